@@ -1,0 +1,390 @@
+"""The Keras side of the estimators: building, training and evaluating a network.
+
+Plain float32 arrays or CSR come in, lists of arrays go out; there are no data
+frames, labels or estimators here. This is the one module that knows scikeras, which
+builds, compiles and fits (:class:`_Trainer`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+import numpy as np
+from scipy import sparse
+
+from sklearn_mmoe.losses import task_loss
+from sklearn_mmoe.networks import mmoe_network
+
+# Rows that are made dense and evaluated at once in prediction.
+_PREDICTION_ROWS = 4096
+
+
+def _import_base_wrapper() -> Any:
+    """Import scikeras without its changes to Keras' classes.
+
+    ``import scikeras`` replaces ``__reduce__`` of Keras' models, losses, metrics and
+    optimizers. Keras 3 pickles all of them itself, so that a user who never asked
+    for scikeras keeps Keras as it was. One who imported it first keeps its changes.
+    """
+    if "scikeras" in sys.modules:
+        return importlib.import_module("scikeras.wrappers").BaseWrapper
+    changed = (
+        keras.Model,
+        keras.losses.Loss,
+        keras.metrics.Metric,
+        keras.optimizers.Optimizer,
+    )
+    names = ("__reduce__", "__deepcopy__")
+    before = [(cls, name, vars(cls).get(name)) for cls in changed for name in names]
+    wrappers = importlib.import_module("scikeras.wrappers")
+    for cls, name, method in before:
+        if method is not None:
+            setattr(cls, name, method)
+        elif name in vars(cls):
+            delattr(cls, name)
+    return wrappers.BaseWrapper
+
+
+class _Trainer(_import_base_wrapper()):  # type: ignore[misc]
+    """scikeras' wrapper, reduced to building, compiling and fitting.
+
+    Validation and the encoding of targets are done before, on scikit-learn's side;
+    here they would make CSR dense and copy the data once more.
+    """
+
+    def _validate_data(
+        self, X: Any = None, y: Any = None, reset: bool = False, y_numeric: bool = False
+    ) -> tuple[Any, Any]:
+        return X, y
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches cut from arrays or CSR; only the rows of one batch are ever copied."""
+
+    def __init__(self, data: TaskData, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self._data = data
+        self._batch_size = batch_size
+        self._seed = seed
+        self._order = data.rows
+
+    def shuffle(self, epoch: int) -> None:
+        """Put the rows in the order of this epoch.
+
+        Keras reads batches ahead in a thread, so an order that is drawn in
+        ``on_epoch_end`` can change under a batch that is being read. This is called
+        before an epoch's first batch is asked for, and the order depends on the seed
+        and the epoch alone.
+        """
+        rng = np.random.default_rng([self._seed, epoch])
+        self._order = rng.permutation(self._data.rows)
+
+    @property
+    def num_batches(self) -> int:
+        return -(-len(self._data.rows) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
+        start = index * self._batch_size
+        rows = self._order[start : start + self._batch_size]
+        return (
+            _dense_rows(self._data.X, rows),
+            tuple(target[rows] for target in self._data.targets),
+            tuple(weight[rows] for weight in self._data.weights),
+        )
+
+
+def _dense_rows(X: Any, rows: Any) -> np.ndarray:
+    """Take rows of an array or a CSR matrix as a dense float32 array."""
+    part = X[rows]
+    return part.toarray() if sparse.issparse(part) else part
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Features and targets, of which only `rows` are used.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        float32 features.
+    targets : list of ndarray
+        One array for each task, shaped as :func:`sklearn_mmoe.losses.task_loss` says.
+    weights : list of ndarray of shape (n_samples,)
+        float32 weights for each task, of mean one over `rows`.
+    rows : ndarray of int
+        The rows of the arrays above that count.
+    """
+
+    X: Any
+    targets: list[np.ndarray]
+    weights: list[np.ndarray]
+    rows: np.ndarray
+
+
+@dataclass
+class History:
+    """What a fit recorded, one entry for each epoch.
+
+    Attributes
+    ----------
+    loss : list of float
+        Mean training loss, summed over tasks.
+    task_loss : list of list of float
+        Mean training loss of each task.
+    validation_loss : list of float
+        Loss on the validation rows, summed over tasks; empty without them.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    task_loss: list[list[float]] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a network is trained; the estimators' parameters of the same names."""
+
+    optimizer: Any
+    learning_rate: float
+    learning_rate_schedule: str
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    seed: int
+    n_iter_no_change: int
+    tol: float
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Shuffles before each epoch, records after it, keeps the best weights."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        batches: _Batches,
+        validation: TaskData | None,
+        plan: TrainingPlan,
+        on_epoch: Callable[[int, History], None] | None,
+    ) -> None:
+        super().__init__()
+        self.history = History()
+        self._engine = engine
+        self._batches = batches
+        self._validation = validation
+        self._plan = plan
+        self._on_epoch = on_epoch
+        self._best_loss = np.inf
+        self._best_weights: list[np.ndarray] | None = None
+        self._epochs_without_change = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._batches.shuffle(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        n_tasks = len(self._engine.kinds)
+        names = [f"task_{k}_loss" for k in range(n_tasks)] if n_tasks > 1 else ["loss"]
+        self.history.loss.append(float(logs["loss"]))
+        self.history.task_loss.append([float(logs[name]) for name in names])
+        if self._validation is not None:
+            self._watch(self._engine.loss(self._validation))
+        if self._on_epoch is not None:
+            self._on_epoch(epoch, self.history)
+
+    def _watch(self, loss: float) -> None:
+        """Keep the best weights, and ask for a stop once they no longer change."""
+        self.history.validation_loss.append(loss)
+        # As in scikit-learn's MLPClassifier: an improvement of less than tol is
+        # kept, but does not count as a change.
+        if loss > self._best_loss - self._plan.tol:
+            self._epochs_without_change += 1
+        else:
+            self._epochs_without_change = 0
+        if loss < self._best_loss:
+            self._best_loss = loss
+            self._best_weights = self.model.get_weights()
+        if self._epochs_without_change > self._plan.n_iter_no_change:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._best_weights is not None:
+            self.model.set_weights(self._best_weights)
+
+
+def _make_optimizer(plan: TrainingPlan, n_steps: int) -> keras.optimizers.Optimizer:
+    """Give a new optimizer, with a schedule over the `n_steps` updates of this fit."""
+    if not isinstance(plan.optimizer, str):
+        # A copy: an optimizer that has been used belongs to one network for ever.
+        return type(plan.optimizer).from_config(plan.optimizer.get_config())
+    rate: Any = plan.learning_rate
+    if plan.learning_rate_schedule == "cosine":
+        warmup = max(1, n_steps // 20)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0,
+            warmup_target=plan.learning_rate,
+            warmup_steps=warmup,
+            decay_steps=max(1, n_steps - warmup),
+        )
+    return keras.optimizers.get(
+        {
+            "class_name": plan.optimizer,
+            "config": {"learning_rate": rate, "weight_decay": plan.weight_decay},
+        }
+    )
+
+
+class Engine:
+    """A network and what is needed to train, evaluate and pickle it.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns of X.
+    kinds : sequence of {'binary', 'multiclass', 'regression'}
+        Kind of each task.
+    task_units : sequence of int
+        Width of each task's output.
+    architecture : dict
+        Keyword arguments of :func:`sklearn_mmoe.networks.mmoe_network`.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        kinds: Sequence[str],
+        task_units: Sequence[int],
+        architecture: Mapping[str, Any],
+    ) -> None:
+        self.kinds = list(kinds)
+        self._builder = functools.partial(
+            mmoe_network,
+            {"n_features_in_": n_features, "task_units_": list(task_units)},
+            **architecture,
+        )
+        self._network: keras.Model | None = None
+        self._weights: list[np.ndarray] | None = None
+
+    @property
+    def network(self) -> keras.Model:
+        """The network, rebuilt from its weights after unpickling."""
+        if self._network is None:
+            self._network = self._builder()
+            if self._weights is not None:
+                self._network.set_weights(self._weights)
+                self._weights = None
+        return self._network
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Networks hold compiled functions; their weights are all there is to keep.
+        return {
+            "kinds": self.kinds,
+            "_builder": self._builder,
+            "_network": None,
+            "_weights": self.network.get_weights(),
+        }
+
+    def fit(
+        self,
+        data: TaskData,
+        plan: TrainingPlan,
+        *,
+        validation: TaskData | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        on_epoch: Callable[[int, History], None] | None = None,
+    ) -> History:
+        """Train from the present weights.
+
+        Parameters
+        ----------
+        data : TaskData
+            What is trained on.
+        plan : TrainingPlan
+            How it is trained.
+        validation : TaskData or None, default=None
+            With it, training stops when the loss on it no longer falls, and ends
+            with the weights for which it was lowest.
+        callbacks : sequence of keras.callbacks.Callback, default=()
+            Called by Keras after our own.
+        on_epoch : callable or None, default=None
+            Called as ``on_epoch(epoch, history)`` at each epoch's end.
+
+        Returns
+        -------
+        History
+            The recorded losses.
+        """
+        batches = _Batches(data, plan.batch_size, plan.seed)
+        recorder = _Recorder(self, batches, validation, plan, on_epoch)
+        trainer = _Trainer(
+            model=lambda: self.network,
+            optimizer=_make_optimizer(plan, plan.epochs * batches.num_batches),
+            loss=[task_loss(kind) for kind in self.kinds],
+            # Keras would otherwise shuffle with Python's global generator.
+            shuffle=False,
+            epochs=plan.epochs,
+            verbose=0,
+            callbacks=[recorder, *callbacks],
+        )
+        # Compiled anew for each fit: an optimizer's schedule belongs to one fit.
+        self.network.compiled = False
+        try:
+            trainer.fit(batches, None)
+        finally:
+            for callback in callbacks:
+                callback.set_model(None)
+            self._drop_training_state()
+        return recorder.history
+
+    def _drop_training_state(self) -> None:
+        """Forget optimizer, losses and traced functions; keep only the network."""
+        network = self._builder()
+        network.set_weights(self.network.get_weights())
+        self._network = network
+
+    def predict(self, X: Any) -> list[np.ndarray]:
+        """Evaluate the network without dropout.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            float32 features.
+
+        Returns
+        -------
+        list of ndarray of shape (n_samples, units)
+            float32 outputs of each task: logits, or standardised targets.
+        """
+        return self._predict_rows(X, np.arange(X.shape[0]))
+
+    def _predict_rows(self, X: Any, rows: np.ndarray) -> list[np.ndarray]:
+        parts = []
+        contiguous = len(rows) == X.shape[0]
+        for start in range(0, len(rows), _PREDICTION_ROWS):
+            stop = min(start + _PREDICTION_ROWS, len(rows))
+            chunk = slice(start, stop) if contiguous else rows[start:stop]
+            # Called eagerly: no tracing, and so none for a new number of rows.
+            outputs = self.network(_dense_rows(X, chunk), training=False)
+            outputs = outputs if isinstance(outputs, list) else [outputs]
+            parts.append([keras.ops.convert_to_numpy(output) for output in outputs])
+        return [np.concatenate(task) for task in zip(*parts, strict=True)]
+
+    def loss(self, data: TaskData) -> float:
+        """Give the loss on `data`, summed over tasks, without dropout."""
+        total = 0.0
+        for k, outputs in enumerate(self._predict_rows(data.X, data.rows)):
+            total += float(
+                task_loss(self.kinds[k])(
+                    data.targets[k][data.rows],
+                    outputs,
+                    sample_weight=data.weights[k][data.rows],
+                )
+            )
+        return total

@@ -1,0 +1,91 @@
+"""Import Keras and its backend once, quietly and with the right number of threads.
+
+Every module that needs Keras imports this one first. TensorFlow reads its settings
+from the environment at import, and its start-up messages ("Could not find cuda
+drivers", "oneDNN custom operations are on") go straight to file descriptor 2, where
+Python's logging cannot reach them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+# Start-up messages that tell a user of this package nothing.
+_NOISE = re.compile(
+    rb"absl::InitializeLog|oneDNN custom operations|cuda|TF-TRT|"
+    rb"cpu_feature_guard|rebuild TensorFlow with the appropriate|"
+    rb"Unable to register cu|computation placer already registered",
+    re.IGNORECASE,
+)
+
+
+def _limit_threads() -> None:
+    """Let TensorFlow's pools follow the limit that joblib gives its workers.
+
+    joblib tells worker processes through ``OMP_NUM_THREADS`` how many threads they
+    may start; TensorFlow reads variables of its own.
+    """
+    limit = os.environ.get("OMP_NUM_THREADS")
+    if limit:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", limit)
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", limit)
+
+
+@contextlib.contextmanager
+def _without_noise() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2; hand on all but the noise."""
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # no stderr at all: nothing to do
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            for line in held:
+                if not _NOISE.search(line):
+                    os.write(2, line)
+
+
+class _NoFalseRetracing(logging.Filter):
+    """Drop one false alarm of TensorFlow's.
+
+    Each fit traces the training step of a network of its own. TensorFlow counts
+    these traces by the step's source code, takes them for one function that is
+    traced again and again, and warns.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return not (
+            "triggered tf.function retracing" in message and "one_step_on_" in message
+        )
+
+
+if "keras" not in sys.modules and "tensorflow" not in sys.modules:
+    _limit_threads()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without_noise():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            # The first op starts the runtime, and with it the rest of the messages.
+            keras.ops.zeros(())
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    logging.getLogger("tensorflow").addFilter(_NoFalseRetracing())

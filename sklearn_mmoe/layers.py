@@ -1,0 +1,396 @@
+"""Keras layers: multi-gate mixture-of-experts.
+
+Only :mod:`keras.ops` is used, so the layers run on every Keras backend.
+
+References
+----------
+.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
+   "Modeling Task Relationships in Multi-task Learning with Multi-gate
+   Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+import numpy as np
+from keras import ops
+
+__all__ = ["MMoE"]
+
+
+def _reseeded(initializer: Any, block: int) -> Any:
+    """Copy `initializer` with a seed of its own for this block.
+
+    A Keras initializer with an integer seed draws the same numbers at every call,
+    which would make all experts equal for ever. Initializers without a seed
+    (``'zeros'``, plain functions) and those that hold a ``SeedGenerator``, which
+    moves on by itself, are returned as they are.
+    """
+    seed = getattr(initializer, "seed", None)
+    if block == 0 or not isinstance(seed, int):
+        return initializer
+    config = initializer.get_config()
+    # SeedSequence keeps (seed, block) apart from (seed + 1, block - 1).
+    config["seed"] = int(np.random.SeedSequence([seed, block]).generate_state(1)[0] >> 1)
+    return type(initializer).from_config(config)
+
+
+def _block_initializer(
+    initializer: Any, block_shape: tuple[int, ...], axis: int
+) -> Callable[..., Any]:
+    """Fill a fused kernel block by block, each block with its own fan.
+
+    One draw for the whole fused shape would give the variance of a layer that is
+    `n_blocks` times as wide; experts initialised so are too small from the start.
+
+    Parameters
+    ----------
+    initializer : keras.initializers.Initializer or callable
+        Called once for each block with `block_shape`.
+    block_shape : tuple of int
+        Shape of one block's kernel, (fan_in, fan_out).
+    axis : int
+        Axis of the fused kernel that counts the blocks.
+    """
+
+    def initialize(shape: Sequence[int], dtype: Any = None) -> Any:
+        n_blocks = shape[axis]
+        return ops.stack(
+            [_reseeded(initializer, i)(block_shape, dtype) for i in range(n_blocks)],
+            axis=axis,
+        )
+
+    return initialize
+
+
+def _check_positive_int(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"`{name}` of MMoE must be a positive int, got {value!r}.")
+    return int(value)
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MMoE(keras.layers.Layer):
+    r"""Multi-gate mixture-of-experts: one mixture of shared experts for each task.
+
+    For task :math:`k` the layer computes (Ma et al., 2018, equations 6 and 7)
+
+    .. math::
+
+        f_k(x) = \sum_{i=1}^{n} g_k(x)_i \, f_i(x), \qquad
+        g_k(x) = \mathrm{softmax}(W_{g_k} x + b_{g_k})
+
+    with :math:`n` = `num_experts` experts :math:`f_i`, which all tasks share, and a
+    gate :math:`g_k` of its own for each task.
+
+    Parameters
+    ----------
+    units : int
+        Width of every expert, and so of each output.
+    num_experts : int
+        Number of experts, :math:`n`.
+    num_tasks : int
+        Number of tasks, and so of gates and of outputs.
+    use_expert_bias : bool, default=True
+        Whether the experts have a bias.
+    use_gate_bias : bool, default=True
+        Whether the gates have a bias.
+    expert_activation : str, callable or None, default='relu'
+        Activation of the experts, along their `units`.
+    gate_activation : str, callable or None, default='softmax'
+        Activation of the gates, along the experts.
+    expert_kernel_initializer, gate_kernel_initializer : str or Initializer, \
+            default='VarianceScaling'
+        Initializer of the kernels. It is called once for each expert, and once for
+        each gate, with the shape of that expert's or gate's own kernel.
+    expert_bias_initializer, gate_bias_initializer : str or Initializer, \
+            default='zeros'
+        Initializer of the biases.
+    expert_kernel_regularizer, expert_bias_regularizer, gate_kernel_regularizer, \
+            gate_bias_regularizer : str, Regularizer or None, default=None
+        Regularizers of the weights.
+    expert_kernel_constraint, expert_bias_constraint, gate_kernel_constraint, \
+            gate_bias_constraint : str, Constraint or None, default=None
+        Constraints on the weights. They see the fused kernels, whose first axis is
+        the features.
+    activity_regularizer : str, Regularizer or None, default=None
+        Regularizer of the outputs.
+    expert_layers : int, default=1
+        Depth of each expert; every layer of it has `units` units, the same
+        activation, initializers, regularizers and constraints.
+    **kwargs
+        As every Keras layer takes: `name`, `dtype`, `trainable`.
+
+    Attributes
+    ----------
+    expert_kernel : Variable of shape (features, num_experts, units)
+        All experts' first kernels, fused.
+    expert_bias : Variable of shape (num_experts, units) or None
+        The experts' first biases.
+    hidden_expert_kernels : list of Variable of shape (num_experts, units, units)
+        Kernels of the experts' further layers; empty for ``expert_layers=1``.
+    hidden_expert_biases : list of Variable of shape (num_experts, units)
+        Biases of the experts' further layers.
+    gate_kernel : Variable of shape (features, num_tasks, num_experts)
+        All gates' kernels, fused.
+    gate_bias : Variable of shape (num_tasks, num_experts) or None
+        The gates' biases.
+
+    Raises
+    ------
+    ValueError
+        If `units`, `num_experts`, `num_tasks` or `expert_layers` is not a positive
+        int, if the input has fewer than two dimensions, or if its last dimension is
+        not known.
+
+    Notes
+    -----
+    **Shape.** Input (..., features), at least two-dimensional. Output: a list of
+    `num_tasks` tensors of shape (..., units). A mask on the input is handed on to
+    every output.
+
+    References
+    ----------
+    .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
+       "Modeling Task Relationships in Multi-task Learning with Multi-gate
+       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mmoe.layers import MMoE
+    >>> layer = MMoE(units=4, num_experts=8, num_tasks=2)
+    >>> outputs = layer(np.ones((3, 10), dtype="float32"))
+    >>> [tuple(output.shape) for output in outputs]
+    [(3, 4), (3, 4)]
+    """
+
+    def __init__(
+        self,
+        units: int,
+        num_experts: int,
+        num_tasks: int,
+        use_expert_bias: bool = True,
+        use_gate_bias: bool = True,
+        expert_activation: Any = "relu",
+        gate_activation: Any = "softmax",
+        expert_kernel_initializer: Any = "VarianceScaling",
+        expert_bias_initializer: Any = "zeros",
+        gate_kernel_initializer: Any = "VarianceScaling",
+        gate_bias_initializer: Any = "zeros",
+        expert_kernel_regularizer: Any = None,
+        expert_bias_regularizer: Any = None,
+        gate_kernel_regularizer: Any = None,
+        gate_bias_regularizer: Any = None,
+        expert_kernel_constraint: Any = None,
+        expert_bias_constraint: Any = None,
+        gate_kernel_constraint: Any = None,
+        gate_bias_constraint: Any = None,
+        activity_regularizer: Any = None,
+        expert_layers: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = _check_positive_int("units", units)
+        self.num_experts = _check_positive_int("num_experts", num_experts)
+        self.num_tasks = _check_positive_int("num_tasks", num_tasks)
+        self.expert_layers = _check_positive_int("expert_layers", expert_layers)
+        self.use_expert_bias = use_expert_bias
+        self.use_gate_bias = use_gate_bias
+        self.expert_activation = keras.activations.get(expert_activation)
+        self.gate_activation = keras.activations.get(gate_activation)
+        initializer, regularizer, constraint = (
+            keras.initializers.get,
+            keras.regularizers.get,
+            keras.constraints.get,
+        )
+        self.expert_kernel_initializer = initializer(expert_kernel_initializer)
+        self.expert_bias_initializer = initializer(expert_bias_initializer)
+        self.gate_kernel_initializer = initializer(gate_kernel_initializer)
+        self.gate_bias_initializer = initializer(gate_bias_initializer)
+        self.expert_kernel_regularizer = regularizer(expert_kernel_regularizer)
+        self.expert_bias_regularizer = regularizer(expert_bias_regularizer)
+        self.gate_kernel_regularizer = regularizer(gate_kernel_regularizer)
+        self.gate_bias_regularizer = regularizer(gate_bias_regularizer)
+        self.expert_kernel_constraint = constraint(expert_kernel_constraint)
+        self.expert_bias_constraint = constraint(expert_bias_constraint)
+        self.gate_kernel_constraint = constraint(gate_kernel_constraint)
+        self.gate_bias_constraint = constraint(gate_bias_constraint)
+        self.supports_masking = True
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create the weights for inputs of shape (..., features)."""
+        if len(input_shape) < 2:
+            raise ValueError(
+                "MMoE needs inputs of at least two dimensions, (..., features); got "
+                f"shape {tuple(input_shape)}."
+            )
+        features = input_shape[-1]
+        if features is None:
+            raise ValueError(
+                "MMoE needs inputs whose last dimension, the number of features, is "
+                f"known; got shape {tuple(input_shape)}."
+            )
+        n, t, u = self.num_experts, self.num_tasks, self.units
+        self.expert_kernel = self._add_kernel(
+            "expert", "expert_kernel", (features, n, u), (features, u), axis=1
+        )
+        self.expert_bias = self._add_bias("expert", "expert_bias", (n, u))
+        self.hidden_expert_kernels = []
+        self.hidden_expert_biases = []
+        for depth in range(1, self.expert_layers):
+            self.hidden_expert_kernels.append(
+                self._add_kernel(
+                    "expert", f"expert_kernel_{depth}", (n, u, u), (u, u), axis=0,
+                    depth=depth,
+                )
+            )  # fmt: skip
+            self.hidden_expert_biases.append(
+                self._add_bias("expert", f"expert_bias_{depth}", (n, u))
+            )
+        self.gate_kernel = self._add_kernel(
+            "gate", "gate_kernel", (features, t, n), (features, n), axis=1
+        )
+        self.gate_bias = self._add_bias("gate", "gate_bias", (t, n))
+        self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: features})
+        self.built = True
+
+    def _add_kernel(
+        self,
+        kind: str,
+        name: str,
+        shape: tuple[int, ...],
+        block_shape: tuple[int, int],
+        axis: int,
+        depth: int = 0,
+    ) -> Any:
+        initializer = getattr(self, f"{kind}_kernel_initializer")
+        # Blocks of further layers are counted on from those of the first.
+        initializer = _reseeded(initializer, depth * self.num_experts)
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=_block_initializer(initializer, block_shape, axis),
+            regularizer=getattr(self, f"{kind}_kernel_regularizer"),
+            constraint=getattr(self, f"{kind}_kernel_constraint"),
+        )
+
+    def _add_bias(self, kind: str, name: str, shape: tuple[int, int]) -> Any:
+        if not getattr(self, f"use_{kind}_bias"):
+            return None
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=getattr(self, f"{kind}_bias_initializer"),
+            regularizer=getattr(self, f"{kind}_bias_regularizer"),
+            constraint=getattr(self, f"{kind}_bias_constraint"),
+        )
+
+    def call(self, inputs: Any) -> list[Any]:
+        """Mix the experts once for each task.
+
+        Parameters
+        ----------
+        inputs : tensor of shape (..., features)
+            The layer's input.
+
+        Returns
+        -------
+        list of tensor of shape (..., units)
+            One tensor for each task.
+        """
+        experts = self.expert_outputs(inputs)  # (..., num_experts, units)
+        gates = self.gate_outputs(inputs)  # (..., num_tasks, num_experts)
+        mixtures = ops.matmul(gates, experts)  # (..., num_tasks, units), eq. 6
+        return [mixtures[..., k, :] for k in range(self.num_tasks)]
+
+    def expert_outputs(self, inputs: Any) -> Any:
+        r"""Compute :math:`f_i(x)` for every expert.
+
+        Parameters
+        ----------
+        inputs : tensor of shape (..., features)
+            The layer's input.
+
+        Returns
+        -------
+        tensor of shape (..., num_experts, units)
+            The experts' outputs.
+        """
+        outputs = self._fused_dense(inputs, self.expert_kernel, self.expert_bias)
+        outputs = self.expert_activation(outputs)
+        for kernel, bias in zip(
+            self.hidden_expert_kernels, self.hidden_expert_biases, strict=True
+        ):
+            outputs = ops.einsum("...ni,nio->...no", outputs, kernel)
+            outputs = outputs if bias is None else outputs + bias
+            outputs = self.expert_activation(outputs)
+        return outputs
+
+    def gate_outputs(self, inputs: Any) -> Any:
+        r"""Compute :math:`g_k(x)` for every task (equation 7).
+
+        Parameters
+        ----------
+        inputs : tensor of shape (..., features)
+            The layer's input.
+
+        Returns
+        -------
+        tensor of shape (..., num_tasks, num_experts)
+            The weight of each expert for each task.
+        """
+        logits = self._fused_dense(inputs, self.gate_kernel, self.gate_bias)
+        return self.gate_activation(logits)
+
+    @staticmethod
+    def _fused_dense(inputs: Any, kernel: Any, bias: Any) -> Any:
+        """Multiply by a kernel (features, blocks, width) as one matrix product."""
+        features, blocks, width = kernel.shape
+        flat = ops.matmul(inputs, ops.reshape(kernel, (features, blocks * width)))
+        outputs = ops.reshape(flat, (*ops.shape(inputs)[:-1], blocks, width))
+        return outputs if bias is None else outputs + bias
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Hand the input's mask on to the output of every task."""
+        del inputs
+        return None if previous_mask is None else [previous_mask] * self.num_tasks
+
+    def compute_output_shape(
+        self, input_shape: Sequence[int | None]
+    ) -> list[tuple[int | None, ...]]:
+        """Give the shape (..., units) once for each task."""
+        return [(*input_shape[:-1], self.units)] * self.num_tasks
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments, for saving and loading."""
+        config: dict[str, Any] = {
+            "units": self.units,
+            "num_experts": self.num_experts,
+            "num_tasks": self.num_tasks,
+            "use_expert_bias": self.use_expert_bias,
+            "use_gate_bias": self.use_gate_bias,
+            "expert_layers": self.expert_layers,
+            "activity_regularizer": keras.regularizers.serialize(
+                self.activity_regularizer
+            ),
+        }
+        serializers = {
+            "initializer": keras.initializers.serialize,
+            "regularizer": keras.regularizers.serialize,
+            "constraint": keras.constraints.serialize,
+        }
+        for kind in ("expert", "gate"):
+            name = f"{kind}_activation"
+            config[name] = keras.activations.serialize(getattr(self, name))
+            for weight in ("kernel", "bias"):
+                for what, serialize in serializers.items():
+                    name = f"{kind}_{weight}_{what}"
+                    config[name] = serialize(getattr(self, name))
+        return {**super().get_config(), **config}

@@ -1,0 +1,49 @@
+"""The loss of a task, by its kind.
+
+The loss that is trained is the sum over tasks of these means. Rows weigh in through
+Keras' sample weights, which the caller brings to mean one over the training rows of
+each task; a weight of zero takes a row out of that task.
+"""
+
+from __future__ import annotations
+
+from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+
+__all__ = ["task_loss"]
+
+
+def task_loss(kind: str) -> keras.losses.Loss:
+    """Give the Keras loss of one task.
+
+    Parameters
+    ----------
+    kind : {'binary', 'multiclass', 'regression'}
+        'binary' takes targets (n_samples, 1) in {0, 1} and one logit; 'multiclass'
+        takes class indices (n_samples,) and a logit for each class; 'regression'
+        takes targets (n_samples, 1).
+
+    Returns
+    -------
+    keras.losses.Loss
+        Cross-entropy from logits or mean squared error, averaged over the batch.
+
+    Examples
+    --------
+    >>> from sklearn_mmoe.losses import task_loss
+    >>> type(task_loss("regression")).__name__
+    'MeanSquaredError'
+    """
+    if kind == "binary":
+        return keras.losses.BinaryCrossentropy(from_logits=True, dtype="float32")
+    if kind == "multiclass":
+        return keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, dtype="float32"
+        )
+    if kind == "regression":
+        return keras.losses.MeanSquaredError(dtype="float32")
+    raise ValueError(
+        f"kind must be 'binary', 'multiclass' or 'regression', got {kind!r}."
+    )
