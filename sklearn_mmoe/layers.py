@@ -37,7 +37,9 @@ def _reseeded(initializer: Any, block: int) -> Any:
         return initializer
     config = initializer.get_config()
     # SeedSequence keeps (seed, block) apart from (seed + 1, block - 1).
-    config["seed"] = int(np.random.SeedSequence([seed, block]).generate_state(1)[0] >> 1)
+    config["seed"] = int(
+        np.random.SeedSequence([seed, block]).generate_state(1)[0] >> 1
+    )
     return type(initializer).from_config(config)
 
 
