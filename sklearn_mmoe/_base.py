@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from sklearn_mmoe._engine import Engine, History, TaskData, TrainingPlan
 
 # 'auto' trains for this many updates, within these bounds on the epochs.
-_AUTO_UPDATES = 2000
+_AUTO_UPDATES = 1500
 _AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 256)
 
 
 def _auto_batch_size(n_samples: int) -> int:
-    """Choose a power of two near n_samples / 200, within bounds."""
-    power = int(np.log2(max(n_samples / 200, 1)))
+    """Choose a power of two near n_samples / 100, within bounds."""
+    power = int(np.log2(max(n_samples / 100, 1)))
     return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
 
 

@@ -85,7 +85,7 @@ if "keras" not in sys.modules and "tensorflow" not in sys.modules:
             # The first op starts the runtime, and with it the rest of the messages.
             keras.ops.zeros(())
 
-import keras
+import keras  # noqa: E402
 
 if keras.backend.backend() == "tensorflow":
     logging.getLogger("tensorflow").addFilter(_NoFalseRetracing())

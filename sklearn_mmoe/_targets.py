@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y
 
@@ -48,9 +48,25 @@ def _task_names(y: Any, n_tasks: int) -> list[str]:
     return names
 
 
-def _split_frame(y: Any, check: Any) -> list[np.ndarray]:
-    """Take a data frame apart column by column, so that each keeps its dtype."""
-    return [check(np.asarray(y[name])) for name in y.columns]
+def split_columns(y: Any) -> TaskColumns:
+    """Take targets apart as they are; columns of a data frame keep their dtypes.
+
+    Parameters
+    ----------
+    y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+        Targets of any kind.
+
+    Returns
+    -------
+    TaskColumns
+        The targets of each task.
+    """
+    if hasattr(y, "columns"):
+        columns = [np.asarray(y[name]) for name in y.columns]
+    else:
+        array = np.asarray(y)
+        columns = [array] if array.ndim == 1 else list(array.T)
+    return TaskColumns(columns, _task_names(y, len(columns)))
 
 
 def split_labels(y: Any) -> TaskColumns:
@@ -72,24 +88,18 @@ def split_labels(y: Any) -> TaskColumns:
         If y is sparse, has more than two dimensions, has missing values, or is
         continuous.
     """
-    if hasattr(y, "columns"):
-        columns = _split_frame(y, lambda column: column_or_1d(column))
-    else:
+    if not hasattr(y, "columns"):
         # scikit-learn's own messages, for missing values as well
-        array = _check_y(y, multi_output=True)
-        if array.ndim == 1 or array.shape[1] == 1:
-            columns = [column_or_1d(array)]
-        else:
-            columns = list(array.T)
-    names = _task_names(y, len(columns))
-    for name, column in zip(names, columns, strict=True):
+        _check_y(y, multi_output=True)
+    tasks = split_columns(y)
+    for name, column in zip(tasks.names, tasks.columns, strict=True):
         if pd.isna(column).any():
             raise ValueError(
                 f"The task {name!r} has missing labels (NaN or None) in y; drop these "
                 "rows first."
             )
         check_classification_targets(column)
-    return TaskColumns(columns, names)
+    return tasks
 
 
 def split_values(y: Any) -> TaskColumns:

@@ -48,10 +48,10 @@ _PARAMETERS = """num_experts : int, default=8
     weight_decay : float, default=0.01
         Decoupled weight decay for each update, as a multiple of the learning rate.
     batch_size : int or 'auto', default='auto'
-        Rows in one update. 'auto' is the power of two just below n_samples / 200, at
+        Rows in one update. 'auto' is the power of two just below n_samples / 100, at
         least 16 and at most 256.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' is as many as make 2000 updates, at least 8 and at
+        Number of epochs. 'auto' is as many as make 1500 updates, at least 8 and at
         most 200.
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside, to stop when the loss

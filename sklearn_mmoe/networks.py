@@ -75,7 +75,7 @@ def mmoe_network(
     shared_units: Sequence[int] = (128,),
     tower_units: Sequence[int] = (16,),
     gate: str = "multi",
-    dropout: float = 0.3,
+    dropout: float = 0.2,
     output_activation: str | None = None,
     seed: int | None = None,
 ) -> keras.Model:
@@ -105,7 +105,7 @@ def mmoe_network(
     gate : {'multi', 'single'}, default='multi'
         'multi' gives each task a gate (MMoE, equation 6), 'single' gives all tasks
         one gate (the paper's one-gate baseline OMoE, equation 5).
-    dropout : float, default=0.3
+    dropout : float, default=0.2
         Share of the units dropped behind the shared and the tower layers while
         training, in [0, 1).
     output_activation : str or None, default=None

@@ -1,0 +1,175 @@
+"""Keras callbacks that know the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
+from sklearn.metrics import get_scorer
+
+from sklearn_mmoe._targets import split_columns
+from sklearn_mmoe.metrics import _Predictions, score_task
+
+__all__ = ["TaskScores"]
+
+# Scorers whose name begins so give a loss with its sign turned; it is turned back.
+_NEGATED = "neg_"
+
+
+def _default_metrics(estimator: Any) -> list[str]:
+    if not is_classifier(estimator):
+        return ["neg_mean_absolute_error", "r2"]
+    # One-vs-rest is the plain ROC AUC for two classes.
+    return ["roc_auc_ovr" if np.max(estimator.n_classes_) > 2 else "roc_auc"]
+
+
+class TaskScores(keras.callbacks.Callback):
+    """Score every task on named sets at the end of each epoch.
+
+    Parameters
+    ----------
+    sets : mapping of str to (X, y)
+        The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is
+        what the estimator itself is given: behind a preprocessor, its output.
+    metrics : str, sequence of str or None, default=None
+        Names of scikit-learn's scorers. None takes 'roc_auc' for a classifier
+        ('roc_auc_ovr' if a task has more than two classes), and
+        'neg_mean_absolute_error' and 'r2' for a regressor.
+    verbose : bool, default=True
+        Whether to print a line for each set at each epoch's end.
+
+    Attributes
+    ----------
+    scores_ : data frame of shape (n_epochs * n_sets * n_tasks, 3 + n_metrics)
+        Columns 'epoch' (from 1), 'set', 'task' and one for each metric. A scorer
+        named 'neg_...' is shown as the metric itself: without the prefix, and with
+        its sign turned.
+
+    Raises
+    ------
+    TypeError
+        If `sets` is not a mapping to pairs.
+    ValueError
+        If scikit-learn has no scorer of a given name.
+
+    Notes
+    -----
+    ``sklearn.base.clone``, and so a search, gives each estimator a `TaskScores` of its
+    own, with the same sets and no scores yet.
+
+    Examples
+    --------
+    >>> from sklearn_mmoe import MultiTaskMMoEClassifier
+    >>> from sklearn_mmoe.callbacks import TaskScores
+    >>> from sklearn_mmoe.datasets import make_related_tasks
+    >>> X, y = make_related_tasks(
+    ...     n_samples=300, n_features=5, kind="classification", random_state=0
+    ... )
+    >>> scores = TaskScores({"train": (X, y)}, verbose=False)
+    >>> clf = MultiTaskMMoEClassifier(max_iter=2, callbacks=scores, random_state=0)
+    >>> clf = clf.fit(X, y)
+    >>> list(scores.scores_.columns)
+    ['epoch', 'set', 'task', 'roc_auc']
+    >>> len(scores.scores_)  # two epochs of two tasks
+    4
+    """
+
+    def __init__(
+        self,
+        sets: Mapping[str, tuple[Any, Any]],
+        metrics: str | Sequence[str] | None = None,
+        verbose: bool = True,
+    ) -> None:
+        super().__init__()
+        pairs = isinstance(sets, Mapping) and all(
+            isinstance(pair, tuple | list) and len(pair) == 2 for pair in sets.values()
+        )
+        if not pairs:
+            raise TypeError(
+                "The 'sets' parameter of TaskScores must be a mapping of names to "
+                f"pairs (X, y), got {type(sets).__name__}."
+            )
+        self.sets = sets
+        self.metrics = metrics
+        self.verbose = verbose
+        for name in self._metric_names(None):
+            get_scorer(name)
+        self._estimator: Any = None
+        self._rows: list[dict[str, Any]] = []
+
+    def _metric_names(self, estimator: Any) -> list[str]:
+        if self.metrics is None:
+            return [] if estimator is None else _default_metrics(estimator)
+        return [self.metrics] if isinstance(self.metrics, str) else list(self.metrics)
+
+    def __sklearn_clone__(self) -> TaskScores:
+        # The sets may be large, and no estimator changes them.
+        return TaskScores(self.sets, self.metrics, self.verbose)
+
+    @property
+    def scores_(self) -> pd.DataFrame:
+        """The scores of all epochs of the last fit."""
+        return pd.DataFrame(self._rows)
+
+    def set_estimator(self, estimator: Any) -> None:
+        """Say whose tasks to score; the estimators do so as they are fitted.
+
+        Parameters
+        ----------
+        estimator : estimator
+            The estimator that is being fitted, or one that is.
+        """
+        self._estimator = estimator
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Check that there is an estimator, and forget an earlier fit's scores."""
+        if self._estimator is None:
+            raise ValueError(
+                "TaskScores scores the tasks of our estimators: give it to one, as "
+                "callbacks=[TaskScores(...)]."
+            )
+        self._rows = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Score all sets with the weights that the epoch ended with."""
+        for name, (X, y) in self.sets.items():
+            rows = self._score(X, y)
+            self._rows += [{"epoch": epoch + 1, "set": name, **row} for row in rows]
+            if self.verbose:
+                print(f"Epoch {epoch + 1}, {name}: {_line(rows)}")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Let go of the estimator, which holds this callback."""
+        self._estimator = None
+
+    def _score(self, X: Any, y: Any) -> list[dict[str, Any]]:
+        estimator = self._estimator
+        predictions = _Predictions(estimator, X)
+        rows = []
+        columns = split_columns(y).columns
+        for k, (task, column) in enumerate(
+            zip(estimator.task_names_, columns, strict=True)
+        ):
+            row: dict[str, Any] = {"task": task}
+            for name in self._metric_names(estimator):
+                score = score_task(get_scorer(name), predictions, k, column)
+                negated = name.startswith(_NEGATED)
+                row[name.removeprefix(_NEGATED)] = -score if negated else score
+            rows.append(row)
+        return rows
+
+
+def _line(rows: list[dict[str, Any]]) -> str:
+    """Write the scores of one set in one line."""
+    parts = []
+    for row in rows:
+        scores = (f"{name} {row[name]:.4f}" for name in row if name != "task")
+        parts.append(f"{row['task']} {', '.join(scores)}")
+    return "; ".join(parts)

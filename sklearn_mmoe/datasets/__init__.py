@@ -1,0 +1,8 @@
+"""The Census-Income data, and generated tasks of a chosen relatedness."""
+
+from __future__ import annotations
+
+from sklearn_mmoe.datasets._census import fetch_census_income
+from sklearn_mmoe.datasets._generated import make_related_tasks
+
+__all__ = ["fetch_census_income", "make_related_tasks"]
