@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, MultiOutputMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -43,12 +44,11 @@ def _auto_epochs(n_batches: int) -> int:
 
 def _check_numeric_columns(X: Any, estimator_name: str) -> None:
     """Name the columns of a data frame that are not numbers."""
-    dtypes = getattr(X, "dtypes", None)
-    if not hasattr(X, "columns") or not hasattr(dtypes, "items"):
+    if not isinstance(X, pd.DataFrame):
         return
-    text = [name for name, dtype in dtypes.items() if dtype.kind not in "biuf"]
+    text = [name for name, dtype in X.dtypes.items() if dtype.kind not in "biuf"]
     # Columns of Python objects may still hold numbers; scikit-learn converts those.
-    text = [name for name in text if dtypes[name].kind != "O" or _has_text(X[name])]
+    text = [name for name in text if X[name].dtype.kind != "O" or _has_text(X[name])]
     if text:
         raise ValueError(
             f"{estimator_name} takes numeric features only, but these columns of X are "
@@ -68,7 +68,7 @@ def _has_text(column: Any) -> bool:
 def _check_units(name: str, sizes: Any) -> tuple[int, ...]:
     """Bring a width or a sequence of widths to a tuple of ints."""
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(
             f"The {name!r} parameter must be a positive int or a sequence of them, got "
             f"{sizes!r}."
@@ -231,12 +231,12 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
         X = self._validate_features(X, reset=not resume)
         if y is None:
             raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the "
-                "target y is None."
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
             )
-        targets = self._encode_targets(y, resume)
-        check_consistent_length(X, targets.columns[0])
         weight = self._validate_weight(sample_weight, X)
+        check_consistent_length(X, y)
+        targets = self._encode_targets(y, resume)
         rows = np.flatnonzero(weight)
         seeds = _seed_sequence(self.random_state).generate_state(3) >> 1
         network_seed, shuffle_seed, split_seed = (int(seed) for seed in seeds)

@@ -104,7 +104,7 @@ class _Batches(keras.utils.PyDataset):
 
 def _dense_rows(X: Any, rows: Any) -> np.ndarray:
     """Take rows of an array or a CSR matrix as a dense float32 array."""
-    part = X[rows]
+    part: Any = X[rows]
     return part.toarray() if sparse.issparse(part) else part
 
 

@@ -194,7 +194,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         )  # fmt: skip
 
     def _class_lists(self) -> list[np.ndarray]:
-        return [self.classes_] if self.n_outputs_ == 1 else self.classes_
+        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
 
     def _probabilities(self, X: Any) -> list[np.ndarray]:
         probabilities = []

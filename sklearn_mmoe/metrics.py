@@ -134,9 +134,7 @@ def _task_index(task: int | str, names: Sequence[str] | None, n_tasks: int) -> i
         known = "the tasks have no names" if names is None else f"there are {names}"
         raise ValueError(f"There is no task named {task!r}; {known}.")
     if not -n_tasks <= task < n_tasks:
-        raise ValueError(
-            f"There is no task of index {task}; there are {n_tasks} tasks."
-        )
+        raise ValueError(f"There is no task of index {task}; y has {n_tasks} tasks.")
     return task % n_tasks
 
 
