@@ -19,7 +19,6 @@ from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
 # isort: split
 import keras
 import numpy as np
-from scipy import sparse
 
 from sklearn_mmoe.losses import task_loss
 from sklearn_mmoe.networks import mmoe_network
@@ -104,8 +103,8 @@ class _Batches(keras.utils.PyDataset):
 
 def _dense_rows(X: Any, rows: Any) -> np.ndarray:
     """Take rows of an array or a CSR matrix as a dense float32 array."""
-    part: Any = X[rows]
-    return part.toarray() if sparse.issparse(part) else part
+    part = X[rows]
+    return part if isinstance(part, np.ndarray) else part.toarray()
 
 
 @dataclass(frozen=True)

@@ -178,16 +178,11 @@ class _MultiTaskScorer(_Scorer):
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None
     ) -> dict[str, float]:
         tasks = split_columns(y)
+        names = _given_names(estimator, y) or tasks.names
         predictions = _Predictions(estimator, X)
         scores = {
             name: score_task(self._scorer, predictions, k, column, sample_weight)
-            for k, (name, column) in enumerate(
-                zip(
-                    _given_names(estimator, y) or tasks.names,
-                    tasks.columns,
-                    strict=True,
-                )
-            )
+            for k, (name, column) in enumerate(zip(names, tasks.columns, strict=True))
         }
         return {**scores, _MEAN: float(np.mean(list(scores.values())))}
 

@@ -70,8 +70,27 @@ _TARGETS: dict[str, tuple[str, list[str]]] = {
 }
 
 
-def _data_folder(data_home: str | os.PathLike[str] | None) -> Path:
-    """Give the folder of the data: as asked, as the environment says, or the cache."""
+def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
+    """Give the folder in which data files are looked for and kept.
+
+    Parameters
+    ----------
+    data_home : str, path or None, default=None
+        The folder; ``~`` stands for the user's home. None takes the environment
+        variable ``SKLEARN_MMOE_DATA``, and where that is not set or empty the cache
+        folder of the user.
+
+    Returns
+    -------
+    Path
+        The folder. It need not exist; a download makes it.
+
+    Examples
+    --------
+    >>> from sklearn_mmoe.datasets import get_data_home
+    >>> get_data_home("data").name
+    'data'
+    """
     if data_home is None:
         data_home = os.environ.get("SKLEARN_MMOE_DATA") or pooch.os_cache(
             "sklearn_mmoe"
@@ -160,8 +179,8 @@ def fetch_census_income(
         The official halves; 'all' is the rows of 'train', then those of 'test'.
     data_home : str, path or None, default=None
         Folder of the two files ``census-income.data.gz`` (train) and
-        ``census-income.test.gz``. None takes the environment variable
-        ``SKLEARN_MMOE_DATA``, and where that is not set a cache folder of the user.
+        ``census-income.test.gz``. None takes that of :func:`get_data_home`: the
+        environment variable ``SKLEARN_MMOE_DATA``, or the user's cache folder.
     download_if_missing : bool, default=True
         Whether to fetch a file that is absent or damaged. Otherwise an OSError is
         raised.
@@ -225,7 +244,7 @@ def fetch_census_income(
     ((99762, 39), ['income', 'never_married'])
     """
     names = _check_targets(targets)
-    folder = _data_folder(data_home)
+    folder = get_data_home(data_home)
     halves = ["train", "test"] if subset == "all" else [subset]
     paths = [local_path(_FILES[half], folder, download_if_missing) for half in halves]
     table = _stack([_read(path) for path in paths])

@@ -16,7 +16,7 @@ import pooch
 _logger = logging.getLogger(__name__)
 
 # Seconds without an answer before the next address is tried.
-_TIMEOUT = 20
+_TIMEOUT = 10
 
 
 @dataclass(frozen=True)
