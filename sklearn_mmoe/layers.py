@@ -349,6 +349,9 @@ class MMoE(keras.layers.Layer):
             The weight of each expert for each task.
         """
         logits = self._fused_dense(inputs, self.gate_kernel, self.gate_bias)
+        if self.num_experts == 1 and self.gate_activation is keras.activations.softmax:
+            # The softmax of one number is 1; Keras warns of it at each call.
+            return logits * 0.0 + 1.0
         return self.gate_activation(logits)
 
     @staticmethod

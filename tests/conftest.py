@@ -1,0 +1,105 @@
+"""Data and fitted estimators that many tests share; and what no test may leave."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
+from sklearn_mmoe.datasets import fetch_census_income, make_related_tasks
+
+# Small and quick; every test of an estimator starts from it.
+TINY = {
+    "num_experts": 2,
+    "expert_units": 4,
+    "shared_units": (8,),
+    "tower_units": (4,),
+    "batch_size": 32,
+    "max_iter": 2,
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def labels_data():
+    """Two binary tasks: arrays X and y."""
+    return make_related_tasks(
+        n_samples=200, n_features=6, kind="classification", n_sines=0, random_state=0
+    )
+
+
+@pytest.fixture(scope="session")
+def values_data():
+    """Two regression tasks: arrays X and y."""
+    return make_related_tasks(n_samples=200, n_features=6, n_sines=0, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def fitted_classifier(labels_data):
+    return MultiTaskMMoEClassifier(**TINY).fit(*labels_data)
+
+
+@pytest.fixture(scope="session")
+def fitted_regressor(values_data):
+    return MultiTaskMMoERegressor(**TINY).fit(*values_data)
+
+
+@pytest.fixture(scope="session")
+def census_folder():
+    """Give the folder of the census data, or skip where there is none."""
+    folder = os.environ.get("SKLEARN_MMOE_DATA")
+    if not folder or not (Path(folder) / "census-income.test.gz").exists():
+        pytest.skip("SKLEARN_MMOE_DATA names no folder with census-income.test.gz")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mixed_data():
+    """Give a frame of mixed types and two binary tasks: census rows where they are."""
+    try:
+        X, y = fetch_census_income("test", return_X_y=True, download_if_missing=False)
+    except OSError:
+        return make_related_tasks(
+            n_samples=2000,
+            n_features=20,
+            n_categorical=10,
+            n_sines=0,
+            kind="classification",
+            random_state=0,
+        )
+    return X[:2000], y[:2000]
+
+
+def _global_state():
+    import keras
+    from keras.src.backend.common.global_state import get_global_attribute
+    from tensorflow.python.framework import config
+
+    numpy_state = np.random.get_state()
+    return {
+        "numpy": (numpy_state[1].tobytes(), *numpy_state[2:]),
+        "python": random.getstate(),
+        "keras dtype": keras.config.dtype_policy().name,
+        "keras floatx": keras.config.floatx(),
+        "keras seed": get_global_attribute("global_seed_generator"),
+        "determinism": config.is_op_determinism_enabled(),
+    }
+
+
+@pytest.fixture
+def global_state_stays():
+    """Fail a test that changes a global random state, a policy or determinism."""
+    before = _global_state()
+    yield
+    after = _global_state()
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed

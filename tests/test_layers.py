@@ -1,0 +1,266 @@
+"""The MMoE layer, on whichever backend Keras runs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sklearn_mmoe.layers import MMoE
+
+# isort: split
+import keras
+
+BACKEND = keras.backend.backend()
+
+
+def reference(layer, x):
+    """Evaluate equations 6 and 7 of the paper in NumPy, expert by expert."""
+    kernel = np.asarray(layer.expert_kernel)
+    gate_kernel = np.asarray(layer.gate_kernel)
+    experts = []
+    for i in range(layer.num_experts):
+        h = x @ kernel[:, i]
+        if layer.use_expert_bias:
+            h = h + np.asarray(layer.expert_bias)[i]
+        h = np.maximum(h, 0)
+        for hidden, bias in zip(
+            layer.hidden_expert_kernels, layer.hidden_expert_biases, strict=True
+        ):
+            h = h @ np.asarray(hidden)[i]
+            if bias is not None:
+                h = h + np.asarray(bias)[i]
+            h = np.maximum(h, 0)
+        experts.append(h)
+    outputs = []
+    for k in range(layer.num_tasks):
+        logits = x @ gate_kernel[:, k]
+        if layer.use_gate_bias:
+            logits = logits + np.asarray(layer.gate_bias)[k]
+        gates = np.exp(logits - logits.max(-1, keepdims=True))
+        gates /= gates.sum(-1, keepdims=True)
+        outputs.append(sum(gates[..., i, None] * h for i, h in enumerate(experts)))
+    return outputs
+
+
+def random_layer(**kwargs):
+    """Make a layer whose biases are not zero."""
+    normal = keras.initializers.RandomNormal
+    return MMoE(
+        4,
+        3,
+        2,
+        expert_kernel_initializer=normal(stddev=1.0, seed=1),
+        expert_bias_initializer=normal(stddev=1.0, seed=2),
+        gate_kernel_initializer=normal(stddev=1.0, seed=3),
+        gate_bias_initializer=normal(stddev=1.0, seed=4),
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (7, 3, 5)])
+@pytest.mark.parametrize("expert_layers", [1, 3])
+@pytest.mark.parametrize(
+    ("use_expert_bias", "use_gate_bias"),
+    list(itertools.product([True, False], repeat=2)),
+)
+def test_equals_formula(use_expert_bias, use_gate_bias, expert_layers, shape):
+    layer = random_layer(
+        use_expert_bias=use_expert_bias,
+        use_gate_bias=use_gate_bias,
+        expert_layers=expert_layers,
+    )
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    outputs = layer(x)
+    assert len(outputs) == 2
+    for output, expected in zip(outputs, reference(layer, x), strict=True):
+        assert tuple(output.shape) == (*shape[:-1], 4)
+        # Relative to the outputs, which are of the order of 1 to 10.
+        np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
+
+
+def gradients(layer, x):
+    """Differentiate the sum of squared outputs by every weight."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = sum(keras.ops.sum(output**2) for output in layer(x))
+        weights = [weight.value for weight in layer.trainable_variables]
+        return [np.asarray(g) for g in tape.gradient(loss, weights)]
+    import jax
+
+    def loss(weights):
+        outputs, _ = layer.stateless_call(weights, [], x)
+        return sum(keras.ops.sum(output**2) for output in outputs)
+
+    weights = [weight.value for weight in layer.trainable_variables]
+    return [np.asarray(g) for g in jax.grad(loss)(weights)]
+
+
+def test_gradients_equal_finite_differences():
+    layer = random_layer(expert_layers=2, expert_activation="tanh")
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+    layer.build(x.shape)
+    analytic = gradients(layer, x)
+    assert len(analytic) == 6
+    rng = np.random.default_rng(1)
+    step = 1e-2
+    for weight, gradient in zip(layer.trainable_variables, analytic, strict=True):
+        # Along a random direction; one number for each weight.
+        direction = rng.normal(size=gradient.shape).astype("float32")
+        direction /= np.linalg.norm(direction)
+        value = np.asarray(weight)
+        losses = []
+        for sign in (1, -1):
+            weight.assign(value + sign * step * direction)
+            losses.append(sum(float((np.asarray(o) ** 2).sum()) for o in layer(x)))
+        weight.assign(value)
+        numeric = (losses[0] - losses[1]) / (2 * step)
+        expected = float((gradient * direction).sum())
+        assert numeric == pytest.approx(expected, rel=1e-2, abs=1e-2)
+
+
+def test_every_expert_has_the_fan_of_its_own_kernel():
+    layer = MMoE(64, 16, 8)
+    layer.build((None, 256))
+    kernel = np.asarray(layer.expert_kernel)
+    stds = kernel.std(axis=(0, 2))  # of each expert
+    np.testing.assert_allclose(stds, np.sqrt(1 / 256), rtol=0.05)
+    gates = np.asarray(layer.gate_kernel)
+    np.testing.assert_allclose(gates.std(axis=(0, 2)), np.sqrt(1 / 256), rtol=0.1)
+
+
+def test_experts_start_different_with_a_seeded_initializer():
+    initializer = keras.initializers.GlorotUniform(seed=1)
+    layer = MMoE(4, 3, 2, expert_kernel_initializer=initializer, expert_layers=2)
+    layer.build((None, 4))
+    kernels = [np.asarray(layer.expert_kernel)[:, i] for i in range(3)]
+    kernels += list(np.asarray(layer.hidden_expert_kernels[0]))
+    for a, b in itertools.combinations(kernels, 2):
+        assert not np.allclose(a, b)
+    again = MMoE(
+        4,
+        3,
+        2,
+        expert_kernel_initializer=keras.initializers.GlorotUniform(seed=1),
+        expert_layers=2,
+    )
+    again.build((None, 4))
+    np.testing.assert_array_equal(again.expert_kernel, layer.expert_kernel)
+
+
+def test_one_expert_is_a_shared_bottom():
+    layer = MMoE(4, 1, 2)
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+    first, second = layer(x)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, reference(layer, x)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_mask_reaches_every_output():
+    x = np.ones((2, 3, 5), dtype="float32")
+    x[0, 2] = 0
+    masked = keras.layers.Masking()(x)
+    outputs = MMoE(4, 3, 2)(masked)
+    for output in outputs:
+        mask = keras.src.backend.get_keras_mask(output)
+        np.testing.assert_array_equal(mask, [[True, True, False], [True] * 3])
+    assert MMoE(4, 3, 2).compute_mask(x, None) is None
+
+
+def test_output_shape_without_computing():
+    layer = MMoE(4, 3, 2)
+    assert layer.compute_output_shape((None, 7, 5)) == [(None, 7, 4)] * 2
+    symbolic = layer(keras.Input((7, 5)))
+    assert [tensor.shape for tensor in symbolic] == [(None, 7, 4)] * 2
+
+
+def test_config_holds_every_argument():
+    layer = MMoE(
+        4,
+        3,
+        2,
+        use_expert_bias=False,
+        use_gate_bias=False,
+        expert_activation="tanh",
+        gate_activation="sigmoid",
+        expert_kernel_initializer="he_normal",
+        gate_bias_initializer="ones",
+        expert_kernel_regularizer="l2",
+        gate_kernel_constraint="max_norm",
+        activity_regularizer="l1",
+        expert_layers=2,
+        name="mixture",
+    )
+    config = layer.get_config()
+    again = MMoE.from_config(config)
+    assert again.get_config() == config
+    assert again.expert_activation is keras.activations.tanh
+    assert isinstance(again.gate_kernel_constraint, keras.constraints.MaxNorm)
+    assert again.name == "mixture"
+    arguments = MMoE.__init__.__code__.co_varnames[1:23]
+    assert set(arguments) - {"kwargs"} <= set(config)
+
+
+def test_save_and_load_without_custom_objects(tmp_path):
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, random_layer(expert_layers=2)(inputs))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+    loaded = keras.saving.load_model(path)
+    for a, b in zip(model(x), loaded(x), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_regularizers_and_constraints_are_used():
+    layer = MMoE(
+        4,
+        3,
+        2,
+        expert_kernel_regularizer=keras.regularizers.L2(1.0),
+        gate_kernel_constraint="non_neg",
+        activity_regularizer=keras.regularizers.L1(1.0),
+    )
+    x = np.ones((2, 5), dtype="float32")
+    outputs = layer(x)
+    expected = (np.asarray(layer.expert_kernel) ** 2).sum() + sum(
+        np.abs(np.asarray(output)).sum() / len(x) for output in outputs
+    )
+    assert float(sum(layer.losses)) == pytest.approx(float(expected), rel=1e-5)
+    assert isinstance(layer.gate_kernel.constraint, keras.constraints.NonNeg)
+
+
+@pytest.mark.parametrize("name", ["units", "num_experts", "num_tasks", "expert_layers"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3", True])
+def test_sizes_must_be_positive_ints(name, value):
+    arguments = {"units": 4, "num_experts": 3, "num_tasks": 2, name: value}
+    with pytest.raises(ValueError, match=f"`{name}` of MMoE must be a positive int"):
+        MMoE(**arguments)
+
+
+def test_input_must_have_features():
+    with pytest.raises(ValueError, match="at least two dimensions"):
+        MMoE(4, 3, 2)(np.ones(5, dtype="float32"))
+    with pytest.raises(ValueError, match="number of features"):
+        MMoE(4, 3, 2).build((None, None))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND == "jax", reason="this is the run on JAX")
+def test_all_this_on_jax():
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "passed" in result.stdout

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sklearn_mmoe.networks import mmoe_network
+
+# isort: split
+import keras
+
+META = {"n_features_in_": 5, "task_units_": [1, 3]}
+
+
+def test_outputs_by_task():
+    network = mmoe_network(META, seed=0)
+    assert network.input_shape == (None, 5)
+    assert network.output_shape == [(None, 1), (None, 3)]
+    assert network.output_names == ["task_0", "task_1"]
+
+
+@pytest.mark.parametrize(
+    ("n_outputs", "n_classes", "shapes"),
+    [
+        (1, None, (None, 1)),
+        (1, 2, (None, 1)),
+        (1, 4, (None, 4)),
+        (2, [2, 3], [(None, 1), (None, 3)]),
+    ],
+)
+def test_scikeras_metadata(n_outputs, n_classes, shapes):
+    meta = {"n_features_in_": 5, "n_outputs_": n_outputs, "n_classes_": n_classes}
+    if n_classes is None:
+        del meta["n_classes_"]
+    assert mmoe_network(meta, seed=0).output_shape == shapes
+
+
+def test_seed_decides_the_weights_and_nothing_else(global_state_stays):
+    x = np.ones((3, 5), dtype="float32")
+    outputs = [mmoe_network(META, seed=seed)(x)[1] for seed in (0, 0, 1, None)]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert not np.allclose(outputs[0], outputs[2])
+    assert not np.allclose(outputs[0], outputs[3])
+
+
+def test_shared_and_tower_layers_may_be_left_out():
+    network = mmoe_network(META, shared_units=(), tower_units=(), dropout=0.0, seed=0)
+    names = [layer.name for layer in network.layers if layer.weights]
+    assert names == ["mmoe", "task_0", "task_1"]
+
+
+def test_single_gate():
+    network = mmoe_network(META, gate="single", seed=0)
+    assert network.get_layer("mmoe").num_tasks == 1
+    assert network.output_shape == [(None, 1), (None, 3)]
+
+
+def test_compile_kwargs_compile():
+    network = mmoe_network(META, {"optimizer": "sgd", "loss": ["mse", "mse"]}, seed=0)
+    assert network.compiled
+    assert not mmoe_network(META, seed=0).compiled
+
+
+def test_network_is_float32_under_any_policy():
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        outputs = mmoe_network(META, seed=0)(x)
+    finally:
+        keras.config.set_dtype_policy(before)
+    for output, expected in zip(outputs, mmoe_network(META, seed=0)(x), strict=True):
+        np.testing.assert_array_equal(output, expected)
+
+
+def test_losses_by_kind():
+    from sklearn_mmoe.losses import task_loss
+
+    target, logit = np.array([[1.0]]), np.array([[0.3]])
+    assert float(task_loss("binary")(target, logit)) == pytest.approx(
+        np.log1p(np.exp(-0.3)), rel=1e-5
+    )
+    logits = np.array([[0.1, 0.2, 0.7]])
+    expected = np.log(np.exp(logits).sum()) - 0.7
+    assert float(task_loss("multiclass")(np.array([2]), logits)) == pytest.approx(
+        expected, rel=1e-5
+    )
+    assert float(task_loss("regression")(target, logit)) == pytest.approx(0.49)
+    with pytest.raises(ValueError, match="'binary', 'multiclass' or 'regression'"):
+        task_loss("ordinal")
