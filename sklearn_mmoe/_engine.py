@@ -138,7 +138,8 @@ class History:
     loss : list of float
         Mean training loss, summed over tasks.
     task_loss : list of list of float
-        Mean training loss of each task.
+        Training loss of each task. Keras gives the mean over batches here, and the
+        mean over rows for `loss`; they differ where the last batch is smaller.
     validation_loss : list of float
         Loss on the validation rows, summed over tasks; empty without them.
     """

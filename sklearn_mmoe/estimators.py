@@ -96,7 +96,8 @@ _ATTRIBUTES = """n_outputs_ : int
     loss_curve_ : list of float
         Training loss of each epoch.
     task_loss_curves_ : dict of str to list of float
-        Training loss of each task in each epoch.
+        Training loss of each task in each epoch, as the mean over batches, in which
+        a smaller last batch counts as much as the others.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
@@ -370,15 +371,15 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
             self.n_outputs_ = values.shape[1]
             self.task_names_ = tasks.names
             self._target_mean = values.mean(axis=0)
-            scale = values.std(axis=0)
-            # A constant target is predicted as its constant.
-            self._target_scale = np.where(scale > 0, scale, 1.0)
+            # 0 for a constant target, which is so predicted as its constant.
+            self._target_scale = values.std(axis=0)
         elif values.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"y has {values.shape[1]} tasks, but the earlier fit had "
                 f"{self.n_outputs_}. With warm_start=True they must stay the same."
             )
-        standardised = (values - self._target_mean) / self._target_scale
+        divisor = np.where(self._target_scale > 0, self._target_scale, 1.0)
+        standardised = (values - self._target_mean) / divisor
         return _EncodedTargets(
             columns=[column[:, None] for column in standardised.T.astype(np.float32)],
             kinds=["regression"] * self.n_outputs_,

@@ -84,7 +84,7 @@ def _global_state():
     from keras.src.backend.common.global_state import get_global_attribute
     from tensorflow.python.framework import config
 
-    numpy_state = np.random.get_state()
+    numpy_state = np.random.get_state()  # noqa: NPY002
     return {
         "numpy": (numpy_state[1].tobytes(), *numpy_state[2:]),
         "python": random.getstate(),
