@@ -257,9 +257,11 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
     def _validate_features(self, X: Any, reset: bool) -> Any:
         if reset or hasattr(X, "columns"):
             _check_numeric_columns(X, type(self).__name__)
-        return validate_data(
-            self, X, accept_sparse="csr", dtype=np.float32, reset=reset
-        )
+        # What float32 cannot hold becomes infinite, and is then refused by name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(
+                self, X, accept_sparse="csr", dtype=np.float32, reset=reset
+            )
 
     def _validate_weight(self, sample_weight: Any, X: Any) -> np.ndarray:
         if sample_weight is None:
@@ -272,8 +274,8 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
             )
         if not weight.any():
             raise ValueError(
-                "`sample_weight` is zero for every row, so that no row is left to "
-                "train on; at least one weight must be positive."
+                "`sample_weight` is zero for every row; at least one weight must be "
+                "positive."
             )
         return weight
 

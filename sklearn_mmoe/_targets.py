@@ -98,8 +98,16 @@ def split_labels(y: Any) -> TaskColumns:
                 f"The task {name!r} has missing labels (NaN or None) in y; drop these "
                 "rows first."
             )
+    # Numbers in an object array, such as one that holds strings too, are numbers.
+    columns = [
+        pd.Series(column).infer_objects().to_numpy()
+        if column.dtype.kind == "O"
+        else column
+        for column in tasks.columns
+    ]
+    for column in columns:
         check_classification_targets(column)
-    return tasks
+    return TaskColumns(columns, tasks.names)
 
 
 def split_values(y: Any) -> TaskColumns:
@@ -164,7 +172,7 @@ def encode_labels(
         elif len(labels) < 2:
             raise ValueError(
                 f"{estimator_name} needs samples of at least 2 classes in every task, "
-                f"but the task {name!r} has only one class: {labels[0]!r}."
+                f"but the task {name!r} has only one class: {labels.tolist()[0]!r}."
             )
     classes = found if classes is None else classes
     codes = [

@@ -57,7 +57,7 @@ def _bin_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
         others = np.repeat(np.delete(unique, heavy), np.delete(counts, heavy))
         n_quantiles = max(n_bins - len(heavy), 1) + 1
         quantiles = np.quantile(
-            others, np.linspace(0, 1, n_quantiles), method="closest_observation"
+            others, np.linspace(0, 1, n_quantiles), method="inverted_cdf"
         )
         neighbours = np.clip(
             np.concatenate([heavy - 1, heavy, heavy + 1]), 0, len(unique) - 1
@@ -206,8 +206,10 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             stop = start + len(edges) - 1
             missing = np.isnan(X[:, j])
             values = np.where(missing, self.fill_values_[j], X[:, j])
-            # (n_samples, n_bins of the column)
-            fill = (values[:, None] - edges[:-1]) / np.diff(edges)
+            # (n_samples, n_bins of the column). A bin may be so narrow that the
+            # quotient overflows; it is bounded next.
+            with np.errstate(over="ignore"):
+                fill = (values[:, None] - edges[:-1]) / np.diff(edges)
             np.clip(fill, 0, 1, out=encoded[:, start:stop], casting="same_kind")
             start = stop
             if j in self.missing_columns_:

@@ -1,0 +1,216 @@
+"""What a user can get wrong is told early, and by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
+
+ESTIMATORS = [MultiTaskMMoEClassifier, MultiTaskMMoERegressor]
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fail where an error comes only after training has begun."""
+    from sklearn_mmoe._engine import Engine
+
+    def fit(*args, **kwargs):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr(Engine, "fit", fit)
+
+
+@pytest.fixture(scope="module")
+def fitted_on_frame(labels_data, tiny):
+    X, y = labels_data
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    return MultiTaskMMoEClassifier(**tiny).fit(frame, y), frame
+
+
+pytestmark = pytest.mark.usefixtures("no_training")
+
+
+def fit(estimator, X, y, **kwargs):
+    return estimator(num_experts=2, max_iter=1).fit(X, y, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("num_experts", [0, 1.5, "8"]),
+        ("expert_units", [0, None]),
+        ("expert_layers", [0]),
+        ("shared_units", [0, (8, 0), (8, 2.5), "8"]),
+        ("tower_units", [-1, [4, None]]),
+        ("gate", ["both", None]),
+        ("dropout", [-0.1, 1.0]),
+        ("optimizer", ["adamx", 3]),
+        ("learning_rate", [0, "fast"]),
+        ("learning_rate_schedule", ["linear"]),
+        ("weight_decay", [-1]),
+        ("batch_size", [0, "all"]),
+        ("max_iter", [0, 2.5]),
+        ("early_stopping", [None, "yes"]),
+        ("validation_fraction", [0.0, 1.0]),
+        ("n_iter_no_change", [0]),
+        ("tol", [-1e-3]),
+        ("random_state", ["seed", -1]),
+        ("verbose", ["loud"]),
+        ("warm_start", [3]),
+        ("callbacks", [3, ["print"]]),
+    ],
+)
+def test_parameters_out_of_range(labels_data, name, values):
+    for value in values:
+        with pytest.raises((ValueError, TypeError), match=f"{name}"):
+            MultiTaskMMoEClassifier(**{name: value}).fit(*labels_data)
+
+
+def test_a_task_with_one_class_is_named(labels_data):
+    X, y = labels_data
+    frame = pd.DataFrame({"income": y[:, 0], "college": np.ones(len(y), dtype=int)})
+    message = "task 'college' has only one class: 1"
+    with pytest.raises(ValueError, match=message):
+        fit(MultiTaskMMoEClassifier, X, frame)
+    with pytest.raises(ValueError, match="task 'task_0' has only one class: 'a'"):
+        fit(MultiTaskMMoEClassifier, X, np.full(len(y), "a"))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_lengths_differ(estimator, labels_data):
+    X, y = labels_data
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples.*200.*199"):
+        fit(estimator, X, y[:-1])
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(3,\)"):
+        fit(estimator, X, y, sample_weight=[1, 2, 3])
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_missing_and_infinite_features(estimator, labels_data, bad):
+    X, y = labels_data
+    X = X.copy()
+    X[3, 2] = bad
+    for data in (X, pd.DataFrame(X), sparse.csr_matrix(X)):
+        with pytest.raises(ValueError, match="Input X contains"):
+            fit(estimator, data, y)
+
+
+def test_values_too_large_for_float32(labels_data):
+    X, y = labels_data
+    with pytest.raises(ValueError, match="Input X contains infinity or a value too la"):
+        fit(MultiTaskMMoEClassifier, X * 1e300, y)
+
+
+def test_text_columns_are_named(labels_data):
+    X, y = labels_data
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(c="x", e=pd.Timestamp(0))
+    message = r"not numeric: \['c', 'e'\].*make_tabular_preprocessor"
+    with pytest.raises(ValueError, match=message):
+        fit(MultiTaskMMoEClassifier, frame, y)
+
+
+def test_missing_labels(labels_data, values_data):
+    X, y = labels_data
+    frame = pd.DataFrame(y, columns=["income", "college"]).astype(object)
+    frame.iloc[5, 1] = None
+    with pytest.raises(ValueError, match="task 'college' has missing labels"):
+        fit(MultiTaskMMoEClassifier, X, frame)
+    with pytest.raises(ValueError, match="y contains NaN"):
+        fit(MultiTaskMMoEClassifier, X, np.where(np.eye(*y.shape), np.nan, y))
+    X, y = values_data
+    with pytest.raises(ValueError, match="y contains NaN"):
+        fit(MultiTaskMMoERegressor, X, np.where(np.eye(*y.shape), np.nan, y))
+
+
+def test_continuous_labels(labels_data, values_data):
+    with pytest.raises(ValueError, match="continuous"):
+        fit(MultiTaskMMoEClassifier, *values_data)
+
+
+def test_two_tasks_of_one_name(labels_data):
+    X, y = labels_data
+    with pytest.raises(ValueError, match=r"several columns named \['a'\]"):
+        fit(MultiTaskMMoEClassifier, X, pd.DataFrame(y, columns=["a", "a"]))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_no_targets(estimator, labels_data):
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        fit(estimator, labels_data[0], None)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_weights(estimator, labels_data):
+    X, y = labels_data
+    weight = np.ones(len(y))
+    weight[3] = -1
+    with pytest.raises(ValueError, match=r"Negative values .* `sample_weight`"):
+        fit(estimator, X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match=r"(?i)sample.weight.*at least one"):
+        fit(estimator, X, y, sample_weight=np.zeros(len(y)))
+    with pytest.raises(ValueError, match="Input sample_weight contains NaN"):
+        fit(estimator, X, y, sample_weight=np.where(weight < 0, np.nan, weight))
+
+
+def test_too_few_rows_to_set_some_aside(labels_data):
+    X, y = labels_data
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.1 of 1 rows"):
+        MultiTaskMMoERegressor(early_stopping=True).fit(X[:1], y[:1])
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_unfitted(estimator, labels_data):
+    model = estimator()
+    with pytest.raises(NotFittedError):
+        model.predict(labels_data[0])
+    with pytest.raises(NotFittedError):
+        _ = model.network_
+    if hasattr(model, "predict_proba"):
+        with pytest.raises(NotFittedError):
+            model.predict_proba(labels_data[0])
+
+
+def test_score_with_other_tasks(fitted_classifier, labels_data):
+    X, y = labels_data
+    with pytest.raises(ValueError, match=r"y has 1 tasks, but .* fitted with 2"):
+        fitted_classifier.score(X, y[:, 0])
+
+
+def test_other_number_of_columns(fitted_classifier, labels_data):
+    with pytest.raises(ValueError, match=r"X has 5 features, but .* expecting 6"):
+        fitted_classifier.predict(labels_data[0][:, :5])
+
+
+def test_a_failed_fit_keeps_the_fitted_model(fitted_classifier, labels_data):
+    X, y = labels_data
+    before = fitted_classifier.predict_proba(X)
+    for bad_X, bad_y in [(X[:, :5], y[:-1]), (X, np.ones_like(y)), (X, None)]:
+        with pytest.raises(ValueError):  # noqa: PT011
+            fitted_classifier.fit(bad_X, bad_y)
+    np.testing.assert_array_equal(fitted_classifier.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame[list("bacdef")], "same order"),
+        (lambda frame: frame.rename(columns={"f": "g"}), r"unseen.*\n- g"),
+        (lambda frame: frame.drop(columns="c"), r"missing:\n- c"),
+        (lambda frame: frame.assign(c="x"), r"not numeric: \['c'\]"),
+    ],
+)
+def test_unseen_or_reordered_columns(fitted_on_frame, change, message):
+    clf, frame = fitted_on_frame
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        clf.predict(change(frame))
+
+
+def test_no_column_names_at_all(fitted_on_frame):
+    clf, frame = fitted_on_frame
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        clf.predict(frame.to_numpy())

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import mean_absolute_error, roc_auc_score
+
+from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
+from sklearn_mmoe.callbacks import TaskScores
+from sklearn_mmoe.datasets import make_related_tasks
+
+
+@pytest.fixture(scope="module")
+def fitted(labels_data, tiny):
+    X, y = labels_data
+    y = pd.DataFrame(y, columns=["income", "college"])
+    sets = {"train": (X[:150], y[:150]), "test": (X[150:], y[150:])}
+    callback = TaskScores(sets, verbose=False)
+    clf = MultiTaskMMoEClassifier(**tiny, callbacks=[callback])
+    return clf.fit(*sets["train"]), callback, sets
+
+
+def test_a_row_for_every_epoch_set_and_task(fitted):
+    _, callback, _ = fitted
+    scores = callback.scores_
+    assert list(scores.columns) == ["epoch", "set", "task", "roc_auc"]
+    assert scores["epoch"].tolist() == [1] * 4 + [2] * 4
+    assert scores["set"].tolist() == ["train", "train", "test", "test"] * 2
+    assert scores["task"].tolist() == ["income", "college"] * 4
+
+
+def test_last_epoch_is_the_fitted_model(fitted):
+    clf, callback, sets = fitted
+    last = callback.scores_.query("epoch == 2").set_index(["set", "task"])["roc_auc"]
+    for name, (X, y) in sets.items():
+        for task, probability in zip(y, clf.predict_proba(X), strict=True):
+            expected = roc_auc_score(y[task], probability[:, 1])
+            assert last[name, task] == pytest.approx(expected, abs=1e-12)
+
+
+def test_scoring_changes_no_bit_of_the_model(fitted, tiny):
+    clf, _, sets = fitted
+    X, y = sets["train"]
+    plain = MultiTaskMMoEClassifier(**tiny).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
+
+
+def test_one_line_for_each_set(fitted, tiny, capsys):
+    _, callback, sets = fitted
+    printing = TaskScores(sets)
+    MultiTaskMMoEClassifier(**tiny, callbacks=printing).fit(*sets["train"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    income, college = callback.scores_["roc_auc"].iloc[-2:]
+    assert lines[3] == (
+        f"Epoch 2, test: income roc_auc {income:.4f}; college roc_auc {college:.4f}"
+    )
+
+
+def test_regression_metrics(values_data, tiny):
+    X, y = values_data
+    callback = TaskScores({"train": (X, y)}, verbose=False)
+    reg = MultiTaskMMoERegressor(**tiny, callbacks=callback).fit(X, y)
+    last = callback.scores_.iloc[-1]
+    assert list(callback.scores_.columns[3:]) == ["mean_absolute_error", "r2"]
+    expected = mean_absolute_error(y[:, 1], reg.predict(X)[:, 1])
+    assert last["mean_absolute_error"] == pytest.approx(expected)
+
+
+def test_many_classes_and_chosen_metrics(tiny):
+    X, y = make_related_tasks(
+        150, 5, kind="classification", n_classes=[2, 3], random_state=0
+    )
+    tiny = {**tiny, "max_iter": 1}
+    callback = TaskScores({"train": (X, y)}, verbose=False)
+    MultiTaskMMoEClassifier(**tiny, callbacks=callback).fit(X, y)
+    assert "roc_auc_ovr" in callback.scores_
+    callback = TaskScores({"a": (X, y)}, ["neg_log_loss", "accuracy"], verbose=False)
+    clf = MultiTaskMMoEClassifier(**tiny, callbacks=callback).fit(X, y)
+    assert list(callback.scores_.columns[3:]) == ["log_loss", "accuracy"]
+    assert (callback.scores_["log_loss"] > 0).all()
+    first = callback.scores_.copy()
+    clf.fit(X, y)  # a new fit starts a new record
+    pd.testing.assert_frame_equal(callback.scores_, first)
+
+
+def test_clone_shares_the_sets_and_nothing_else(fitted):
+    clf, callback, sets = fitted
+    (other,) = clone(clf).callbacks
+    assert other is not callback
+    assert other.sets is sets
+    assert other.scores_.empty
+    assert not callback.scores_.empty
+
+
+def test_estimator_with_scores_is_copied_and_pickled(fitted):
+    clf, callback, sets = fitted
+    X, _ = sets["test"]
+    for again in (copy.deepcopy(clf), pickle.loads(pickle.dumps(clf))):
+        np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+        pd.testing.assert_frame_equal(again.callbacks[0].scores_, callback.scores_)
+
+
+def test_other_keras_callbacks(labels_data, tiny):
+    import keras
+
+    epochs = []
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: epochs.append((epoch, sorted(logs)))
+    )
+    MultiTaskMMoEClassifier(**tiny, callbacks=[callback]).fit(*labels_data)
+    assert epochs == [(k, ["loss", "task_0_loss", "task_1_loss"]) for k in range(2)]
+
+
+def test_bad_arguments(labels_data):
+    X, y = labels_data
+    with pytest.raises(TypeError, match="'sets' parameter of TaskScores"):
+        TaskScores((X, y))
+    with pytest.raises(TypeError, match="'sets' parameter of TaskScores"):
+        TaskScores({"train": X})
+    with pytest.raises(ValueError, match="roc_auk"):
+        TaskScores({"train": (X, y)}, "roc_auk")
+
+
+def test_outside_our_estimators():
+    import keras
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    X = np.ones((4, 2), dtype="float32")
+    with pytest.raises(ValueError, match=r"callbacks=\[TaskScores"):
+        model.fit(X, X[:, :1], verbose=0, callbacks=[TaskScores({})])

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
+
+from sklearn_mmoe.datasets import make_related_tasks
+from sklearn_mmoe.preprocessing import (
+    PiecewiseLinearEncoder,
+    make_tabular_preprocessor,
+)
+
+
+def encode(values, n_bins=4):
+    return PiecewiseLinearEncoder(n_bins).fit(np.reshape(values, (-1, 1)))
+
+
+def test_bins_hold_equal_shares():
+    values = np.random.default_rng(0).lognormal(size=10_000)
+    (edges,) = encode(values, 8).bin_edges_
+    assert len(edges) == 9
+    counts = np.histogram(values, edges)[0]
+    np.testing.assert_allclose(counts, 1250, atol=3)
+    assert (edges[0], edges[-1]) == (values.min(), values.max())
+
+
+def test_equation_of_the_paper():
+    encoder = encode(np.arange(101.0), 4)
+    np.testing.assert_array_equal(encoder.bin_edges_[0], [0, 25, 50, 75, 100])
+    x = np.array([-10, 0, 5, 25, 60, 100, 1000.0])[:, None]
+    expected = np.clip((x - [0, 25, 50, 75]) / 25, 0, 1)
+    encoded = encoder.transform(x)
+    np.testing.assert_allclose(encoded, expected, rtol=1e-6)
+    assert encoded.dtype == np.float32
+    # A linear layer on the bins is a piecewise linear function, here x itself.
+    np.testing.assert_allclose(encoded @ np.full(4, 25.0), x[:, 0].clip(0, 100))
+
+
+def test_heavy_values_have_edges_of_their_own():
+    """A column of amounts: 90 % are 0, and one amount in ten of the rest is 500."""
+    rng = np.random.default_rng(0)
+    amounts = rng.uniform(100, 1000, 1000)
+    amounts[:900] = 500.0
+    values = np.concatenate([np.zeros(9000), amounts])
+    encoder = encode(values, 16)
+    (edges,) = encoder.bin_edges_
+    assert {0.0, 500.0} <= set(edges)
+    # The bins of the other 100 amounts are as fine as without the heavy values.
+    assert len(edges) - 1 >= 14
+    # No bin has a slope on both sides of a heavy value's neighbours.
+    others = np.sort(np.delete(amounts, np.flatnonzero(amounts == 500.0)))
+    assert others[0] in edges
+    below, above = others[others < 500][-1], others[others > 500][0]
+    assert {below, above} <= set(edges)
+
+
+def test_few_values_are_told_apart_exactly():
+    (edges,) = encode([0, 0, 0, 1, 1, 5], 32).bin_edges_
+    np.testing.assert_array_equal(edges, [0, 1, 5])
+
+
+@pytest.mark.parametrize("constant", [0.0, 7.0, -1e300, 1e-300])
+def test_constant_column_becomes_a_step(constant):
+    encoder = encode([constant] * 5)
+    distance = abs(constant) / 2 + 1
+    x = np.array([[constant], [constant + distance], [constant - distance]])
+    np.testing.assert_array_equal(encoder.transform(x), [[0], [1], [0]])
+
+
+def test_missing_values():
+    X = np.array([[1.0, 1.0], [2.0, np.nan], [3.0, 3.0], [10.0, 5.0]])
+    encoder = PiecewiseLinearEncoder().fit(X)
+    assert encoder.missing_columns_.tolist() == [1]
+    np.testing.assert_array_equal(encoder.fill_values_, [2.5, 3.0])
+    encoded = encoder.transform(X)
+    names = encoder.get_feature_names_out(["a", "b"]).tolist()
+    assert names == ["a_bin0", "a_bin1", "a_bin2", "b_bin0", "b_bin1", "b_missing"]
+    np.testing.assert_array_equal(encoded[:, 5], [0, 1, 0, 0])
+    np.testing.assert_array_equal(encoded[1, 3:5], encoded[2, 3:5])  # the median's
+    # A value that is missing where fit saw none is the median too.
+    later = encoder.transform([[np.nan, 1.0]])
+    assert np.isfinite(later).all()
+    np.testing.assert_allclose(later[0, :3], encoder.transform([[2.5, 1.0]])[0, :3])
+
+
+def test_column_of_missing_values_alone():
+    encoded = PiecewiseLinearEncoder().fit_transform(np.full((3, 1), np.nan))
+    np.testing.assert_array_equal(encoded, [[0, 1]] * 3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_always_in_the_unit_interval_and_rising(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.choice(
+        [0.0, 1.0, -3.0, *rng.normal(scale=10.0 ** rng.integers(-5, 6), size=50)],
+        size=rng.integers(1, 300),
+    )
+    encoder = encode(values, int(rng.integers(1, 40)))
+    (edges,) = encoder.bin_edges_
+    assert (np.diff(edges) > 0).all()
+    x = np.sort(np.concatenate([values, rng.normal(scale=100, size=50)]))
+    encoded = encoder.transform(x[:, None])
+    assert encoded.min() >= 0
+    assert encoded.max() <= 1
+    assert (np.diff(encoded, axis=0) >= 0).all()
+    # Bins fill one after the other.
+    assert (np.diff(encoded, axis=1) <= 0).all()
+
+
+def test_set_output_and_names():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [0.0, np.nan, 1.0]})
+    encoder = PiecewiseLinearEncoder(2).set_output(transform="pandas")
+    encoded = encoder.fit_transform(frame)
+    assert list(encoded) == ["a_bin0", "a_bin1", "b_bin0", "b_missing"]
+    assert list(encoder.feature_names_in_) == ["a", "b"]
+    assert PiecewiseLinearEncoder(2).fit([[1.0], [2.0]]).get_feature_names_out() == [
+        "x0_bin0"
+    ]
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="'n_bins' parameter"):
+        encode([1, 2, 3], 0)
+    with pytest.raises(ValueError, match="infinity"):
+        encode([1, np.inf])
+    with pytest.raises(NotFittedError):
+        PiecewiseLinearEncoder().transform([[1.0]])
+    with pytest.raises(ValueError, match="X has 2 features"):
+        encode([1, 2]).transform([[1.0, 2.0]])
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    n = 200
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, n),
+            "gain": np.where(rng.random(n) < 0.9, 0.0, rng.lognormal(size=n)),
+            "height": np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)),
+            "sex": pd.Categorical(rng.choice(["f", "m"], n)),
+            "city": rng.choice(["Rome", "Oslo", None], n),
+            "member": rng.random(n) < 0.5,
+            "code": rng.integers(0, 4, n),
+        }
+    )
+
+
+def columns_of(preprocessor):
+    return {name: list(columns) for name, _, columns in preprocessor.transformers_[:3]}
+
+
+def test_columns_by_kind(frame):
+    preprocessor = make_tabular_preprocessor()
+    assert isinstance(preprocessor, ColumnTransformer)
+    X = preprocessor.fit_transform(frame)
+    assert isinstance(X, sparse.csr_matrix | sparse.csr_array)
+    assert X.dtype == np.float32
+    assert columns_of(preprocessor) == {
+        "piecewise": ["age", "gain", "height", "code"],
+        "scaled": ["age", "gain", "height", "code"],
+        "one_hot": ["sex", "city", "member"],
+    }
+    assert np.isfinite(X.toarray()).all()
+    assert X.shape[1] == len(preprocessor.get_feature_names_out())
+
+
+def test_numbers_that_are_categories(frame):
+    preprocessor = make_tabular_preprocessor(categorical=["code"], min_frequency=None)
+    preprocessor.fit(frame)
+    assert columns_of(preprocessor)["one_hot"] == ["sex", "city", "member", "code"]
+    names = preprocessor.get_feature_names_out()
+    assert "one_hot__code_3" in names
+    with pytest.raises(ValueError, match=r"'categorical' parameter .* \['size'\]"):
+        make_tabular_preprocessor(categorical=["size"]).fit(frame)
+    with pytest.raises(TypeError, match="'categorical' parameter"):
+        make_tabular_preprocessor(categorical="code")
+
+
+def test_dense_output_and_set_output(frame):
+    dense = make_tabular_preprocessor(sparse=False)
+    X = dense.fit_transform(frame)
+    assert isinstance(X, np.ndarray)
+    assert X.dtype == np.float32
+    np.testing.assert_array_equal(
+        X, make_tabular_preprocessor().fit_transform(frame).toarray()
+    )
+    dense.set_output(transform="pandas")
+    out = dense.fit_transform(frame)
+    assert out.columns.tolist() == dense.get_feature_names_out().tolist()
+
+
+def test_unknown_and_infrequent_categories():
+    frame = pd.DataFrame({"a": ["x"] * 50 + ["y"] * 50 + ["rare"] * 3 + ["odd"] * 2})
+    preprocessor = make_tabular_preprocessor().fit(frame)
+    names = preprocessor.get_feature_names_out().tolist()
+    assert names == ["one_hot__a_x", "one_hot__a_y", "one_hot__a_infrequent_sklearn"]
+    new = pd.DataFrame({"a": ["rare", "never seen", "y"]})
+    np.testing.assert_array_equal(
+        preprocessor.transform(new).toarray(), [[0, 0, 1], [0, 0, 1], [0, 1, 0]]
+    )
+
+
+def test_categories_are_matched_by_name_not_by_code(frame):
+    preprocessor = make_tabular_preprocessor().fit(frame)
+    other = frame.head(20).copy()
+    other["sex"] = pd.Categorical(other["sex"].astype(str), categories=["m", "f"])
+    np.testing.assert_array_equal(
+        preprocessor.transform(other).toarray(),
+        preprocessor.transform(frame.head(20)).toarray(),
+    )
+
+
+def test_unseen_extremes_stay_bounded_in_the_bins(frame):
+    preprocessor = make_tabular_preprocessor().fit(frame)
+    extreme = frame.head(1).assign(gain=1e12)
+    row = preprocessor.transform(extreme).toarray()[0]
+    piecewise = [
+        name.startswith("piecewise__") for name in preprocessor.get_feature_names_out()
+    ]
+    assert row[piecewise].max() <= 1
+
+
+def test_arrays():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    assert make_tabular_preprocessor(n_bins=4).fit_transform(X).shape == (50, 15)
+    mixed = np.array([[1, "a"], [2.5, "b"], [np.nan, "a"]], dtype=object)
+    preprocessor = make_tabular_preprocessor(min_frequency=None).fit(mixed)
+    assert columns_of(preprocessor)["piecewise"] == [0]
+    assert columns_of(preprocessor)["one_hot"] == [1]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.date_range("2020", periods=3),
+        pd.to_timedelta([1, 2, 3], unit="D"),
+        pd.period_range("2020", periods=3),
+    ],
+)
+def test_times_are_refused_by_name(times):
+    frame = pd.DataFrame({"a": [1, 2, 3], "when": times})
+    with pytest.raises(ValueError, match=r"columns \['when'\] hold dates or times"):
+        make_tabular_preprocessor().fit(frame)
+
+
+def test_clone_and_pickle(frame):
+    preprocessor = make_tabular_preprocessor().fit(frame)
+    expected = preprocessor.transform(frame).toarray()
+    for again in (
+        pickle.loads(pickle.dumps(preprocessor)),
+        clone(preprocessor).fit(frame),
+    ):
+        np.testing.assert_array_equal(again.transform(frame).toarray(), expected)
+
+
+def test_only_numbers_and_only_categories():
+    X, _ = make_related_tasks(100, 4, n_categorical=4)
+    assert make_tabular_preprocessor().fit_transform(X).shape[0] == 100
+    assert make_tabular_preprocessor().fit_transform(X.iloc[:, :0].assign(a=1.0)).shape
+
+
+def test_census(census_folder):
+    from sklearn_mmoe.datasets import fetch_census_income
+
+    X, _ = fetch_census_income("test", data_home=census_folder, return_X_y=True)
+    preprocessor = make_tabular_preprocessor()
+    encoded = preprocessor.fit_transform(X[:5000])
+    assert columns_of(preprocessor)["piecewise"] == [
+        "age",
+        "wage_per_hour",
+        "capital_gains",
+        "capital_losses",
+        "stock_dividends",
+        "num_emp",
+        "weeks_worked",
+    ]
+    assert np.isfinite(encoded.data).all()
+    assert preprocessor.transform(X[5000:6000]).shape == (1000, encoded.shape[1])
