@@ -32,7 +32,8 @@ from sklearn_mmoe.datasets import (
 from sklearn_mmoe.metrics import multi_task_scorer
 from sklearn_mmoe.preprocessing import make_tabular_preprocessor
 
-QUICK_ROWS = 10_000  # for training
+QUICK_ROWS = 10_000  # to train on
+MANY_ROWS = 100_000  # from here on half the epochs do as well
 FILES = {"train": "census-income.data.gz", "test": "census-income.test.gz"}
 
 
@@ -144,9 +145,10 @@ def search_num_experts(task: Task, quick: bool) -> GridSearchCV:
     grid = {"multitaskmmoeclassifier__num_experts": [2, 8] if quick else [2, 4, 8]}
     folds = StratifiedKFold(2 if quick else 3, shuffle=True, random_state=0)
     n_fits = folds.get_n_splits() * len(next(iter(grid.values())))
+    max_iter = 3 if quick else 4 if len(X) > MANY_ROWS else 8
     pipeline = make_pipeline(
         make_tabular_preprocessor(),
-        MultiTaskMMoEClassifier(random_state=0, max_iter=3 if quick else 8),
+        MultiTaskMMoEClassifier(random_state=0, max_iter=max_iter),
     )
     search = GridSearchCV(
         pipeline,
