@@ -23,7 +23,7 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_mmoe import MultiTaskMMoEClassifier
 from sklearn_mmoe._engine import Engine, TaskData, TrainingPlan, _Batches
-from sklearn_mmoe._engine import _make_optimizer as make_optimizer
+from sklearn_mmoe._optimizers import make_optimizer
 from sklearn_mmoe.callbacks import TaskScores
 from sklearn_mmoe.datasets import fetch_census_income, make_related_tasks
 from sklearn_mmoe.losses import task_loss
@@ -88,7 +88,13 @@ def time_keras(data: TaskData) -> float:
         {"n_features_in_": data.X.shape[1], "task_units_": [1, 1]}, **ARCHITECTURE
     )
     network.compile(
-        make_optimizer(PLAN, PLAN.epochs * batches.num_batches),
+        make_optimizer(
+            PLAN.optimizer,
+            PLAN.learning_rate,
+            PLAN.learning_rate_schedule,
+            PLAN.weight_decay,
+            n_steps=PLAN.epochs * batches.num_batches,
+        ),
         [task_loss("binary")] * 2,
     )
     network.fit(batches, epochs=PLAN.epochs, verbose=0, shuffle=False)

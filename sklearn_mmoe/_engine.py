@@ -20,6 +20,7 @@ from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
 import keras
 import numpy as np
 
+from sklearn_mmoe._optimizers import make_optimizer
 from sklearn_mmoe.losses import task_loss
 from sklearn_mmoe.networks import mmoe_network
 
@@ -186,6 +187,15 @@ class _Recorder(keras.callbacks.Callback):
         self._best_weights: list[np.ndarray] | None = None
         self._epochs_without_change = 0
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Make all variables that training needs before its step is traced.
+
+        TensorFlow traces a function twice if variables are created in it.
+        """
+        x, y, weights = self._batches[0]
+        self.model.compute_loss(x, y, self.model(x), weights)
+        self.model.optimizer.build(self.model.trainable_variables)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._batches.shuffle(epoch)
 
@@ -217,28 +227,6 @@ class _Recorder(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         if self._best_weights is not None:
             self.model.set_weights(self._best_weights)
-
-
-def _make_optimizer(plan: TrainingPlan, n_steps: int) -> keras.optimizers.Optimizer:
-    """Give a new optimizer, with a schedule over the `n_steps` updates of this fit."""
-    if not isinstance(plan.optimizer, str):
-        # A copy: an optimizer that has been used belongs to one network for ever.
-        return type(plan.optimizer).from_config(plan.optimizer.get_config())
-    rate: Any = plan.learning_rate
-    if plan.learning_rate_schedule == "cosine":
-        warmup = max(1, n_steps // 20)
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0,
-            warmup_target=plan.learning_rate,
-            warmup_steps=warmup,
-            decay_steps=max(1, n_steps - warmup),
-        )
-    return keras.optimizers.get(
-        {
-            "class_name": plan.optimizer,
-            "config": {"learning_rate": rate, "weight_decay": plan.weight_decay},
-        }
-    )
 
 
 class Engine:
@@ -325,7 +313,13 @@ class Engine:
         recorder = _Recorder(self, batches, validation, plan, on_epoch)
         trainer = _Trainer(
             model=lambda: self.network,
-            optimizer=_make_optimizer(plan, plan.epochs * batches.num_batches),
+            optimizer=make_optimizer(
+                plan.optimizer,
+                plan.learning_rate,
+                plan.learning_rate_schedule,
+                plan.weight_decay,
+                n_steps=plan.epochs * batches.num_batches,
+            ),
             loss=[task_loss(kind) for kind in self.kinds],
             # Keras would otherwise shuffle with Python's global generator.
             shuffle=False,
