@@ -7,21 +7,33 @@ This is scikit-learn's side of the wall. Keras and TensorFlow are loaded at the 
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, MultiOutputMixin, _fit_context
 from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
     validate_data,
 )
+
+from sklearn_mmoe._fit_input import (
+    EncodedTargets,
+    Rows,
+    Seeds,
+    check_numeric_columns,
+    encode_targets,
+)
+from sklearn_mmoe._sklearn_callbacks import CallbackSupportMixin, EpochHooks
+from sklearn_mmoe._targets import TaskColumns, split_columns
+from sklearn_mmoe._weights import row_weights, weigh_classes
+from sklearn_mmoe.metrics import mean_task_scorer
 
 if TYPE_CHECKING:
     from sklearn_mmoe._engine import Engine, History, TaskData, TrainingPlan
@@ -42,29 +54,6 @@ def _auto_epochs(n_batches: int) -> int:
     return int(np.clip(-(-_AUTO_UPDATES // n_batches), *_AUTO_EPOCHS))
 
 
-def _check_numeric_columns(X: Any, estimator_name: str) -> None:
-    """Name the columns of a data frame that are not numbers."""
-    if not isinstance(X, pd.DataFrame):
-        return
-    text = [name for name, dtype in X.dtypes.items() if dtype.kind not in "biuf"]
-    # Columns of Python objects may still hold numbers; scikit-learn converts those.
-    text = [name for name in text if X[name].dtype.kind != "O" or _has_text(X[name])]
-    if text:
-        raise ValueError(
-            f"{estimator_name} takes numeric features only, but these columns of X are "
-            f"not numeric: {text}. Encode them first, for example with "
-            "make_pipeline(make_tabular_preprocessor(), ...)."
-        )
-
-
-def _has_text(column: Any) -> bool:
-    try:
-        np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError):
-        return True
-    return False
-
-
 def _check_units(name: str, sizes: Any) -> tuple[int, ...]:
     """Bring a width or a sequence of widths to a tuple of ints."""
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
@@ -76,29 +65,9 @@ def _check_units(name: str, sizes: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-@dataclass(frozen=True)
-class _EncodedTargets:
-    """Targets as the engine wants them.
-
-    Attributes
-    ----------
-    columns : list of ndarray
-        Each task's targets, shaped as its loss takes them.
-    kinds : list of str
-        Each task's kind of loss.
-    units : list of int
-        Width of each task's output.
-    groups : ndarray of shape (n_samples,) or None
-        Joint classes for stratified splitting.
-    """
-
-    columns: list[np.ndarray]
-    kinds: list[str]
-    units: list[int]
-    groups: np.ndarray | None = None
-
-
-class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
+class _BaseMultiTaskMMoE(
+    CallbackSupportMixin, MultiOutputMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Everything that does not depend on the kind of the targets."""
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -125,6 +94,7 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
             Interval(Integral, 1, None, closed="left"),
         ],
         "early_stopping": ["boolean"],
+        "early_stopping_metric": [str, callable],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -151,6 +121,7 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
         early_stopping: bool = False,
+        early_stopping_metric: Any = "loss",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
@@ -173,6 +144,7 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.early_stopping = early_stopping
+        self.early_stopping_metric = early_stopping_metric
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
@@ -181,9 +153,16 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
         self.warm_start = warm_start
         self.callbacks = callbacks
 
+    _tasks: list[Any]
+
     @abstractmethod
-    def _encode_targets(self, y: Any, resume: bool) -> _EncodedTargets:
-        """Validate y, set what is learned from it, and give arrays for training."""
+    def _find_tasks(
+        self, targets: TaskColumns, weights: np.ndarray, classes: Any
+    ) -> list[Any]:
+        """Learn from the targets what kind of tasks they are, and their classes."""
+
+    def _publish_tasks(self, y: Any) -> None:
+        """Set the fitted attributes that say of the tasks what a user may ask."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -200,7 +179,16 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
         return self._engine.network
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Train one network on all tasks.
 
         Parameters
@@ -210,10 +198,23 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
             dense as a whole.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column for each task. The column names of a data frame become
-            `task_names_`.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights of the rows in every task's loss; only their
-            proportions count. Rows of zero weight are left out.
+            `task_names_`. NaN, None and ``pd.NA`` mean that a row has no target for
+            this task: it then counts in none of this task's losses and scores, and
+            rows without any target are left out.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
+                or None, default=None
+            Non-negative weights of the rows, in the loss of every task or of each;
+            only their proportions count. Rows of zero weight are left out.
+        X_val : {array-like, data frame, CSR matrix} of shape (n_val, n_features), \
+                default=None
+            Rows for early stopping, instead of a part of X. In a Pipeline with
+            ``transform_input=["X_val"]`` they are transformed as X is.
+        y_val : array-like or data frame of shape (n_val,) or (n_val, n_outputs), \
+                default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,) or (n_val, n_outputs), \
+                default=None
+            Their weights.
 
         Returns
         -------
@@ -228,76 +229,137 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
             a task has a single class (the message names it).
         """
         resume = self.warm_start and hasattr(self, "_engine")
-        X = self._validate_features(X, reset=not resume)
+        given = {"X_val": X_val, "y_val": y_val}
+        self._check_validation_arguments(given, sample_weight_val)
+        data, seeds = self._prepare(X, y, sample_weight, None, resume)
+        if X_val is not None:
+            validation = self._validation_data(X_val, y_val, sample_weight_val)
+        elif self.early_stopping:
+            data, validation = self._set_aside(data, seeds.split)
+        else:
+            validation = None
+        plan = self._training_plan(len(data.rows), seeds.shuffle + self.n_iter_)
+        metadata = {"sample_weight": sample_weight, **given}
+        hooks = EpochHooks(self, X, y, metadata, plan.epochs)
+        self._train(data, validation, plan, hooks)
+        return self
+
+    def _check_validation_arguments(
+        self, given: dict[str, Any], sample_weight_val: Any
+    ) -> None:
+        if (given["X_val"] is None) != (given["y_val"] is None):
+            raise ValueError("X_val and y_val must be given together.")
+        if given["X_val"] is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val is for X_val and y_val; give them too.")
+        if given["X_val"] is not None and not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val are what early stopping watches; set "
+                "early_stopping=True, or leave them out."
+            )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> Any:
+        """Do one epoch over these rows, with the optimizer where it stood."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True.")
+        data, seeds = self._prepare(
+            X, y, sample_weight, classes, resume=hasattr(self, "_engine")
+        )
+        plan = self._training_plan(len(data.rows), seeds.shuffle + self.n_iter_)
+        plan = replace(
+            plan, epochs=1, learning_rate_schedule="constant", continuing=True
+        )
+        self._train(data, None, plan)
+        return self
+
+    def _prepare(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any, resume: bool
+    ) -> tuple[Rows, Seeds]:
+        """Validate the arguments of a fit, and make what is not there yet."""
+        features = self._validate_features(X, reset=not resume)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
                 "the target y is None."
             )
-        weight = self._validate_weight(sample_weight, X)
-        check_consistent_length(X, y)
-        targets = self._encode_targets(y, resume)
-        rows = np.flatnonzero(weight)
-        seeds = _seed_sequence(self.random_state).generate_state(3) >> 1
-        network_seed, shuffle_seed, split_seed = (int(seed) for seed in seeds)
-        if self.early_stopping:
-            rows, validation_rows = self._split(rows, targets, split_seed)
+        check_consistent_length(features, y)
+        columns = split_columns(y)
+        if resume:
+            self._check_number_of_tasks(columns)
+        weights = row_weights(sample_weight, features, len(columns.columns))
+        seeds = Seeds.draw(self.random_state)
+        architecture = self._architecture(seeds.network)
+        tasks = self._tasks if resume else self._find_tasks(columns, weights, classes)
+        targets = encode_targets(tasks, columns)
+        weights = self._all_weights(weights, tasks, targets)
         if not resume:
+            self._tasks = tasks
+            self.n_outputs_ = len(tasks)
+            self.task_names_ = columns.names
+            self._publish_tasks(y)
             self._forget()
-            self._start_engine(X.shape[1], targets, network_seed)
-        data = _task_data(X, targets, weight, rows)
-        validation = (
-            _task_data(X, targets, weight, validation_rows)
-            if self.early_stopping
-            else None
-        )
-        self._train(data, validation, shuffle_seed)
-        return self
+            self._start_engine(features.shape[1], architecture)
+        rows = np.flatnonzero(weights.any(axis=1))
+        n_left_out = len(weights) - len(rows)
+        if self.verbose and n_left_out:
+            print(f"{n_left_out} rows without any target or weight are left out.")
+        return Rows(X, y, features, sample_weight, targets, weights, rows), seeds
+
+    def _check_number_of_tasks(self, columns: TaskColumns) -> None:
+        if len(columns.columns) != self.n_outputs_:
+            raise ValueError(
+                f"y has {len(columns.columns)} tasks, but {type(self).__name__} was "
+                f"fitted with {self.n_outputs_}."
+            )
+
+    def _all_weights(
+        self, weights: np.ndarray, tasks: list[Any], targets: EncodedTargets
+    ) -> np.ndarray:
+        """Put together the weights of rows and classes, and zero without a target."""
+        weights = weights * targets.observed
+        class_weight = getattr(self, "class_weight", None)
+        weigh_classes(weights, class_weight, tasks, targets.codes)
+        return weights
 
     def _validate_features(self, X: Any, reset: bool) -> Any:
         if reset or hasattr(X, "columns"):
-            _check_numeric_columns(X, type(self).__name__)
+            check_numeric_columns(X, type(self).__name__)
         # What float32 cannot hold becomes infinite, and is then refused by name.
         with np.errstate(over="ignore", invalid="ignore"):
             return validate_data(
                 self, X, accept_sparse="csr", dtype=np.float32, reset=reset
             )
 
-    def _validate_weight(self, sample_weight: Any, X: Any) -> np.ndarray:
-        if sample_weight is None:
-            return np.ones(X.shape[0], dtype=np.float32)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weight < 0).any():
-            raise ValueError(
-                "Negative values in data passed to `sample_weight`; weights must be 0 "
-                "or more."
-            )
-        if not weight.any():
-            raise ValueError(
-                "`sample_weight` is zero for every row; at least one weight must be "
-                "positive."
-            )
-        return weight
+    def _validation_data(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """Validate the rows that the user gave for early stopping."""
+        features = self._validate_features(X, reset=False)
+        check_consistent_length(features, y)
+        columns = split_columns(y)
+        self._check_number_of_tasks(columns)
+        weights = row_weights(sample_weight, features, self.n_outputs_)
+        targets = encode_targets(self._tasks, columns)
+        weights = self._all_weights(weights, self._tasks, targets)
+        rows = np.arange(len(weights))
+        return Rows(X, y, features, sample_weight, targets, weights, rows)
 
-    def _split(
-        self, rows: np.ndarray, targets: _EncodedTargets, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _set_aside(self, data: Rows, seed: int) -> tuple[Rows, Rows]:
         """Set validation rows aside, stratified by the joint labels where possible."""
-        groups = None if targets.groups is None else targets.groups[rows]
-        for stratify in (groups, None):
+        groups = data.targets.groups()
+        for stratify in (None if groups is None else groups[data.rows], None):
             try:
-                return train_test_split(
-                    rows,
+                train, validation = train_test_split(
+                    data.rows,
                     test_size=self.validation_fraction,
                     random_state=seed,
                     stratify=stratify,
                 )
+                return replace(data, rows=train), replace(data, rows=validation)
             except ValueError as error:
                 # Too few rows for every group of labels on both sides.
                 if stratify is None:
                     raise ValueError(
                         f"early_stopping=True cannot set aside validation_fraction="
-                        f"{self.validation_fraction} of {len(rows)} rows: {error}"
+                        f"{self.validation_fraction} of {len(data.rows)} rows: {error}"
                     ) from error
         raise AssertionError("unreachable")
 
@@ -311,25 +373,26 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
         }
         self.validation_scores_: list[float] | None = None
 
-    def _start_engine(
-        self, n_features: int, targets: _EncodedTargets, seed: int
-    ) -> None:
+    def _architecture(self, seed: int) -> dict[str, Any]:
+        return {
+            "num_experts": int(self.num_experts),
+            "expert_units": int(self.expert_units),
+            "expert_layers": int(self.expert_layers),
+            "shared_units": _check_units("shared_units", self.shared_units),
+            "tower_units": _check_units("tower_units", self.tower_units),
+            "gate": self.gate,
+            "dropout": float(self.dropout),
+            "seed": seed,
+        }
+
+    def _start_engine(self, n_features: int, architecture: dict[str, Any]) -> None:
         from sklearn_mmoe._engine import Engine
 
         self._engine: Engine = Engine(
             n_features,
-            targets.kinds,
-            targets.units,
-            {
-                "num_experts": int(self.num_experts),
-                "expert_units": int(self.expert_units),
-                "expert_layers": int(self.expert_layers),
-                "shared_units": _check_units("shared_units", self.shared_units),
-                "tower_units": _check_units("tower_units", self.tower_units),
-                "gate": self.gate,
-                "dropout": float(self.dropout),
-                "seed": seed,
-            },
+            [task.kind for task in self._tasks],
+            [task.units for task in self._tasks],
+            architecture,
         )
 
     def _training_plan(self, n_rows: int, seed: int) -> TrainingPlan:
@@ -351,18 +414,61 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
             tol=float(self.tol),
         )
 
-    def _train(self, data: TaskData, validation: TaskData | None, seed: int) -> None:
-        # A second warm fit shuffles otherwise than the first.
-        plan = self._training_plan(len(data.rows), seed + self.n_iter_)
+    def _train(
+        self,
+        data: Rows,
+        validation: Rows | None,
+        plan: TrainingPlan,
+        hooks: EpochHooks | None = None,
+    ) -> None:
         callbacks = self._callback_list()
-        history = self._engine.fit(
-            data,
+        score = None if validation is None else self._validation_score(validation)
+        task_data = self._task_data(data)
+
+        def on_epoch_end(epoch: int, history: History) -> bool:
+            self._record(history, len(data.rows))
+            if self.verbose:
+                self._print_epoch(epoch, plan.epochs)
+            return hooks is not None and hooks.end_epoch()
+
+        self._engine.fit(
+            task_data,
             plan,
-            validation=validation,
+            score=score,
             callbacks=callbacks,
-            on_epoch=self._print_epoch(plan.epochs) if self.verbose else None,
+            on_epoch_begin=None if hooks is None else hooks.begin_epoch,
+            on_epoch_end=on_epoch_end,
         )
-        self._record(history, len(data.rows))
+        if hooks is not None:
+            hooks.end_fit()
+
+    def _task_data(self, data: Rows) -> TaskData:
+        """Bring each task's weights to mean one over the rows that count."""
+        from sklearn_mmoe._engine import TaskData
+
+        means = data.weights[data.rows].mean(axis=0)
+        scales = np.array([task.loss_scale for task in self._tasks])
+        # A task without any target among these rows keeps its zero weights.
+        factors = scales / np.where(means > 0, means, 1)
+        weights = (data.weights * factors).astype(np.float32)
+        # In memory, each task's weights lie in a row.
+        return TaskData(
+            data.features, data.targets.columns, list(weights.T.copy()), data.rows
+        )
+
+    def _validation_score(self, data: Rows) -> Callable[[], float]:
+        """Give a function that scores the validation rows; greater is better."""
+        if self.early_stopping_metric == "loss":
+            task_data = self._task_data(data)
+            return lambda: -self._engine.loss(task_data)
+        scorer = self.early_stopping_metric
+        if isinstance(scorer, str):
+            scorer = mean_task_scorer(scorer)
+        X, y = _safe_indexing(data.X, data.rows), _safe_indexing(data.y, data.rows)
+        if data.sample_weight is None or np.ndim(data.sample_weight) == 2:
+            return lambda: float(scorer(self, X, y))
+        weight = _safe_indexing(np.asarray(data.sample_weight), data.rows)
+        return lambda: float(scorer(self, X, y, sample_weight=weight))
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""
@@ -380,28 +486,27 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
                 callback.set_estimator(self)
         return list(callbacks)
 
-    def _print_epoch(self, epochs: int) -> Any:
-        def print_epoch(epoch: int, history: History) -> None:
-            tasks = zip(self.task_names_, history.task_loss[-1], strict=True)
-            parts = ", ".join(f"{name} {loss:.4f}" for name, loss in tasks)
-            line = f"Epoch {epoch + 1}/{epochs}, loss {history.loss[-1]:.4f} ({parts})"
-            if history.validation_loss:
-                line += f", validation loss {history.validation_loss[-1]:.4f}"
-            print(line)
-
-        return print_epoch
+    def _print_epoch(self, epoch: int, n_epochs: int) -> None:
+        parts = ", ".join(
+            f"{name} {losses[-1]:.4f}"
+            for name, losses in self.task_loss_curves_.items()
+        )
+        line = f"Epoch {epoch + 1}/{n_epochs}, loss {self.loss_:.4f} ({parts})"
+        if self.validation_scores_ is not None:
+            line += f", validation score {self.validation_scores_[-1]:.4f}"
+        print(line)
 
     def _record(self, history: History, n_rows: int) -> None:
-        self.n_iter_ += len(history.loss)
-        self.t_ += len(history.loss) * n_rows
-        self.loss_curve_ += history.loss
+        """Record the epoch that has just ended."""
+        self.n_iter_ += 1
+        self.t_ += n_rows
         self.loss_ = history.loss[-1]
-        for k, name in enumerate(self.task_names_):
-            self.task_loss_curves_[name] += [losses[k] for losses in history.task_loss]
-        if history.validation_loss:
-            # Scores, as scikit-learn has them: greater is better.
-            scores = [-loss for loss in history.validation_loss]
-            self.validation_scores_ = (self.validation_scores_ or []) + scores
+        self.loss_curve_.append(self.loss_)
+        for name, loss in zip(self.task_names_, history.task_loss[-1], strict=True):
+            self.task_loss_curves_[name].append(loss)
+        if history.validation_scores:
+            self.validation_scores_ = self.validation_scores_ or []
+            self.validation_scores_.append(history.validation_scores[-1])
             self.best_validation_score_: float | None = max(self.validation_scores_)
             self.best_loss_: float | None = None
         else:
@@ -413,26 +518,3 @@ class _BaseMultiTaskMMoE(MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         X = self._validate_features(X, reset=False)
         return [output.astype(np.float64) for output in self._engine.predict(X)]
-
-
-def _task_data(
-    X: Any, targets: _EncodedTargets, weight: np.ndarray, rows: np.ndarray
-) -> TaskData:
-    """Bring the weights to mean one over `rows`, and put all into one object."""
-    from sklearn_mmoe._engine import TaskData
-
-    scaled = (weight / weight[rows].mean()).astype(np.float32)
-    return TaskData(X, targets.columns, [scaled] * len(targets.columns), rows)
-
-
-def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
-    """Turn `random_state` into entropy.
-
-    None takes it from the operating system: scikit-learn's custom, to draw from
-    NumPy's global generator, would change that generator's state.
-    """
-    if random_state is None:
-        return np.random.SeedSequence()
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.SeedSequence(random_state.randint(2**31))
-    return np.random.SeedSequence(int(random_state))

@@ -141,18 +141,21 @@ class History:
     task_loss : list of list of float
         Training loss of each task. Keras gives the mean over batches here, and the
         mean over rows for `loss`; they differ where the last batch is smaller.
-    validation_loss : list of float
-        Loss on the validation rows, summed over tasks; empty without them.
+    validation_scores : list of float
+        Score of the validation rows, greater being better; empty without them.
     """
 
     loss: list[float] = field(default_factory=list)
     task_loss: list[list[float]] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How a network is trained; the estimators' parameters of the same names."""
+    """How a network is trained; mostly the estimators' parameters of the same names.
+
+    With `continuing` the optimizer goes on where an earlier such fit left it.
+    """
 
     optimizer: Any
     learning_rate: float
@@ -163,6 +166,7 @@ class TrainingPlan:
     seed: int
     n_iter_no_change: int
     tol: float
+    continuing: bool = False
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -172,18 +176,20 @@ class _Recorder(keras.callbacks.Callback):
         self,
         engine: Engine,
         batches: _Batches,
-        validation: TaskData | None,
         plan: TrainingPlan,
-        on_epoch: Callable[[int, History], None] | None,
+        score: Callable[[], float] | None,
+        on_epoch_begin: Callable[[int], None] | None,
+        on_epoch_end: Callable[[int, History], bool] | None,
     ) -> None:
         super().__init__()
         self.history = History()
         self._engine = engine
         self._batches = batches
-        self._validation = validation
         self._plan = plan
-        self._on_epoch = on_epoch
-        self._best_loss = np.inf
+        self._score = score
+        self._tell_begin = on_epoch_begin
+        self._tell_end = on_epoch_end
+        self._best_score = -np.inf
         self._best_weights: list[np.ndarray] | None = None
         self._epochs_without_change = 0
 
@@ -195,31 +201,34 @@ class _Recorder(keras.callbacks.Callback):
         x, y, weights = self._batches[0]
         self.model.compute_loss(x, y, self.model(x), weights)
         self.model.optimizer.build(self.model.trainable_variables)
+        self._engine.restore_training_state()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._batches.shuffle(epoch)
+        if self._tell_begin is not None:
+            self._tell_begin(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         n_tasks = len(self._engine.kinds)
         names = [f"task_{k}_loss" for k in range(n_tasks)] if n_tasks > 1 else ["loss"]
         self.history.loss.append(float(logs["loss"]))
         self.history.task_loss.append([float(logs[name]) for name in names])
-        if self._validation is not None:
-            self._watch(self._engine.loss(self._validation))
-        if self._on_epoch is not None:
-            self._on_epoch(epoch, self.history)
+        if self._score is not None:
+            self._watch(self._score())
+        if self._tell_end is not None and self._tell_end(epoch, self.history):
+            self.model.stop_training = True
 
-    def _watch(self, loss: float) -> None:
+    def _watch(self, score: float) -> None:
         """Keep the best weights, and ask for a stop once they no longer change."""
-        self.history.validation_loss.append(loss)
+        self.history.validation_scores.append(score)
         # As in scikit-learn's MLPClassifier: an improvement of less than tol is
         # kept, but does not count as a change.
-        if loss > self._best_loss - self._plan.tol:
+        if score < self._best_score + self._plan.tol:
             self._epochs_without_change += 1
         else:
             self._epochs_without_change = 0
-        if loss < self._best_loss:
-            self._best_loss = loss
+        if score > self._best_score:
+            self._best_score = score
             self._best_weights = self.model.get_weights()
         if self._epochs_without_change > self._plan.n_iter_no_change:
             self.model.stop_training = True
@@ -259,6 +268,7 @@ class Engine:
         )
         self._network: keras.Model | None = None
         self._weights: list[np.ndarray] | None = None
+        self._training_state: list[np.ndarray] | None = None
 
     @property
     def network(self) -> keras.Model:
@@ -277,6 +287,7 @@ class Engine:
             "_builder": self._builder,
             "_network": None,
             "_weights": self.network.get_weights(),
+            "_training_state": self._copy_training_state(),
         }
 
     def fit(
@@ -284,9 +295,10 @@ class Engine:
         data: TaskData,
         plan: TrainingPlan,
         *,
-        validation: TaskData | None = None,
+        score: Callable[[], float] | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
-        on_epoch: Callable[[int, History], None] | None = None,
+        on_epoch_begin: Callable[[int], None] | None = None,
+        on_epoch_end: Callable[[int, History], bool] | None = None,
     ) -> History:
         """Train from the present weights.
 
@@ -296,13 +308,14 @@ class Engine:
             What is trained on.
         plan : TrainingPlan
             How it is trained.
-        validation : TaskData or None, default=None
-            With it, training stops when the loss on it no longer falls, and ends
-            with the weights for which it was lowest.
+        score : callable or None, default=None
+            Called after each epoch; with it, training stops when what it returns no
+            longer rises, and ends with the weights for which it was highest.
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called by Keras after our own.
-        on_epoch : callable or None, default=None
-            Called as ``on_epoch(epoch, history)`` at each epoch's end.
+        on_epoch_begin, on_epoch_end : callable or None, default=None
+            Called as ``on_epoch_begin(epoch)`` and ``on_epoch_end(epoch, history)``;
+            training stops when the latter returns true.
 
         Returns
         -------
@@ -310,7 +323,7 @@ class Engine:
             The recorded losses.
         """
         batches = _Batches(data, plan.batch_size, plan.seed)
-        recorder = _Recorder(self, batches, validation, plan, on_epoch)
+        recorder = _Recorder(self, batches, plan, score, on_epoch_begin, on_epoch_end)
         trainer = _Trainer(
             model=lambda: self.network,
             optimizer=make_optimizer(
@@ -327,15 +340,40 @@ class Engine:
             verbose=0,
             callbacks=[recorder, *callbacks],
         )
-        # Compiled anew for each fit: an optimizer's schedule belongs to one fit.
-        self.network.compiled = False
+        if not plan.continuing:
+            # Compiled anew for each fit: an optimizer's schedule belongs to one fit.
+            self.network.compiled = False
+            self._training_state = None
         try:
             trainer.fit(batches, None)
         finally:
             for callback in callbacks:
                 callback.set_model(None)
-            self._drop_training_state()
+            if not plan.continuing:
+                self._drop_training_state()
         return recorder.history
+
+    def _training_variables(self) -> list[Any]:
+        """List what training changes beside the weights."""
+        layers = self.network.layers
+        dropouts = [layer for layer in layers if hasattr(layer, "seed_generator")]
+        seeds = [layer.seed_generator.state for layer in dropouts]
+        return [*self.network.optimizer.variables, *seeds]
+
+    def _copy_training_state(self) -> list[np.ndarray] | None:
+        """Copy that, where it is kept for going on."""
+        if not self.network.compiled:
+            return self._training_state
+        variables = self._training_variables()
+        return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+    def restore_training_state(self) -> None:
+        """Give optimizer and dropout the state that they had before pickling."""
+        if self._training_state is not None:
+            variables = self._training_variables()
+            for variable, value in zip(variables, self._training_state, strict=True):
+                variable.assign(value)
+            self._training_state = None
 
     def _drop_training_state(self) -> None:
         """Forget optimizer, losses and traced functions; keep only the network."""

@@ -1,6 +1,6 @@
 """Targets of any accepted shape <-> one array for each task.
 
-Knows data frames and labels; knows nothing of estimators and networks.
+Knows data frames, labels and missing values; knows nothing of estimators and networks.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, softmax
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_y
+
+_MANY_VALUES = 20
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,17 @@ class TaskColumns:
     Attributes
     ----------
     columns : list of ndarray of shape (n_samples,)
-        One array for each task, of the dtype that its column had.
+        One array for each task.
     names : list of str
         The tasks' names: the columns of a data frame, the name of a series, else
         ``task_0``, ``task_1``, ...
+    observed : list of ndarray of bool of shape (n_samples,)
+        For each task, where it has a target: neither NaN, None nor ``pd.NA``.
     """
 
     columns: list[np.ndarray]
     names: list[str]
+    observed: list[np.ndarray]
 
 
 def _task_names(y: Any, n_tasks: int) -> list[str]:
@@ -60,126 +65,214 @@ def split_columns(y: Any) -> TaskColumns:
     -------
     TaskColumns
         The targets of each task.
+
+    Raises
+    ------
+    ValueError
+        If y has more than two dimensions, or two columns of one name.
     """
+    names = None
     if hasattr(y, "columns"):
+        names = _task_names(y, len(y.columns))  # before columns of one name are read
         columns = [np.asarray(y[name]) for name in y.columns]
     else:
-        array = np.asarray(y)
+        array = check_array(
+            y,
+            ensure_2d=False,
+            dtype=None,
+            ensure_all_finite=False,
+            ensure_min_samples=0,
+            input_name="y",
+        )
         columns = [array] if array.ndim == 1 else list(array.T)
-    return TaskColumns(columns, _task_names(y, len(columns)))
+    return TaskColumns(
+        columns,
+        names or _task_names(y, len(columns)),
+        [~np.asarray(pd.isna(column)) for column in columns],
+    )
 
 
-def split_labels(y: Any) -> TaskColumns:
-    """Split class labels into one array for each task.
-
-    Parameters
-    ----------
-    y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-        Class labels.
-
-    Returns
-    -------
-    TaskColumns
-        The labels of each task.
-
-    Raises
-    ------
-    ValueError
-        If y is sparse, has more than two dimensions, has missing values, or is
-        continuous.
-    """
-    if not hasattr(y, "columns"):
-        # scikit-learn's own messages, for missing values as well
-        _check_y(y, multi_output=True)
-    tasks = split_columns(y)
-    for name, column in zip(tasks.names, tasks.columns, strict=True):
-        if pd.isna(column).any():
-            raise ValueError(
-                f"The task {name!r} has missing labels (NaN or None) in y; drop these "
-                "rows first."
-            )
-    # Numbers in an object array, such as one that holds strings too, are numbers.
-    columns = [
-        pd.Series(column).infer_objects().to_numpy()
-        if column.dtype.kind == "O"
-        else column
-        for column in tasks.columns
-    ]
-    for column in columns:
-        check_classification_targets(column)
-    return TaskColumns(columns, tasks.names)
+def _fill(name: str, values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Put observed values in their places, and one of them in every other place."""
+    if not len(values):
+        raise ValueError(f"The task {name!r} has no target at all in y.")
+    filled = np.full(len(observed), values[0], dtype=values.dtype)
+    filled[observed] = values
+    return filled
 
 
-def split_values(y: Any) -> TaskColumns:
-    """Split real-valued targets into one array for each task.
-
-    Parameters
-    ----------
-    y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-        Real-valued targets.
-
-    Returns
-    -------
-    TaskColumns
-        The float64 targets of each task.
-
-    Raises
-    ------
-    ValueError
-        If y is not numeric or has missing or infinite values.
-    """
-    array = _check_y(y, multi_output=True, y_numeric=True)
-    array = check_array(array, ensure_2d=False, dtype=np.float64, input_name="y")
-    columns = [array] if array.ndim == 1 else list(array.T)
-    return TaskColumns(columns, _task_names(y, len(columns)))
+def _as_labels(name: str, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    values = column[observed]
+    if values.dtype.kind == "O":
+        # Numbers in an object array, such as one that holds strings too, are numbers.
+        values = pd.Series(values).infer_objects().to_numpy()
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise ValueError(f"Input y contains infinity in the task {name!r}.")
+    check_classification_targets(values)
+    return _fill(name, values, observed)
 
 
-def encode_labels(
-    tasks: TaskColumns, classes: list[np.ndarray] | None, estimator_name: str
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Turn the labels of each task into class indices.
+def _as_values(name: str, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    try:
+        values = column[observed].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The task {name!r} is a regression, but its targets in y are not all "
+            f"numbers: {error}"
+        ) from error
+    if np.isinf(values).any():
+        raise ValueError(
+            "Input y contains infinity or a value too large for dtype('float64') in "
+            f"the task {name!r}."
+        )
+    return _fill(name, values, observed)
+
+
+class LabelTask:
+    """A classification task: labels <-> class indices <-> the network's logits.
 
     Parameters
     ----------
-    tasks : TaskColumns
-        The labels.
-    classes : list of ndarray or None
-        The classes to use, from an earlier fit; None finds them.
-    estimator_name : str
-        Named in errors.
+    name : str
+        The task's name.
+    classes : ndarray of shape (n_classes,)
+        Its classes, sorted.
 
-    Returns
-    -------
-    classes : list of ndarray of shape (n_classes_k,)
-        The sorted classes of each task.
-    codes : list of ndarray of shape (n_samples,)
-        Index into `classes` of each label.
-
-    Raises
-    ------
-    ValueError
-        If a task has a single class, or a label that is not among `classes`.
+    Attributes
+    ----------
+    loss_scale : float
+        Factor of its loss in training.
     """
-    found = [np.unique(column) for column in tasks.columns]
-    for k, (name, labels) in enumerate(zip(tasks.names, found, strict=True)):
-        if classes is not None:
-            unknown = np.setdiff1d(labels, classes[k])
-            if len(unknown):
-                raise ValueError(
-                    f"The task {name!r} has classes that the earlier fit did not have: "
-                    f"{unknown.tolist()}. With warm_start=True they must stay the same."
-                )
-        elif len(labels) < 2:
+
+    type = "classification"
+
+    def __init__(self, name: str, classes: np.ndarray) -> None:
+        self.name = name
+        self.classes = classes
+        self.loss_scale = 1.0
+        two = len(classes) == 2
+        self.kind = "binary" if two else "multiclass"
+        self.units = 1 if two else len(classes)
+
+    @classmethod
+    def from_targets(
+        cls, name: str, column: np.ndarray, observed: np.ndarray, estimator_name: str
+    ) -> LabelTask:
+        """Find the classes; a ValueError names the task if there is only one."""
+        classes = np.unique(_as_labels(name, column, observed))
+        if len(classes) < 2:
             raise ValueError(
                 f"{estimator_name} needs samples of at least 2 classes in every task, "
-                f"but the task {name!r} has only one class: {labels.tolist()[0]!r}."
+                f"but the task {name!r} has only one class: {classes.tolist()[0]!r}."
             )
-    classes = found if classes is None else classes
-    codes = [
-        np.searchsorted(labels, column)
-        for labels, column in zip(classes, tasks.columns, strict=True)
-    ]
-    return classes, codes
+        return cls(name, classes)
+
+    def codes(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Give the index of each label's class, and any index where there is none."""
+        if not observed.any():
+            return np.zeros(len(column), dtype=np.int64)
+        labels = _as_labels(self.name, column, observed)
+        unknown = np.setdiff1d(labels, self.classes)
+        if len(unknown):
+            raise ValueError(
+                f"The task {self.name!r} has labels {unknown.tolist()} that are not "
+                f"among its classes {self.classes.tolist()}."
+            )
+        return np.searchsorted(self.classes, labels)
+
+    def encode(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Give targets as the loss of this task takes them."""
+        codes = self.codes(column, observed)
+        if self.kind == "binary":
+            return codes.astype(np.float32)[:, None]
+        return codes.astype(np.int32)
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Turn logits (n_samples, units) into probabilities of each class."""
+        if self.kind == "multiclass":
+            return softmax(outputs, axis=1)
+        positive = expit(outputs)
+        return np.hstack([1 - positive, positive])
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Turn logits into the labels of the most probable classes."""
+        return self.classes[self.probabilities(outputs).argmax(axis=1)]
+
+
+class ValueTask:
+    """A regression task: values <-> standardised values.
+
+    Parameters
+    ----------
+    name : str
+        The task's name.
+    mean, scale : float
+        Mean and standard deviation of its targets.
+    """
+
+    type = "regression"
+    kind = "regression"
+    units = 1
+    loss_scale = 1.0
+
+    def __init__(self, name: str, mean: float, scale: float) -> None:
+        self.name = name
+        self.mean = mean
+        self.scale = scale
+
+    @classmethod
+    def from_targets(
+        cls, name: str, column: np.ndarray, observed: np.ndarray, weight: np.ndarray
+    ) -> ValueTask:
+        """Find mean and standard deviation of the observed targets."""
+        values = _as_values(name, column, observed)
+        weight = weight * observed
+        if not weight.any():
+            raise ValueError(
+                f"The task {name!r} has no target of positive weight in y."
+            )
+        mean = np.average(values, weights=weight)
+        variance = np.average((values - mean) ** 2, weights=weight)
+        return cls(name, float(mean), float(np.sqrt(variance)))
+
+    def encode(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """Give standardised targets (n_samples, 1)."""
+        if not observed.any():
+            return np.zeros((len(column), 1), dtype=np.float32)
+        values = _as_values(self.name, column, observed)
+        # The scale is 0 for a constant target, which is so predicted as its constant.
+        standardised = (values - self.mean) / (self.scale or 1.0)
+        return standardised.astype(np.float32)[:, None]
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Turn standardised values (n_samples, 1) into the units of y."""
+        return outputs[:, 0] * self.scale + self.mean
+
+
+def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
+    """Guess whether a column of targets is to be classified or regressed.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_samples,)
+        The targets of one task.
+    observed : ndarray of bool of shape (n_samples,)
+        Where there are any.
+
+    Returns
+    -------
+    {'classification', 'regression'}
+        'regression' for numbers with fractions and for more than 20 different whole
+        numbers, else 'classification'.
+    """
+    values = column[observed]
+    if values.dtype.kind == "O":
+        values = pd.Series(values).infer_objects().to_numpy()
+    if values.dtype.kind not in "iuf":
+        return "classification"
+    fractions = values.dtype.kind == "f" and (values != np.floor(values)).any()
+    many = len(np.unique(values)) > _MANY_VALUES
+    return "regression" if fractions or many else "classification"
 
 
 def join_columns(columns: list[np.ndarray]) -> np.ndarray:
@@ -207,7 +300,7 @@ def joint_groups(codes: list[np.ndarray]) -> np.ndarray:
     Parameters
     ----------
     codes : list of ndarray of shape (n_samples,)
-        Class indices of each task.
+        Class indices of each task; -1 where a label is missing.
 
     Returns
     -------

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils._param_validation import StrOptions
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE, _EncodedTargets
+from sklearn_mmoe._base import _BaseMultiTaskMMoE
 from sklearn_mmoe._targets import (
-    encode_labels,
+    LabelTask,
+    TaskColumns,
+    ValueTask,
     join_columns,
-    joint_groups,
-    split_labels,
-    split_values,
+    split_columns,
 )
 
 __all__ = ["MultiTaskMMoEClassifier", "MultiTaskMMoERegressor"]
@@ -54,16 +54,22 @@ _PARAMETERS = """num_experts : int, default=8
         Number of epochs. 'auto' is as many as make 1500 updates, at least 8 and at
         most 200.
     early_stopping : bool, default=False
-        Whether to set `validation_fraction` of the rows aside, to stop when the loss
-        on them no longer falls, and to end with the weights for which it was lowest,
-        also when training runs to its end.
+        Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
+        X_val), to stop when `early_stopping_metric` on them no longer improves, and to
+        end with the weights for which it was best, also when training runs to its end.
+    early_stopping_metric : str or callable, default='loss'
+        What early stopping watches on the validation rows: 'loss' is the training
+        loss, summed over tasks; the name of a scorer of scikit-learn, such as
+        'roc_auc', is its mean over tasks; a scorer, such as
+        ``task_scorer("roc_auc", "income")``, watches what it scores. Of a scorer,
+        greater is better.
     validation_fraction : float, default=0.1
         Share of the rows to set aside for early stopping, in (0, 1); for classifiers
         stratified by the joint labels of all tasks where these suffice.
     n_iter_no_change : int, default=5
         Number of epochs without improvement of at least `tol` to wait for.
     tol : float, default=1e-4
-        Smallest fall of the validation loss that counts as an improvement.
+        Smallest change of `early_stopping_metric` that counts as an improvement.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout and the
         validation split. The same int gives the same predictions to the bit on one
@@ -101,7 +107,8 @@ _ATTRIBUTES = """n_outputs_ : int
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
-        Negative validation loss of each epoch; None without early stopping.
+        `early_stopping_metric` on the validation rows after each epoch (the loss with
+        its sign turned, so that greater is better); None without early stopping.
     best_validation_score_ : float or None
         Highest of `validation_scores_`; None without early stopping."""
 
@@ -129,6 +136,10 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     Parameters
     ----------
     %(parameters)s
+    class_weight : 'balanced', dict, list of dict or None, default=None
+        Weights of the classes in the loss, ``{class: weight}`` for one task or a list
+        with such a dict for each task; classes that a dict leaves out weigh 1.
+        'balanced' weighs every class in inverse proportion to its number of rows.
 
     Attributes
     ----------
@@ -166,46 +177,149 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     [(500, 2), (500, 2)]
     """
 
-    def _encode_targets(self, y: Any, resume: bool) -> _EncodedTargets:
-        tasks = split_labels(y)
-        classes = self._class_lists() if resume else None
-        if classes is not None and len(classes) != len(tasks.columns):
-            raise ValueError(
-                f"y has {len(tasks.columns)} tasks, but the earlier fit had "
-                f"{len(classes)}. With warm_start=True they must stay the same."
+    _parameter_constraints: dict[str, list[Any]] = {
+        **_BaseMultiTaskMMoE._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
+    def __init__(
+        self,
+        num_experts: int = 8,
+        *,
+        expert_units: int = 32,
+        expert_layers: int = 1,
+        shared_units: Any = (128,),
+        tower_units: Any = (16,),
+        gate: str = "multi",
+        dropout: float = 0.2,
+        optimizer: Any = "adamw",
+        learning_rate: float = 2e-3,
+        learning_rate_schedule: str = "cosine",
+        weight_decay: float = 0.01,
+        batch_size: int | str = "auto",
+        max_iter: int | str = "auto",
+        class_weight: Any = None,
+        early_stopping: bool = False,
+        early_stopping_metric: Any = "loss",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        tol: float = 1e-4,
+        random_state: Any = None,
+        verbose: int | bool = 0,
+        warm_start: bool = False,
+        callbacks: Any = None,
+    ) -> None:
+        super().__init__(
+            num_experts,
+            expert_units=expert_units,
+            expert_layers=expert_layers,
+            shared_units=shared_units,
+            tower_units=tower_units,
+            gate=gate,
+            dropout=dropout,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            learning_rate_schedule=learning_rate_schedule,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            early_stopping=early_stopping,
+            early_stopping_metric=early_stopping_metric,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+            callbacks=callbacks,
+        )
+        self.class_weight = class_weight
+
+    def _find_tasks(
+        self, targets: TaskColumns, weights: np.ndarray, classes: Any
+    ) -> list[Any]:
+        triples = zip(targets.names, targets.columns, targets.observed, strict=True)
+        if classes is None:
+            return [LabelTask.from_targets(*t, type(self).__name__) for t in triples]
+        return [
+            LabelTask(name, labels)
+            for name, labels in zip(
+                targets.names, self._announced(classes, len(targets.names)), strict=True
             )
-        classes, codes = encode_labels(tasks, classes, type(self).__name__)
-        self.n_outputs_ = len(classes)
-        self.task_names_ = tasks.names
+        ]
+
+    def _announced(self, classes: Any, n_tasks: int) -> list[np.ndarray]:
+        """Bring the `classes` of partial_fit to one sorted array for each task."""
+        lists = [classes] if n_tasks == 1 and not _is_nested(classes) else list(classes)
+        lists = [np.unique(labels) for labels in lists]
+        if len(lists) != n_tasks or any(len(labels) < 2 for labels in lists):
+            raise ValueError(
+                "classes must give at least two classes for each of the "
+                f"{n_tasks} tasks, got {classes!r}."
+            )
+        return lists
+
+    def _publish_tasks(self, y: Any) -> None:
+        classes = [task.classes for task in self._tasks]
+        n_classes = [len(labels) for labels in classes]
         single = len(classes) == 1
         self.classes_ = classes[0] if single else classes
-        n_classes = [len(labels) for labels in classes]
         self.n_classes_ = n_classes[0] if single else n_classes
-        binary = [n == 2 for n in n_classes]
-        return _EncodedTargets(
-            columns=[
-                code.astype(np.float32)[:, None] if two else code.astype(np.int32)
-                for code, two in zip(codes, binary, strict=True)
-            ],
-            kinds=["binary" if two else "multiclass" for two in binary],
-            units=[
-                1 if two else n for n, two in zip(n_classes, binary, strict=True)
-            ],
-            groups=joint_groups(codes),
-        )  # fmt: skip
 
-    def _class_lists(self) -> list[np.ndarray]:
-        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Any:
+        """Go on training for one epoch over these rows.
+
+        The optimizer goes on where the last call left it, also after pickling, with
+        a constant learning rate.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
+            Numeric features without missing values.
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            One column of labels for each task; they may be missing, as in ``fit``.
+        classes : array-like, list of array-like, or None, default=None
+            All classes of the task, or of each task, that any call will bring. Needed
+            in the first call unless y has all of them; ignored later, where they must
+            be the same.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
+                or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If ``early_stopping=True`` or ``class_weight='balanced'``, which need all
+            rows at once, if `classes` are not those of the first call, or as ``fit``
+            does.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which does "
+                "not know how often each class will occur; give a dict for each task."
+            )
+        if classes is not None and hasattr(self, "_engine"):
+            announced = self._announced(classes, self.n_outputs_)
+            known = [task.classes for task in self._tasks]
+            if any(map(lambda a, b: not np.array_equal(a, b), announced, known)):
+                raise ValueError(
+                    f"classes={classes!r} are not those of the first call: {known}."
+                )
+        return self._partial_fit(X, y, classes, sample_weight)
 
     def _probabilities(self, X: Any) -> list[np.ndarray]:
-        probabilities = []
-        for logits in self._raw_predictions(X):
-            if logits.shape[1] == 1:
-                positive = expit(logits)
-                probabilities.append(np.hstack([1 - positive, positive]))
-            else:
-                probabilities.append(softmax(logits, axis=1))
-        return probabilities
+        outputs = self._raw_predictions(X)
+        return [
+            task.probabilities(output)
+            for task, output in zip(self._tasks, outputs, strict=True)
+        ]
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the most probable class in each task.
@@ -228,13 +342,11 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        probabilities = self._probabilities(X)
+        outputs = self._raw_predictions(X)
         return join_columns(
             [
-                labels[probability.argmax(axis=1)]
-                for labels, probability in zip(
-                    self._class_lists(), probabilities, strict=True
-                )
+                task.decode(output)
+                for task, output in zip(self._tasks, outputs, strict=True)
             ]
         )
 
@@ -289,7 +401,8 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Features.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-            True classes.
+            True classes. Missing ones are not asked for, and rows without any are
+            left out.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows.
 
@@ -304,18 +417,18 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         ValueError
             If y has another number of tasks than in ``fit``.
         """
-        columns = split_labels(y).columns
-        if len(columns) != self.n_outputs_:
-            raise ValueError(
-                f"y has {len(columns)} tasks, but {type(self).__name__} was fitted "
-                f"with {self.n_outputs_}."
-            )
-        predicted = self.predict(X).reshape(len(columns[0]), -1)
-        right = np.column_stack(
-            [column == predicted[:, k] for k, column in enumerate(columns)]
-        ).all(axis=1)
+        outputs = self._raw_predictions(X)
+        targets = split_columns(y)
+        self._check_number_of_tasks(targets)
+        right = np.ones(len(outputs[0]), dtype=bool)
+        for task, output, column, observed in zip(
+            self._tasks, outputs, targets.columns, targets.observed, strict=True
+        ):
+            right &= ~observed | (task.decode(output) == column)
+        counts = np.any(targets.observed, axis=0)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[counts]
         return float(
-            accuracy_score(np.ones_like(right), right, sample_weight=sample_weight)
+            accuracy_score(np.ones(counts.sum()), right[counts], sample_weight=weight)
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -364,27 +477,44 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
     (500, 2)
     """
 
-    def _encode_targets(self, y: Any, resume: bool) -> _EncodedTargets:
-        tasks = split_values(y)
-        values = np.column_stack(tasks.columns)
-        if not resume:
-            self.n_outputs_ = values.shape[1]
-            self.task_names_ = tasks.names
-            self._target_mean = values.mean(axis=0)
-            # 0 for a constant target, which is so predicted as its constant.
-            self._target_scale = values.std(axis=0)
-        elif values.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y has {values.shape[1]} tasks, but the earlier fit had "
-                f"{self.n_outputs_}. With warm_start=True they must stay the same."
+    def _find_tasks(
+        self, targets: TaskColumns, weights: np.ndarray, classes: Any
+    ) -> list[Any]:
+        return [
+            ValueTask.from_targets(*of_task)
+            for of_task in zip(
+                targets.names, targets.columns, targets.observed, weights.T, strict=True
             )
-        divisor = np.where(self._target_scale > 0, self._target_scale, 1.0)
-        standardised = (values - self._target_mean) / divisor
-        return _EncodedTargets(
-            columns=[column[:, None] for column in standardised.T.astype(np.float32)],
-            kinds=["regression"] * self.n_outputs_,
-            units=[1] * self.n_outputs_,
-        )
+        ]
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Go on training for one epoch over these rows.
+
+        The optimizer goes on where the last call left it, also after pickling, with
+        a constant learning rate. The targets are standardised by the first call's
+        mean and standard deviation.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
+            Numeric features without missing values.
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            One column of targets for each task; they may be missing, as in ``fit``.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
+                or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If ``early_stopping=True``, or as ``fit`` does.
+        """
+        return self._partial_fit(X, y, None, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target of each task.
@@ -406,6 +536,56 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        standardised = np.hstack(self._raw_predictions(X))
-        values = standardised * self._target_scale + self._target_mean
-        return values[:, 0] if self.n_outputs_ == 1 else values
+        outputs = self._raw_predictions(X)
+        return join_columns(
+            [
+                task.decode(output)
+                for task, output in zip(self._tasks, outputs, strict=True)
+            ]
+        )
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give the mean over tasks of the coefficient of determination.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            True targets. Rows without a target count not in that task.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            R2, as :class:`sklearn.multioutput.MultiOutputRegressor` defines it.
+
+        Raises
+        ------
+        ValueError
+            If y has another number of tasks than in ``fit``.
+        """
+        predicted = self.predict(X).reshape(-1, self.n_outputs_)
+        targets = split_columns(y)
+        self._check_number_of_tasks(targets)
+        weight = None if sample_weight is None else np.asarray(sample_weight)
+        return float(
+            np.mean(
+                [
+                    r2_score(
+                        column[observed].astype(np.float64),
+                        predicted[observed, k],
+                        sample_weight=None if weight is None else weight[observed],
+                    )
+                    for k, (column, observed) in enumerate(
+                        zip(targets.columns, targets.observed, strict=True)
+                    )
+                ]
+            )
+        )
+
+
+def _is_nested(classes: Any) -> bool:
+    """Tell a list of classes from a list of such lists."""
+    return len(classes) > 0 and np.ndim(classes[0]) > 0

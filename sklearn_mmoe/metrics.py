@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
@@ -48,18 +49,19 @@ class _Task(BaseEstimator):
     """One task of a multi-output estimator, seen as an estimator of one output.
 
     So every scorer that scikit-learn has works on it. Its predictions are those for
-    the X that `predictions` was made with.
+    `rows` of the X that `predictions` was made with.
     """
 
     def __init__(self, predictions: _Predictions, index: int) -> None:
         self.predictions = predictions
         self.index = index
+        self.rows: Any = slice(None)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
     def predict(self, X: Any) -> np.ndarray:
-        return self.predictions.labels_or_values[self.index]
+        return self.predictions.labels_or_values[self.index][self.rows]
 
 
 class _RegressionTask(RegressorMixin, _Task):
@@ -77,7 +79,7 @@ class _ClassificationTask(ClassifierMixin, _Task):
 
     @available_if(lambda self: hasattr(self.predictions.estimator, "predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        return self.predictions.probabilities[self.index]
+        return self.predictions.probabilities[self.index][self.rows]
 
 
 def score_task(
@@ -98,7 +100,7 @@ def score_task(
     index : int
         Which task.
     y : ndarray of shape (n_samples,)
-        This task's true targets.
+        This task's true targets; rows where they are missing do not count.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights of the rows.
 
@@ -107,14 +109,20 @@ def score_task(
     float
         The score.
     """
-    weight = {} if sample_weight is None else {"sample_weight": sample_weight}
     task: Any
     if is_classifier(predictions.estimator):
         task = _ClassificationTask(predictions, index)
-        if y.dtype.kind == "O":
-            y = y.astype(task.classes_.dtype)
     else:
         task = _RegressionTask(predictions, index)
+    observed = np.asarray(~pd.isna(y))
+    if not observed.all():
+        y = y[observed]
+        task.rows = observed
+    if y.dtype.kind == "O":
+        y = y.astype(task.classes_.dtype if is_classifier(task) else np.float64)
+    weight = {}
+    if sample_weight is not None:
+        weight["sample_weight"] = np.asarray(sample_weight)[observed]
     return float(scorer(task, None, y, **weight))
 
 

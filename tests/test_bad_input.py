@@ -114,17 +114,24 @@ def test_text_columns_are_named(labels_data):
         fit(MultiTaskMMoEClassifier, frame, y)
 
 
-def test_missing_labels(labels_data, values_data):
+def test_a_task_without_any_target_is_named(labels_data, values_data):
     X, y = labels_data
-    frame = pd.DataFrame(y, columns=["income", "college"]).astype(object)
-    frame.iloc[5, 1] = None
-    with pytest.raises(ValueError, match="task 'college' has missing labels"):
+    frame = pd.DataFrame({"income": y[:, 0], "college": np.full(len(y), None)})
+    with pytest.raises(ValueError, match="task 'college' has no target at all"):
         fit(MultiTaskMMoEClassifier, X, frame)
-    with pytest.raises(ValueError, match="y contains NaN"):
-        fit(MultiTaskMMoEClassifier, X, np.where(np.eye(*y.shape), np.nan, y))
     X, y = values_data
-    with pytest.raises(ValueError, match="y contains NaN"):
-        fit(MultiTaskMMoERegressor, X, np.where(np.eye(*y.shape), np.nan, y))
+    y = np.column_stack([np.full(len(y), np.nan), y])
+    with pytest.raises(ValueError, match="task 'task_0' has no target at all"):
+        fit(MultiTaskMMoERegressor, X, y)
+
+
+def test_text_and_infinity_in_regression_targets(values_data):
+    X, y = values_data
+    frame = pd.DataFrame({"price": y[:, 0], "size": "large"})
+    with pytest.raises(ValueError, match="task 'size' is a regression, but its targe"):
+        fit(MultiTaskMMoERegressor, X, frame)
+    with pytest.raises(ValueError, match=r"y contains infinity .* task 'task_0'"):
+        fit(MultiTaskMMoERegressor, X, np.where(np.eye(*y.shape)[::-1], np.inf, y))
 
 
 def test_continuous_labels(labels_data, values_data):
