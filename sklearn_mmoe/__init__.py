@@ -14,10 +14,16 @@ from sklearn_mmoe._version import __version__
 if TYPE_CHECKING:
     from sklearn_mmoe.estimators import (
         MultiTaskMMoEClassifier,
+        MultiTaskMMoEMixed,
         MultiTaskMMoERegressor,
     )
 
-__all__ = ["MultiTaskMMoEClassifier", "MultiTaskMMoERegressor", "__version__"]
+__all__ = [
+    "MultiTaskMMoEClassifier",
+    "MultiTaskMMoEMixed",
+    "MultiTaskMMoERegressor",
+    "__version__",
+]
 
 _SUBMODULES = (
     "callbacks",

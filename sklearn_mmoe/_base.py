@@ -262,6 +262,11 @@ class _BaseMultiTaskMMoE(
         """Do one epoch over these rows, with the optimizer where it stood."""
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True.")
+        if getattr(self, "class_weight", None) == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which does "
+                "not know how often each class will occur; give a dict for each task."
+            )
         data, seeds = self._prepare(
             X, y, sample_weight, classes, resume=hasattr(self, "_engine")
         )

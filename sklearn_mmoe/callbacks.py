@@ -9,9 +9,7 @@ from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
 
 # isort: split
 import keras
-import numpy as np
 import pandas as pd
-from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer
 
 from sklearn_mmoe._targets import split_columns
@@ -23,11 +21,10 @@ __all__ = ["TaskScores"]
 _NEGATED = "neg_"
 
 
-def _default_metrics(estimator: Any) -> list[str]:
-    if not is_classifier(estimator):
+def _default_metrics(predictions: _Predictions, task: int) -> list[str]:
+    if not predictions.is_classification(task):
         return ["neg_mean_absolute_error", "r2"]
-    # One-vs-rest is the plain ROC AUC for two classes.
-    return ["roc_auc_ovr" if np.max(estimator.n_classes_) > 2 else "roc_auc"]
+    return ["roc_auc_ovr" if len(predictions.classes(task)) > 2 else "roc_auc"]
 
 
 class TaskScores(keras.callbacks.Callback):
@@ -39,9 +36,9 @@ class TaskScores(keras.callbacks.Callback):
         The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is
         what the estimator itself is given: behind a preprocessor, its output.
     metrics : str, sequence of str or None, default=None
-        Names of scikit-learn's scorers. None takes 'roc_auc' for a classifier
-        ('roc_auc_ovr' if a task has more than two classes), and
-        'neg_mean_absolute_error' and 'r2' for a regressor.
+        Names of scikit-learn's scorers. None takes 'roc_auc' for a classification
+        ('roc_auc_ovr' if it has more than two classes), and
+        'neg_mean_absolute_error' and 'r2' for a regression.
     verbose : bool, default=True
         Whether to print a line for each set at each epoch's end.
 
@@ -50,7 +47,7 @@ class TaskScores(keras.callbacks.Callback):
     scores_ : data frame of shape (n_epochs * n_sets * n_tasks, 3 + n_metrics)
         Columns 'epoch' (from 1), 'set', 'task' and one for each metric. A scorer
         named 'neg_...' is shown as the metric itself: without the prefix, and with
-        its sign turned.
+        its sign turned. NaN where a metric is not that of a task.
 
     Raises
     ------
@@ -99,15 +96,14 @@ class TaskScores(keras.callbacks.Callback):
         self.sets = sets
         self.metrics = metrics
         self.verbose = verbose
-        for name in self._metric_names(None):
+        for name in self._given_metrics():
             get_scorer(name)
         self._estimator: Any = None
         self._rows: list[dict[str, Any]] = []
 
-    def _metric_names(self, estimator: Any) -> list[str]:
-        if self.metrics is None:
-            return [] if estimator is None else _default_metrics(estimator)
-        return [self.metrics] if isinstance(self.metrics, str) else list(self.metrics)
+    def _given_metrics(self) -> list[str]:
+        given = [] if self.metrics is None else self.metrics
+        return [given] if isinstance(given, str) else list(given)
 
     def __sklearn_clone__(self) -> TaskScores:
         # The sets may be large, and no estimator changes them.
@@ -158,7 +154,7 @@ class TaskScores(keras.callbacks.Callback):
             zip(estimator.task_names_, columns, strict=True)
         ):
             row: dict[str, Any] = {"task": task}
-            for name in self._metric_names(estimator):
+            for name in self._given_metrics() or _default_metrics(predictions, k):
                 score = score_task(get_scorer(name), predictions, k, column)
                 negated = name.startswith(_NEGATED)
                 row[name.removeprefix(_NEGATED)] = -score if negated else score

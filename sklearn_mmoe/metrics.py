@@ -7,7 +7,7 @@ work with every multi-output estimator, and can be pickled.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,31 @@ class _Predictions:
         probabilities = self.estimator.predict_proba(self._X)
         return probabilities if isinstance(probabilities, list) else [probabilities]
 
-    @property
-    def classes(self) -> list[np.ndarray]:
-        classes = self.estimator.classes_
-        return classes if isinstance(classes, list) else [classes]
+    def is_classification(self, task: int) -> bool:
+        """Whether a task is classified, in an estimator of either kind or of both."""
+        types = getattr(_last_step(self.estimator), "task_types_", None)
+        if types is None:
+            return is_classifier(self.estimator)
+        return types[task] == "classification"
+
+    def classes(self, task: int) -> np.ndarray:
+        classes = _last_step(self.estimator).classes_
+        return classes[task] if isinstance(classes, list) else classes
+
+    def probabilities_of(self, task: int) -> np.ndarray:
+        # predict_proba leaves regressions out.
+        return self.probabilities[sum(map(self.is_classification, range(task)))]
+
+
+def _last_step(estimator: Any) -> Any:
+    """Look through searches and pipelines for the estimator that knows the tasks."""
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            return estimator
 
 
 class _Task(BaseEstimator):
@@ -71,7 +92,7 @@ class _RegressionTask(RegressorMixin, _Task):
 class _ClassificationTask(ClassifierMixin, _Task):
     @property
     def classes_(self) -> np.ndarray:
-        return self.predictions.classes[self.index]
+        return self.predictions.classes(self.index)
 
     def predict(self, X: Any) -> np.ndarray:
         # Out of an object array, in which tasks with different labels are joined.
@@ -79,11 +100,11 @@ class _ClassificationTask(ClassifierMixin, _Task):
 
     @available_if(lambda self: hasattr(self.predictions.estimator, "predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        return self.predictions.probabilities[self.index][self.rows]
+        return self.predictions.probabilities_of(self.index)[self.rows]
 
 
 def score_task(
-    scorer: Callable[..., float],
+    scorer: Any,
     predictions: _Predictions,
     index: int,
     y: np.ndarray,
@@ -110,7 +131,7 @@ def score_task(
         The score.
     """
     task: Any
-    if is_classifier(predictions.estimator):
+    if predictions.is_classification(index):
         task = _ClassificationTask(predictions, index)
     else:
         task = _RegressionTask(predictions, index)
@@ -130,9 +151,7 @@ def _given_names(estimator: Any, y: Any) -> list[str] | None:
     """Find names of the tasks in y or, where it has none, in the estimator."""
     if hasattr(y, "columns") or getattr(y, "name", None) is not None:
         return split_columns(y).names
-    while hasattr(estimator, "steps"):
-        estimator = estimator.steps[-1][1]
-    return getattr(estimator, "task_names_", None)
+    return getattr(_last_step(estimator), "task_names_", None)
 
 
 def _task_index(task: int | str, names: Sequence[str] | None, n_tasks: int) -> int:
@@ -152,7 +171,12 @@ class _Scorer:
     def __init__(self, scoring: Any) -> None:
         self.scoring = scoring
         # Now, so that a misspelt name is told at once.
-        self._scorer = get_scorer(scoring)
+        by_task = isinstance(scoring, Mapping)
+        self._scorer = (
+            {task: get_scorer(of_task) for task, of_task in scoring.items()}
+            if by_task
+            else get_scorer(scoring)
+        )
 
     def _arguments(self) -> str:
         return repr(self.scoring)
@@ -189,10 +213,22 @@ class _MultiTaskScorer(_Scorer):
         names = _given_names(estimator, y) or tasks.names
         predictions = _Predictions(estimator, X)
         scores = {
-            name: score_task(self._scorer, predictions, k, column, sample_weight)
+            name: score_task(
+                self._scorer_of(name), predictions, k, column, sample_weight
+            )
             for k, (name, column) in enumerate(zip(names, tasks.columns, strict=True))
         }
         return {**scores, _MEAN: float(np.mean(list(scores.values())))}
+
+    def _scorer_of(self, task: str) -> Any:
+        if not isinstance(self._scorer, Mapping):
+            return self._scorer
+        if task not in self._scorer:
+            raise ValueError(
+                f"There is no scorer for the task {task!r}, only for "
+                f"{list(self._scorer)}."
+            )
+        return self._scorer[task]
 
 
 class _MeanTaskScorer(_MultiTaskScorer):
@@ -240,13 +276,13 @@ def task_scorer(scoring: str | Callable[..., float], task: int | str) -> Any:
     return _TaskScorer(scoring, task)
 
 
-def mean_task_scorer(scoring: str | Callable[..., float]) -> Any:
+def mean_task_scorer(scoring: Any) -> Any:
     """Make a scorer of the mean over all tasks.
 
     Parameters
     ----------
-    scoring : str or callable
-        As in :func:`task_scorer`.
+    scoring : str, callable, or mapping of task names to these
+        As in :func:`task_scorer`; a mapping gives each task a scorer of its own.
 
     Returns
     -------
@@ -268,7 +304,7 @@ def mean_task_scorer(scoring: str | Callable[..., float]) -> Any:
     return _MeanTaskScorer(scoring)
 
 
-def multi_task_scorer(scoring: str | Callable[..., float]) -> Any:
+def multi_task_scorer(scoring: Any) -> Any:
     """Make a scorer that gives every task and the mean from one prediction.
 
     It does what the scorers of :func:`task_scorers` do together, and is the cheaper
@@ -277,8 +313,9 @@ def multi_task_scorer(scoring: str | Callable[..., float]) -> Any:
 
     Parameters
     ----------
-    scoring : str or callable
-        As in :func:`task_scorer`.
+    scoring : str, callable, or mapping of task names to these
+        As in :func:`task_scorer`; a mapping, such as
+        ``{"income": "roc_auc", "hours": "r2"}``, gives each task a scorer of its own.
 
     Returns
     -------

@@ -78,7 +78,8 @@ def test_many_classes_and_chosen_metrics(tiny):
     tiny = {**tiny, "max_iter": 1}
     callback = TaskScores({"train": (X, y)}, verbose=False)
     MultiTaskMMoEClassifier(**tiny, callbacks=callback).fit(X, y)
-    assert "roc_auc_ovr" in callback.scores_
+    columns = callback.scores_[["roc_auc", "roc_auc_ovr"]]
+    assert columns.notna().to_numpy().tolist() == [[True, False], [False, True]]
     callback = TaskScores({"a": (X, y)}, ["neg_log_loss", "accuracy"], verbose=False)
     clf = MultiTaskMMoEClassifier(**tiny, callbacks=callback).fit(X, y)
     assert list(callback.scores_.columns[3:]) == ["log_loss", "accuracy"]

@@ -75,7 +75,9 @@ def test_docstrings_name_every_parameter(thing):
             assert name in doc.split("Returns\n---")[0]
 
 
-@pytest.mark.parametrize("name", ["MultiTaskMMoEClassifier", "MultiTaskMMoERegressor"])
+@pytest.mark.parametrize(
+    "name", [name for name in sklearn_mmoe.__all__ if name.startswith("MultiTask")]
+)
 def test_documented_defaults_are_the_real_ones(name):
     import re
 

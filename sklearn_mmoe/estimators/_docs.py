@@ -1,0 +1,136 @@
+"""What the estimators' docstrings share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_PARAMETERS = """num_experts : int, default=8
+        Number of experts, which all tasks share. 1 makes a shared-bottom network.
+    expert_units : int, default=32
+        Width of each expert.
+    expert_layers : int, default=1
+        Depth of each expert.
+    shared_units : int or array-like of int, default=(128,)
+        Widths of the ReLU layers below the experts; ``()`` for none, as in [1]_.
+    tower_units : int or array-like of int, default=(16,)
+        Widths of the hidden ReLU layers of each task's tower; ``()`` for none.
+    gate : {'multi', 'single'}, default='multi'
+        'multi' gives every task a gate of its own (MMoE, equation 6 of [1]_),
+        'single' one gate to all tasks (OMoE, equation 5).
+    dropout : float, default=0.2
+        Share of the units of shared and tower layers that each training step leaves
+        out, in [0, 1).
+    optimizer : {'adamw', 'adam', 'nadam', 'lion', 'rmsprop', 'sgd'} or \\
+            keras.optimizers.Optimizer, default='adamw'
+        The optimizer. Of an optimizer object a copy is used, and `learning_rate`,
+        `learning_rate_schedule` and `weight_decay` are its own.
+    learning_rate : float, default=0.002
+        Highest learning rate.
+    learning_rate_schedule : {'cosine', 'constant'}, default='cosine'
+        'cosine' rises to `learning_rate` over the first twentieth of all updates
+        and then falls to zero along a cosine; 'constant' stays.
+    weight_decay : float, default=0.01
+        Decoupled weight decay for each update, as a multiple of the learning rate.
+    batch_size : int or 'auto', default='auto'
+        Rows in one update. 'auto' is the power of two just below n_samples / 100, at
+        least 16 and at most 256.
+    max_iter : int or 'auto', default='auto'
+        Number of epochs. 'auto' is as many as make 1500 updates, at least 8 and at
+        most 200.
+    early_stopping : bool, default=False
+        Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
+        X_val), to stop when `early_stopping_metric` on them no longer improves, and to
+        end with the weights for which it was best, also when training runs to its end.
+    early_stopping_metric : str or callable, default='loss'
+        What early stopping watches on the validation rows: 'loss' is the training
+        loss, summed over tasks; the name of a scorer of scikit-learn, such as
+        'roc_auc', is its mean over tasks; a scorer, such as
+        ``task_scorer("roc_auc", "income")``, watches what it scores. Of a scorer,
+        greater is better.
+    validation_fraction : float, default=0.1
+        Share of the rows to set aside for early stopping, in (0, 1); for classifiers
+        stratified by the joint labels of all tasks where these suffice.
+    n_iter_no_change : int, default=5
+        Number of epochs without improvement of at least `tol` to wait for.
+    tol : float, default=1e-4
+        Smallest change of `early_stopping_metric` that counts as an improvement.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows, the dropout and the
+        validation split. The same int gives the same predictions to the bit on one
+        machine. None takes fresh entropy from the operating system. Global random
+        states are neither read nor changed.
+    verbose : int or bool, default=0
+        Whether to print a line with the losses at each epoch's end.
+    warm_start : bool, default=False
+        Whether a further ``fit`` starts from the present weights, with a new
+        optimizer and schedule, instead of from new ones.
+    callbacks : keras.callbacks.Callback, list of them or None, default=None
+        Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`."""
+
+_ATTRIBUTES = """n_outputs_ : int
+        Number of tasks.
+    task_names_ : list of str
+        Names of the tasks: the columns of y, or ``task_0``, ``task_1``, ...
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had names that are all strings.
+    network_ : keras.Model
+        The trained network. Its outputs are {outputs}.
+    n_iter_ : int
+        Number of epochs trained.
+    t_ : int
+        Number of rows seen in training, each epoch's counted.
+    loss_ : float
+        Training loss of the last epoch, summed over tasks.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    task_loss_curves_ : dict of str to list of float
+        Training loss of each task in each epoch, as the mean over batches, in which
+        a smaller last batch counts as much as the others.
+    best_loss_ : float or None
+        Lowest training loss; None with early stopping.
+    validation_scores_ : list of float or None
+        `early_stopping_metric` on the validation rows after each epoch (the loss with
+        its sign turned, so that greater is better); None without early stopping.
+    best_validation_score_ : float or None
+        Highest of `validation_scores_`; None without early stopping."""
+
+
+_CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default=None
+        Weights of the classes in the loss, ``{class: weight}`` for one task or a list
+        with such a dict for each task; classes that a dict leaves out weigh 1.
+        'balanced' weighs every class in inverse proportion to its number of rows."""
+
+_REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H.
+       (2018). "Modeling Task Relationships in Multi-task Learning with Multi-gate
+       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007"""
+
+
+def documented(outputs: str) -> Callable[[Any], Any]:
+    """Fill in the parts of a docstring that the estimators share.
+
+    Parameters
+    ----------
+    outputs : str
+        What the outputs of this estimator's network are.
+
+    Returns
+    -------
+    callable
+        Decorator of the class.
+    """
+    parts = {
+        "%(parameters)s": _PARAMETERS,
+        "%(class_weight)s": _CLASS_WEIGHT,
+        "%(attributes)s": _ATTRIBUTES.replace("{outputs}", outputs),
+        "%(references)s": _REFERENCES,
+    }
+
+    def fill_in(cls: Any) -> Any:
+        for placeholder, text in parts.items():
+            cls.__doc__ = cls.__doc__.replace(placeholder, text)
+        return cls
+
+    return fill_in
