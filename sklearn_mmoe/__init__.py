@@ -31,6 +31,7 @@ _SUBMODULES = (
     "layers",
     "losses",
     "metrics",
+    "model_selection",
     "networks",
     "preprocessing",
 )

@@ -239,8 +239,7 @@ class _BaseMultiTaskMMoE(
         else:
             validation = None
         plan = self._training_plan(len(data.rows), seeds.shuffle + self.n_iter_)
-        metadata = {"sample_weight": sample_weight, **given}
-        hooks = EpochHooks(self, X, y, metadata, plan.epochs)
+        hooks = EpochHooks(self, X, y, {"sample_weight": sample_weight}, plan.epochs)
         self._train(data, validation, plan, hooks)
         return self
 

@@ -18,6 +18,7 @@ MODULES = (
     ".layers",
     ".losses",
     ".metrics",
+    ".model_selection",
     ".networks",
     ".preprocessing",
 )

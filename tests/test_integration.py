@@ -1,0 +1,223 @@
+"""Inside scikit-learn's meta-estimators, searches and frames of other libraries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import BaggingRegressor, StackingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+    cross_val_predict,
+    cross_validate,
+)
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
+from sklearn_mmoe.metrics import mean_task_scorer, multi_task_scorer
+from sklearn_mmoe.preprocessing import make_tabular_preprocessor
+
+
+@pytest.fixture
+def classifier(tiny):
+    return MultiTaskMMoEClassifier(**tiny)
+
+
+@pytest.fixture
+def regressor(tiny):
+    return MultiTaskMMoERegressor(**tiny)
+
+
+def test_column_transformer(classifier, labels_data):
+    X, y = labels_data
+    X = pd.DataFrame(X, columns=list("abcdef"))
+    columns = ColumnTransformer([("scaled", StandardScaler(), ["a", "b", "c"])])
+    model = make_pipeline(columns.set_output(transform="pandas"), classifier)
+    model.fit(X, y)
+    names = ["scaled__a", "scaled__b", "scaled__c"]
+    assert model[-1].feature_names_in_.tolist() == names
+
+
+def test_randomized_search(classifier, labels_data):
+    found = RandomizedSearchCV(
+        classifier,
+        {"num_experts": [1, 2, 3]},
+        n_iter=2,
+        scoring=mean_task_scorer("roc_auc"),
+        cv=2,
+        random_state=0,
+        error_score="raise",
+    ).fit(*labels_data)
+    assert found.best_params_["num_experts"] in [1, 2, 3]
+
+
+def test_halving_search(classifier, labels_data):
+    """Of one task: scikit-learn's halving takes no y of several columns."""
+    X, y = labels_data
+    found = HalvingGridSearchCV(
+        classifier, {"num_experts": [1, 2, 3]}, cv=2, random_state=0
+    ).fit(X, y[:, 0])
+    assert found.best_params_["num_experts"] in [1, 2, 3]
+    assert found.n_iterations_ > 1
+
+
+def test_cross_val_predict(classifier, labels_data):
+    X, y = labels_data
+    probabilities = cross_val_predict(
+        classifier, X, y, cv=2, method="predict_proba", n_jobs=2
+    )
+    assert [p.shape for p in probabilities] == [(200, 2)] * 2
+    for probability in probabilities:
+        np.testing.assert_allclose(probability.sum(axis=1), 1)
+
+
+def test_permutation_importance(fitted_classifier, labels_data):
+    X, y = labels_data
+    result = permutation_importance(
+        fitted_classifier, X, y, scoring=multi_task_scorer("roc_auc"), n_repeats=2
+    )
+    assert result["task_1"].importances_mean.shape == (6,)
+
+
+def test_single_task_meta_estimators(classifier, labels_data):
+    X, y = labels_data
+    y = y[:, 0]
+    calibrated = CalibratedClassifierCV(classifier, cv=2).fit(X, y)
+    assert calibrated.predict_proba(X).shape == (200, 2)
+    tuned = TunedThresholdClassifierCV(classifier, cv=2).fit(X, y)
+    assert 0 <= tuned.best_threshold_ <= 1
+    stack = StackingClassifier(
+        [("mmoe", classifier), ("linear", LogisticRegression())], cv=2
+    ).fit(X, y)
+    assert stack.predict(X).shape == (200,)
+
+
+def test_bagging_and_transformed_targets(regressor, values_data):
+    X, y = values_data
+    bagging = BaggingRegressor(regressor, n_estimators=2, random_state=0).fit(
+        X, y[:, 0]
+    )
+    assert bagging.predict(X).shape == (200,)
+    transformed = TransformedTargetRegressor(regressor, transformer=StandardScaler())
+    assert transformed.fit(X, y).predict(X).shape == (200, 2)
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow-backed pandas"])
+def test_other_frames(classifier, labels_data, library):
+    X, y = labels_data
+    X = pd.DataFrame(X, columns=list("abcdef"))
+    y = pd.DataFrame(y, columns=["income", "college"])
+    expected = clone(classifier).fit(X, y).predict_proba(X)
+    if library == "polars":
+        polars = pytest.importorskip("polars")
+        X, y = polars.DataFrame(X.to_dict("list")), polars.DataFrame(y.to_dict("list"))
+    else:
+        pytest.importorskip("pyarrow")
+        X = X.convert_dtypes(dtype_backend="pyarrow")
+        y = y.convert_dtypes(dtype_backend="pyarrow")
+    model = classifier.fit(X, y)
+    assert model.task_names_ == ["income", "college"]
+    assert model.feature_names_in_.tolist() == list("abcdef")
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+    assert multi_task_scorer("roc_auc")(model, X, y)["income"] > 0
+    assert 0 <= model.score(X, y) <= 1
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow-backed pandas"])
+def test_preprocessor_on_other_frames(library):
+    frame = pd.DataFrame({"age": [1.0, 2.0, 3.0], "sex": ["f", "m", "f"]})
+    expected = make_tabular_preprocessor(min_frequency=None).fit_transform(frame)
+    if library == "polars":
+        polars = pytest.importorskip("polars")
+        frame = polars.DataFrame(frame.to_dict("list"))
+    else:
+        pytest.importorskip("pyarrow")
+        frame = frame.convert_dtypes(dtype_backend="pyarrow")
+    encoded = make_tabular_preprocessor(min_frequency=None).fit_transform(frame)
+    np.testing.assert_array_equal(encoded.toarray(), expected.toarray())
+
+
+class TestMetadataRouting:
+    @pytest.fixture(autouse=True)
+    def _enabled(self):
+        with sklearn.config_context(enable_metadata_routing=True):
+            yield
+
+    @pytest.fixture
+    def weighted(self, tiny, labels_data):
+        """Rows of which half weigh nothing and have wrong labels."""
+        X, y = labels_data
+        y = y.copy()
+        y[100:] = 1 - y[100:]
+        weight = np.r_[np.ones(100), np.zeros(100)]
+        expected = MultiTaskMMoEClassifier(**tiny).fit(X[:100], y[:100])
+        return X, y, weight, expected.predict_proba(X)
+
+    def test_pipeline(self, classifier, weighted):
+        X, y, weight, _ = weighted
+        classifier.set_fit_request(sample_weight=True)
+        model = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False), classifier
+        )
+        with_weight = model.fit(X, y, sample_weight=weight).predict_proba(X)[0]
+        without = clone(model).fit(X, y).predict_proba(X)[0]
+        assert not np.allclose(with_weight, without, atol=1e-3)
+
+    def test_search_and_cross_validate(self, classifier, weighted):
+        X, y, weight, expected = weighted
+        classifier.set_fit_request(sample_weight=True)
+        search = GridSearchCV(
+            classifier,
+            {"num_experts": [2]},
+            cv=KFold(2, shuffle=True, random_state=0),
+            scoring=mean_task_scorer("roc_auc"),
+        )
+        search.fit(X, y, sample_weight=weight)
+        np.testing.assert_array_equal(search.predict_proba(X), expected)
+        scores = cross_validate(
+            classifier,
+            X,
+            y,
+            cv=2,
+            scoring=mean_task_scorer("roc_auc"),
+            params={"sample_weight": weight + 0.5},
+            error_score="raise",
+        )
+        assert np.isfinite(scores["test_score"]).all()
+
+    def test_transform_input(self, tiny, labels_data):
+        """X_val goes through the steps before, as X does."""
+        X, y = labels_data
+        classifier = MultiTaskMMoEClassifier(**tiny, early_stopping=True)
+        classifier.set_fit_request(X_val=True, y_val=True)
+        model = Pipeline(
+            [("scale", StandardScaler()), ("mmoe", classifier)],
+            transform_input=["X_val"],
+        )
+        model.fit(X[:150] * 100, y[:150], X_val=X[150:] * 100, y_val=y[150:])
+        scale = StandardScaler().fit(X[:150] * 100)
+        by_hand = MultiTaskMMoEClassifier(**tiny, early_stopping=True).fit(
+            scale.transform(X[:150] * 100),
+            y[:150],
+            X_val=scale.transform(X[150:] * 100),
+            y_val=y[150:],
+        )
+        assert model[-1].validation_scores_ == by_hand.validation_scores_
+
+
+def test_html_representation_links_to_documentation(fitted_classifier):
+    html = fitted_classifier._repr_html_()
+    assert "MultiTaskMMoEClassifier" in html
+    assert "num_experts" in html

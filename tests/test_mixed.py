@@ -1,0 +1,201 @@
+"""Classifications and regressions in one estimator."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_mmoe import MultiTaskMMoEMixed
+from sklearn_mmoe.callbacks import TaskScores
+from sklearn_mmoe.metrics import multi_task_scorer, task_scorer
+
+
+@pytest.fixture(scope="module")
+def data(values_data):
+    X, y = values_data
+    frame = pd.DataFrame(
+        {
+            "hours": y[:, 0] * 10 + 40,
+            "rich": np.where(y[:, 1] > 0.0, "yes", "no"),
+            "size": np.digitize(y[:, 1], [-0.15, 0.15]),
+        }
+    )
+    return X, frame
+
+
+@pytest.fixture(scope="module")
+def fitted(data, tiny):
+    return MultiTaskMMoEMixed(**tiny).fit(*data)
+
+
+def test_types_are_inferred(fitted):
+    assert fitted.task_types_ == ["regression", "classification", "classification"]
+    assert fitted.task_names_ == ["hours", "rich", "size"]
+    assert fitted.classes_[0] is None
+    assert [c.tolist() for c in fitted.classes_[1:]] == [["no", "yes"], [0, 1, 2]]
+    assert fitted.n_classes_ == [None, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (np.array([0.5, 1.5]), "regression"),
+        (np.array([0.0, 1.0, np.nan]), "classification"),
+        (np.arange(20), "classification"),
+        (np.arange(21), "regression"),
+        (np.array(["1.5", "2.5"]), "classification"),
+        (np.array([True, False]), "classification"),
+        (np.array([1.5, None], dtype=object), "regression"),
+        (np.array([1, "a"], dtype=object), "classification"),
+    ],
+)
+def test_inference_rules(column, expected):
+    from sklearn_mmoe._targets import infer_task_type
+
+    assert infer_task_type(column, ~np.asarray(pd.isna(column))) == expected
+
+
+@pytest.mark.parametrize(
+    "task_types",
+    [{"size": "regression"}, ["regression", "classification", "regression"]],
+)
+def test_types_may_be_given(data, tiny, task_types):
+    model = MultiTaskMMoEMixed(**tiny, task_types=task_types).fit(*data)
+    assert model.task_types_ == ["regression", "classification", "regression"]
+    assert model.predict(data[0])["size"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("task_types", "message"),
+    [
+        (["regression"], "has 1 types, but y has 3 tasks"),
+        ({"age": "regression"}, "tasks out of .*'hours', 'rich', 'size'"),
+        ({"size": "ranking"}, r"one of \('classification', 'regression'\)"),
+        ({"rich": "regression"}, "task 'rich' is a regression, but its targets"),
+    ],
+)
+def test_bad_types(data, task_types, message):
+    with pytest.raises(ValueError, match=message):
+        MultiTaskMMoEMixed(task_types=task_types).fit(*data)
+
+
+def test_each_task_keeps_its_dtype(fitted, data):
+    X, y = data
+    predicted = fitted.predict(X)
+    assert isinstance(predicted, pd.DataFrame)
+    assert list(predicted) == list(y)
+    assert predicted["hours"].dtype == np.float64
+    assert predicted["size"].dtype == y["size"].dtype
+    assert set(predicted["rich"]) <= {"yes", "no"}
+    frame = pd.DataFrame(X, index=np.arange(len(X)) + 1000)
+    assert fitted.predict(frame).index.tolist() == frame.index.tolist()
+    as_array = MultiTaskMMoEMixed(**fitted.get_params()).fit(X, y.to_numpy(object))
+    assert isinstance(as_array.predict(X), np.ndarray)
+    assert as_array.task_types_ == fitted.task_types_
+
+
+def test_probabilities_of_the_classifications(fitted, data):
+    probabilities = fitted.predict_proba(data[0])
+    assert [p.shape for p in probabilities] == [(200, 2), (200, 3)]
+    for probability in probabilities:
+        np.testing.assert_allclose(probability.sum(axis=1), 1)
+
+
+def test_score_is_the_mean_over_tasks(fitted, data):
+    X, y = data
+    predicted = fitted.predict(X)
+    scores = [
+        r2_score(y["hours"], predicted["hours"]),
+        accuracy_score(y["rich"], predicted["rich"]),
+        accuracy_score(y["size"], predicted["size"]),
+    ]
+    assert fitted.score(X, y) == pytest.approx(np.mean(scores))
+    weight = np.arange(200)
+    assert fitted.score(X, y, sample_weight=weight) != fitted.score(X, y)
+
+
+def test_losses_are_of_one_scale(data, tiny):
+    """Before training each task's loss is about that of a constant prediction: 1."""
+    X, y = data
+    parameters = {**tiny, "max_iter": 1, "learning_rate": 1e-8, "dropout": 0.0}
+    model = MultiTaskMMoEMixed(**parameters).fit(X, y)
+    losses = [curve[0] for curve in model.task_loss_curves_.values()]
+    assert all(0.5 < loss < 2.5 for loss in losses)
+    scaled = MultiTaskMMoEMixed(**parameters).fit(X, y.assign(hours=y["hours"] * 1e6))
+    assert scaled.task_loss_curves_["hours"] == pytest.approx(losses[:1], rel=1e-4)
+
+
+def test_scorers_by_task(fitted, data):
+    X, y = data
+    expected = roc_auc_score(y["rich"] == "yes", fitted.predict_proba(X)[0][:, 1])
+    assert task_scorer("roc_auc", "rich")(fitted, X, y) == pytest.approx(expected)
+    scorer = multi_task_scorer(
+        {"hours": "r2", "rich": "roc_auc", "size": "roc_auc_ovr"}
+    )
+    scores = scorer(fitted, X, y)
+    assert scores["hours"] == pytest.approx(
+        r2_score(y["hours"], fitted.predict(X).hours)
+    )
+    assert scores["rich"] == pytest.approx(expected)
+    assert list(scores) == ["hours", "rich", "size", "mean"]
+    with pytest.raises(ValueError, match="no scorer for the task 'rich'"):
+        multi_task_scorer({"hours": "r2"})(fitted, X, y)
+
+
+def test_in_a_search(data, tiny):
+    X, y = data
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), MultiTaskMMoEMixed(**tiny)),
+        {"multitaskmmoemixed__num_experts": [1, 2]},
+        scoring=multi_task_scorer(
+            {"hours": "r2", "rich": "roc_auc", "size": "roc_auc_ovr"}
+        ),
+        refit="rich",
+        cv=2,
+        error_score="raise",
+    ).fit(X, y)
+    assert task_scorer("roc_auc", "rich")(search, X, y) > 0
+
+
+def test_missing_targets_and_scores(data, tiny):
+    X, y = data
+    y = y.astype(object)
+    y.iloc[::3, 0] = None
+    y.iloc[1::3, 1] = None
+    scores = TaskScores({"train": (X, y)}, verbose=False)
+    model = MultiTaskMMoEMixed(**tiny, callbacks=scores, early_stopping=True).fit(X, y)
+    assert model.task_types_ == ["regression", "classification", "classification"]
+    columns = ["mean_absolute_error", "r2", "roc_auc", "roc_auc_ovr"]
+    assert list(scores.scores_.columns[3:]) == columns
+    assert scores.scores_[columns].notna().sum().tolist() == [2, 2, 2, 2]
+    assert np.isfinite(model.score(X, y))
+
+
+def test_copies_and_partial_fit(fitted, data, tiny):
+    X, y = data
+    for again in (
+        clone(fitted).fit(X, y),
+        copy.deepcopy(fitted),
+        pickle.loads(pickle.dumps(fitted)),
+    ):
+        pd.testing.assert_frame_equal(again.predict(X), fitted.predict(X))
+    model = MultiTaskMMoEMixed(**tiny).partial_fit(X, y).partial_fit(X, y)
+    assert model.n_iter_ == 2
+
+
+@pytest.mark.parametrize("task_type", ["regression", "classification"])
+def test_one_task(data, tiny, task_type):
+    X, y = data
+    column = y["hours"] if task_type == "regression" else y["rich"]
+    model = MultiTaskMMoEMixed(**tiny).fit(X, column)
+    assert model.task_types_ == [task_type]
+    assert model.predict(X).shape == (200,)
