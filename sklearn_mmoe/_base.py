@@ -54,6 +54,13 @@ def _auto_epochs(n_batches: int) -> int:
     return int(np.clip(-(-_AUTO_UPDATES // n_batches), *_AUTO_EPOCHS))
 
 
+def partial_fit_available(estimator: Any) -> bool:
+    """Tell scikit-learn, and by an AttributeError the user, when there is none."""
+    if estimator.early_stopping:
+        raise AttributeError("There is no partial_fit with early_stopping=True.")
+    return True
+
+
 def _check_units(name: str, sizes: Any) -> tuple[int, ...]:
     """Bring a width or a sequence of widths to a tuple of ints."""
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
@@ -259,8 +266,6 @@ class _BaseMultiTaskMMoE(
     @_fit_context(prefer_skip_nested_validation=True)
     def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> Any:
         """Do one epoch over these rows, with the optimizer where it stood."""
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True.")
         if getattr(self, "class_weight", None) == "balanced":
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which does "
@@ -469,9 +474,10 @@ class _BaseMultiTaskMMoE(
         if isinstance(scorer, str):
             scorer = mean_task_scorer(scorer)
         X, y = _safe_indexing(data.X, data.rows), _safe_indexing(data.y, data.rows)
-        if data.sample_weight is None or np.ndim(data.sample_weight) == 2:
+        weight = data.sample_weight
+        if weight is None or np.asarray(weight).ndim == 2:
             return lambda: float(scorer(self, X, y))
-        weight = _safe_indexing(np.asarray(data.sample_weight), data.rows)
+        weight = np.asarray(weight)[data.rows]
         return lambda: float(scorer(self, X, y, sample_weight=weight))
 
     def _callback_list(self) -> list[Any]:

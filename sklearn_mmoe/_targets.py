@@ -108,7 +108,9 @@ def _as_labels(name: str, column: np.ndarray, observed: np.ndarray) -> np.ndarra
         values = pd.Series(values).infer_objects().to_numpy()
     if values.dtype.kind == "f" and np.isinf(values).any():
         raise ValueError(f"Input y contains infinity in the task {name!r}.")
-    check_classification_targets(values)
+    # scikit-learn looks for fractions by a cast, which huge numbers overflow.
+    with np.errstate(invalid="ignore"):
+        check_classification_targets(values)
     return _fill(name, values, observed)
 
 

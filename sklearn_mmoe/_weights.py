@@ -39,7 +39,8 @@ def row_weights(sample_weight: Any, X: Any, n_tasks: int) -> np.ndarray:
     n_samples = X.shape[0]
     if sample_weight is None:
         return np.ones((n_samples, n_tasks))
-    if np.ndim(sample_weight) == 2:
+    sample_weight = np.asarray(sample_weight)
+    if sample_weight.ndim == 2:
         weights = check_array(
             sample_weight, dtype=np.float64, input_name="sample_weight"
         )

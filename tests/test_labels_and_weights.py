@@ -319,8 +319,10 @@ class TestPartialFit:
         )
 
     def test_what_needs_all_rows_at_once(self, labels_data):
-        with pytest.raises(ValueError, match="does not support early_stopping"):
-            MultiTaskMMoEClassifier(early_stopping=True).partial_fit(*labels_data)
+        stopping = MultiTaskMMoEClassifier(early_stopping=True)
+        with pytest.raises(AttributeError):
+            stopping.partial_fit(*labels_data)
+        assert not hasattr(stopping, "partial_fit")
         with pytest.raises(ValueError, match="'balanced' is not supported"):
             MultiTaskMMoEClassifier(class_weight="balanced").partial_fit(*labels_data)
 

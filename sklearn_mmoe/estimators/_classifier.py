@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE
+from sklearn_mmoe._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe._targets import (
     LabelTask,
     TaskColumns,
@@ -160,6 +161,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         self.classes_ = classes[0] if single else classes
         self.n_classes_ = n_classes[0] if single else n_classes
 
+    @available_if(partial_fit_available)
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Any:
@@ -189,10 +191,11 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
 
         Raises
         ------
+        AttributeError
+            If ``early_stopping=True``.
         ValueError
-            If ``early_stopping=True`` or ``class_weight='balanced'``, which need all
-            rows at once, if `classes` are not those of the first call, or as ``fit``
-            does.
+            If ``class_weight='balanced'``, which needs all rows at once, if `classes`
+            are not those of the first call, or as ``fit`` does.
         """
         if classes is not None and hasattr(self, "_engine"):
             announced = self._announced(classes, self.n_outputs_)

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE
+from sklearn_mmoe._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe._targets import (
     LabelTask,
     TaskColumns,
@@ -201,6 +202,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         ]
         self._y_columns = list(y.columns) if isinstance(y, pd.DataFrame) else None
 
+    @available_if(partial_fit_available)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Go on training for one epoch over these rows.
 
@@ -225,8 +227,10 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
 
         Raises
         ------
+        AttributeError
+            If ``early_stopping=True``.
         ValueError
-            If ``early_stopping=True``, or as ``fit`` does.
+            As ``fit`` does.
         """
         return self._partial_fit(X, y, None, sample_weight)
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE
+from sklearn_mmoe._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe._targets import (
     TaskColumns,
     ValueTask,
@@ -66,6 +67,7 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
             )
         ]
 
+    @available_if(partial_fit_available)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Go on training for one epoch over these rows.
 
@@ -90,8 +92,10 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
 
         Raises
         ------
+        AttributeError
+            If ``early_stopping=True``.
         ValueError
-            If ``early_stopping=True``, or as ``fit`` does.
+            As ``fit`` does.
         """
         return self._partial_fit(X, y, None, sample_weight)
 
