@@ -276,7 +276,7 @@ class TestContent:
             for name in X
             if name not in numeric
         )
-        assert X["det_ind_code"].tolist() == [0, 1, 2]
+        assert X["det_ind_code"].tolist() == ["0", "1", "2"]
         assert X["hisp_origin"].tolist() == ["All other", "NA", "All other"]
         assert X["mig_chg_msa"].isna().all()
 

@@ -225,15 +225,25 @@ def test_regularizers_and_constraints_are_used():
         2,
         expert_kernel_regularizer=keras.regularizers.L2(1.0),
         gate_kernel_constraint="non_neg",
-        activity_regularizer=keras.regularizers.L1(1.0),
     )
     x = np.ones((2, 5), dtype="float32")
-    outputs = layer(x)
-    expected = (np.asarray(layer.expert_kernel) ** 2).sum() + sum(
-        np.abs(np.asarray(output)).sum() / len(x) for output in outputs
-    )
+    layer(x)
+    expected = (np.asarray(layer.expert_kernel) ** 2).sum()
     assert float(sum(layer.losses)) == pytest.approx(float(expected), rel=1e-5)
     assert isinstance(layer.gate_kernel.constraint, keras.constraints.NonNeg)
+
+
+def test_activity_regularizer_sees_every_output():
+    x = np.ones((2, 5), dtype="float32")
+    losses = []
+    for factor in (1.0, 2.0):
+        layer = random_layer(activity_regularizer=keras.regularizers.L1(factor))
+        outputs = layer(x)
+        losses.append(float(sum(layer.losses)))
+    total = sum(float(np.abs(np.asarray(output)).sum()) for output in outputs)
+    assert losses[1] == pytest.approx(2 * losses[0])
+    # Versions of Keras differ in whether they divide by the rows of a batch.
+    assert losses[0] / total == pytest.approx(0.5) or losses[0] == pytest.approx(total)
 
 
 @pytest.mark.parametrize("name", ["units", "num_experts", "num_tasks", "expert_layers"])

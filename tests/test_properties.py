@@ -18,7 +18,7 @@ from sklearn_mmoe.model_selection import MultiTaskStratifiedKFold
 from sklearn_mmoe.preprocessing import PiecewiseLinearEncoder
 
 # Words of which an error must have one: it is to name what is wrong.
-NAMES = (
+NAMES = ("X", "y", "task", "feature", "ample", "class", "weight", "validation")
     "X",
     "y",
     "task",

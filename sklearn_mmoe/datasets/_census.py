@@ -102,7 +102,7 @@ def _read(path: Path) -> pd.DataFrame:
     dtypes = dict.fromkeys(_COLUMNS, "category")
     dtypes.update(dict.fromkeys(_NUMERIC, "int64"))
     dtypes[_WEIGHT] = "float64"
-    return pd.read_csv(
+    table = pd.read_csv(
         path,
         names=_COLUMNS,
         dtype=dtypes,
@@ -112,6 +112,11 @@ def _read(path: Path) -> pd.DataFrame:
         na_values=["?"],
         keep_default_na=False,
     )
+    for name, dtype in dtypes.items():
+        if dtype == "category":
+            # Some versions of pandas turn categories such as "12" into numbers.
+            table[name] = table[name].cat.rename_categories(str)
+    return table
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -201,7 +206,8 @@ def fetch_census_income(
         With the attributes
 
         data : data frame of shape (n_samples, n_features)
-            The features: int64 and category columns; missing values are NaN. The
+            The features: int64 columns and category columns of str, codes such as
+            '12' included; missing values are NaN. The
             columns from which the chosen targets are made are left out, and so are
             the income class and the survey weight.
         target : data frame of shape (n_samples, n_targets)
