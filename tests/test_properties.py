@@ -19,16 +19,6 @@ from sklearn_mmoe.preprocessing import PiecewiseLinearEncoder
 
 # Words of which an error must have one: it is to name what is wrong.
 NAMES = ("X", "y", "task", "feature", "ample", "class", "weight", "validation")
-    "X",
-    "y",
-    "task",
-    "sample_weight",
-    "Sample weight",
-    "feature",
-    "sample",
-    "class",
-    "validation",
-)
 
 COLUMNS = {
     "int": lambda rng, n: rng.integers(0, 3, n),
