@@ -30,6 +30,7 @@ from sklearn_mmoe._fit_input import (
     check_numeric_columns,
     encode_targets,
 )
+from sklearn_mmoe._progress import EpochProgress
 from sklearn_mmoe._sklearn_callbacks import CallbackSupportMixin, EpochHooks
 from sklearn_mmoe._targets import TaskColumns, split_columns
 from sklearn_mmoe._weights import row_weights, weigh_classes
@@ -236,8 +237,7 @@ class _BaseMultiTaskMMoE(
             a task has a single class (the message names it).
         """
         resume = self.warm_start and hasattr(self, "_engine")
-        given = {"X_val": X_val, "y_val": y_val}
-        self._check_validation_arguments(given, sample_weight_val)
+        self._check_validation_arguments(X_val, y_val, sample_weight_val)
         data, seeds = self._prepare(X, y, sample_weight, None, resume)
         if X_val is not None:
             validation = self._validation_data(X_val, y_val, sample_weight_val)
@@ -251,13 +251,13 @@ class _BaseMultiTaskMMoE(
         return self
 
     def _check_validation_arguments(
-        self, given: dict[str, Any], sample_weight_val: Any
+        self, X_val: Any, y_val: Any, sample_weight_val: Any
     ) -> None:
-        if (given["X_val"] is None) != (given["y_val"] is None):
+        if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together.")
-        if given["X_val"] is None and sample_weight_val is not None:
+        if X_val is None and sample_weight_val is not None:
             raise ValueError("sample_weight_val is for X_val and y_val; give them too.")
-        if given["X_val"] is not None and not self.early_stopping:
+        if X_val is not None and not self.early_stopping:
             raise ValueError(
                 "X_val and y_val are what early stopping watches; set "
                 "early_stopping=True, or leave them out."
@@ -436,18 +436,18 @@ class _BaseMultiTaskMMoE(
 
         def on_epoch_end(epoch: int, history: History) -> bool:
             self._record(history, len(data.rows))
-            if self.verbose:
-                self._print_epoch(epoch, plan.epochs)
+            progress.show(epoch, self._last_losses())
             return hooks is not None and hooks.end_epoch()
 
-        self._engine.fit(
-            task_data,
-            plan,
-            score=score,
-            callbacks=callbacks,
-            on_epoch_begin=None if hooks is None else hooks.begin_epoch,
-            on_epoch_end=on_epoch_end,
-        )
+        with EpochProgress(plan.epochs, self.verbose) as progress:
+            self._engine.fit(
+                task_data,
+                plan,
+                score=score,
+                callbacks=callbacks,
+                on_epoch_begin=None if hooks is None else hooks.begin_epoch,
+                on_epoch_end=on_epoch_end,
+            )
         if hooks is not None:
             hooks.end_fit()
 
@@ -496,15 +496,16 @@ class _BaseMultiTaskMMoE(
                 callback.set_estimator(self)
         return list(callbacks)
 
-    def _print_epoch(self, epoch: int, n_epochs: int) -> None:
+    def _last_losses(self) -> str:
+        """Put the losses of the epoch that has just ended into words."""
         parts = ", ".join(
             f"{name} {losses[-1]:.4f}"
             for name, losses in self.task_loss_curves_.items()
         )
-        line = f"Epoch {epoch + 1}/{n_epochs}, loss {self.loss_:.4f} ({parts})"
+        line = f"loss {self.loss_:.4f} ({parts})"
         if self.validation_scores_ is not None:
             line += f", validation score {self.validation_scores_[-1]:.4f}"
-        print(line)
+        return line
 
     def _record(self, history: History, n_rows: int) -> None:
         """Record the epoch that has just ended."""

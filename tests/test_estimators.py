@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -342,6 +344,18 @@ def test_verbose_prints_a_line_for_each_epoch(tiny, labels_data, capsys):
     assert lines[1].startswith("Epoch 2/2, loss ")
     assert "task_1 " in lines[1]
     assert "validation score" in lines[1]
+
+
+def test_verbose_shows_a_bar_in_a_terminal(tiny, labels_data, monkeypatch):
+    rich = pytest.importorskip("rich")
+    from rich.console import Console
+
+    console = Console(force_terminal=True, file=io.StringIO(), width=120)
+    monkeypatch.setattr(rich, "get_console", lambda: console)
+    clf = MultiTaskMMoEClassifier(**tiny, verbose=1).fit(*labels_data)
+    shown = console.file.getvalue()
+    assert "2/2" in shown
+    assert f"loss {clf.loss_:.4f} (task_0 " in shown
 
 
 def test_nothing_is_printed_by_default(tiny, labels_data, capfd):

@@ -61,7 +61,8 @@ _PARAMETERS = """num_experts : int, default=8
         machine. None takes fresh entropy from the operating system. Global random
         states are neither read nor changed.
     verbose : int or bool, default=0
-        Whether to print a line with the losses at each epoch's end.
+        Whether to show the losses of each task as training goes on: in one bar in a
+        terminal or a notebook, if rich is installed, else in a line for each epoch.
     warm_start : bool, default=False
         Whether a further ``fit`` starts from the present weights, with a new
         optimizer and schedule, instead of from new ones.
