@@ -524,6 +524,14 @@ class _BaseMultiTaskMMoE(
             self.best_validation_score_ = None
             self.best_loss_ = min(self.loss_curve_)
 
+    def _decoded(self, X: Any) -> list[np.ndarray]:
+        """Predict each task's labels or values."""
+        outputs = self._raw_predictions(X)
+        return [
+            task.decode(output)
+            for task, output in zip(self._tasks, outputs, strict=True)
+        ]
+
     def _raw_predictions(self, X: Any) -> list[np.ndarray]:
         """Give each task's outputs as float64 (n_samples, units)."""
         check_is_fitted(self)

@@ -234,13 +234,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        outputs = self._raw_predictions(X)
-        return join_columns(
-            [
-                task.decode(output)
-                for task, output in zip(self._tasks, outputs, strict=True)
-            ]
-        )
+        return join_columns(self._decoded(X))
 
     def predict_proba(self, X: Any) -> Any:
         """Predict class probabilities, as RandomForestClassifier gives them.
@@ -309,14 +303,14 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         ValueError
             If y has another number of tasks than in ``fit``.
         """
-        outputs = self._raw_predictions(X)
+        predictions = self._decoded(X)
         targets = split_columns(y)
         self._check_number_of_tasks(targets)
-        right = np.ones(len(outputs[0]), dtype=bool)
-        for task, output, column, observed in zip(
-            self._tasks, outputs, targets.columns, targets.observed, strict=True
+        right = np.ones(len(predictions[0]), dtype=bool)
+        for predicted, column, observed in zip(
+            predictions, targets.columns, targets.observed, strict=True
         ):
-            right &= ~observed | (task.decode(output) == column)
+            right &= ~observed | (predicted == column)
         counts = np.any(targets.observed, axis=0)
         weight = None if sample_weight is None else np.asarray(sample_weight)[counts]
         return float(

@@ -255,11 +255,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        outputs = self._raw_predictions(X)
-        columns = [
-            task.decode(output)
-            for task, output in zip(self._tasks, outputs, strict=True)
-        ]
+        columns = self._decoded(X)
         if self._y_columns is None:
             return join_columns(columns)
         frame = pd.DataFrame(dict(enumerate(columns)), index=getattr(X, "index", None))
@@ -316,15 +312,15 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         ValueError
             If y has another number of tasks than in ``fit``.
         """
-        outputs = self._raw_predictions(X)
+        predictions = self._decoded(X)
         targets = split_columns(y)
         self._check_number_of_tasks(targets)
         weight = None if sample_weight is None else np.asarray(sample_weight)
         scores = []
-        for task, output, column, observed in zip(
-            self._tasks, outputs, targets.columns, targets.observed, strict=True
+        for task, values, column, observed in zip(
+            self._tasks, predictions, targets.columns, targets.observed, strict=True
         ):
-            true, predicted = column[observed], task.decode(output)[observed]
+            true, predicted = column[observed], values[observed]
             metric = accuracy_score
             if isinstance(task, LabelTask):
                 true = task.classes[task.codes(true, np.ones(len(true), dtype=bool))]

@@ -119,13 +119,7 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        outputs = self._raw_predictions(X)
-        return join_columns(
-            [
-                task.decode(output)
-                for task, output in zip(self._tasks, outputs, strict=True)
-            ]
-        )
+        return join_columns(self._decoded(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the mean over tasks of the coefficient of determination.
