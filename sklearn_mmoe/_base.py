@@ -7,7 +7,7 @@ This is scikit-learn's side of the wall. Keras and TensorFlow are loaded at the 
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,15 @@ def partial_fit_available(estimator: Any) -> bool:
     if estimator.early_stopping:
         raise AttributeError("There is no partial_fit with early_stopping=True.")
     return True
+
+
+def _one_number(score: Any) -> float:
+    if isinstance(score, Mapping):
+        raise TypeError(
+            f"'early_stopping_metric' must give one number, got {dict(score)}; take "
+            "mean_task_scorer or task_scorer."
+        )
+    return float(score)
 
 
 def _check_units(name: str, sizes: Any) -> tuple[int, ...]:
@@ -476,9 +485,9 @@ class _BaseMultiTaskMMoE(
         X, y = _safe_indexing(data.X, data.rows), _safe_indexing(data.y, data.rows)
         weight = data.sample_weight
         if weight is None or np.asarray(weight).ndim == 2:
-            return lambda: float(scorer(self, X, y))
+            return lambda: _one_number(scorer(self, X, y))
         weight = np.asarray(weight)[data.rows]
-        return lambda: float(scorer(self, X, y, sample_weight=weight))
+        return lambda: _one_number(scorer(self, X, y, sample_weight=weight))
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""

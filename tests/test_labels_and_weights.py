@@ -391,5 +391,8 @@ class TestEarlyStopping:
             stopping.fit(X, y, X_val=X[:, :5], y_val=y)
         with pytest.raises(ValueError, match=r"labels \[2\] that are not among"):
             stopping.fit(X, y, X_val=X, y_val=y + 1)
+        several = stopping.set_params(early_stopping_metric=multi_task_scorer("f1"))
+        with pytest.raises(TypeError, match="must give one number"):
+            several.fit(X, y, X_val=X, y_val=y)
         with pytest.raises(ValueError, match="roc_auk"):
             stopping.set_params(early_stopping_metric="roc_auk").fit(X, y)
