@@ -180,6 +180,18 @@ def test_weights_by_task(tiny, labels_data):
         plain.fit(X, y, sample_weight=-np.ones(y.shape))
 
 
+def test_no_target_of_positive_weight(tiny, half_missing):
+    X, y = half_missing
+    weight = np.r_[np.zeros(100), np.ones(100)]  # none where task_1 is observed
+    clf = MultiTaskMMoEClassifier(**tiny)
+    with pytest.raises(ValueError, match=r"tasks \['task_1'\] have no target of posi"):
+        clf.fit(X, y, sample_weight=weight)
+    # A later part of the data may lack a task, but not all of them.
+    clf.partial_fit(X, y).partial_fit(X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match="have no target of positive weight"):
+        clf.partial_fit(X[:3], np.full((3, 2), np.nan))
+
+
 class TestClassWeight:
     def fit(self, tiny, X, y, class_weight, sample_weight=None):
         parameters = {**tiny, **FULL_BATCH, "class_weight": class_weight}
