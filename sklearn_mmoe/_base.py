@@ -64,12 +64,11 @@ def partial_fit_available(estimator: Any) -> bool:
 
 def _check_positive_weights(weights: np.ndarray, names: list[str], each: bool) -> None:
     """Raise a ValueError if there is nothing to learn from, in one or in all tasks."""
-    weighed = weights.any(axis=0)
-    empty = [name for name, there in zip(names, weighed, strict=True) if not there]
-    if empty and (each or not weighed.any()):
+    empty = [name for k, name in enumerate(names) if not weights[:, k].any()]
+    if empty and (each or len(empty) == len(names)):
         raise ValueError(
-            f"The tasks {empty} have no target of positive weight in y: `sample_weight` "
-            "or `class_weight` is zero wherever there is one."
+            f"The tasks {empty} have no target of positive weight in y: "
+            "`sample_weight` or `class_weight` is zero wherever there is one."
         )
 
 
@@ -321,8 +320,10 @@ class _BaseMultiTaskMMoE(
         tasks = self._tasks if resume else self._find_tasks(columns, weights, classes)
         targets = encode_targets(tasks, columns)
         weights = self._all_weights(weights, tasks, targets)
-        # Later calls of partial_fit may well bring nothing for one of the tasks.
-        _check_positive_weights(weights, columns.names, each=not resume)
+        # Calls of partial_fit may well bring nothing for one of the tasks.
+        _check_positive_weights(
+            weights, columns.names, each=not resume and classes is None
+        )
         if not resume:
             self._tasks = tasks
             self.n_outputs_ = len(tasks)
