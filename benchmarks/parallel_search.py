@@ -80,9 +80,8 @@ def main() -> None:
         joblib.Parallel(n_jobs=2)(joblib.delayed(thread_limit)(i) for i in range(4))
     )
     print(f"n_jobs=1: {one:.1f} s, n_jobs=2: {two:.1f} s, ratio {one / two:.2f}")
-    print(
-        f"threads allowed to each worker: {list(threads.values())}, cores: {os.cpu_count()}"
-    )
+    allowed = list(threads.values())
+    print(f"threads allowed to each worker: {allowed}, cores: {os.cpu_count()}")
 
 
 if __name__ == "__main__":
