@@ -32,7 +32,7 @@ from sklearn_mmoe._fit_input import (
 )
 from sklearn_mmoe._progress import EpochProgress
 from sklearn_mmoe._sklearn_callbacks import CallbackSupportMixin, EpochHooks
-from sklearn_mmoe._targets import TaskColumns, split_columns
+from sklearn_mmoe._targets import LabelTask, TaskColumns, split_columns
 from sklearn_mmoe._weights import row_weights, weigh_classes
 from sklearn_mmoe.metrics import mean_task_scorer
 
@@ -553,6 +553,15 @@ class _BaseMultiTaskMMoE(
         return [
             task.decode(output)
             for task, output in zip(self._tasks, outputs, strict=True)
+        ]
+
+    def _probabilities(self, X: Any) -> list[np.ndarray]:
+        """Predict the class probabilities of each classification."""
+        outputs = self._raw_predictions(X)
+        return [
+            task.probabilities(output)
+            for task, output in zip(self._tasks, outputs, strict=True)
+            if isinstance(task, LabelTask)
         ]
 
     def _raw_predictions(self, X: Any) -> list[np.ndarray]:

@@ -64,15 +64,19 @@ class EncodedTargets:
 
 def encode_targets(tasks: list[Any], columns: TaskColumns) -> EncodedTargets:
     """Encode the targets of each task as its loss takes them."""
-    triples = list(zip(tasks, columns.columns, columns.observed, strict=True))
-    return EncodedTargets(
-        columns=[task.encode(column, observed) for task, column, observed in triples],
-        codes=[
-            task.codes(column, observed) if isinstance(task, LabelTask) else None
-            for task, column, observed in triples
-        ],
-        observed=np.column_stack(columns.observed),
-    )
+    encoded: list[np.ndarray] = []
+    codes: list[np.ndarray | None] = []
+    for task, column, observed in zip(
+        tasks, columns.columns, columns.observed, strict=True
+    ):
+        if isinstance(task, LabelTask):
+            of_task = task.codes(column, observed)
+            codes.append(of_task)
+            encoded.append(task.encode_codes(of_task))
+        else:
+            codes.append(None)
+            encoded.append(task.encode(column, observed))
+    return EncodedTargets(encoded, codes, np.column_stack(columns.observed))
 
 
 @dataclass(frozen=True)

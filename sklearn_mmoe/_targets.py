@@ -182,9 +182,8 @@ class LabelTask:
             )
         return np.searchsorted(self.classes, labels)
 
-    def encode(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Give targets as the loss of this task takes them."""
-        codes = self.codes(column, observed)
+    def encode_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Give class indices as the loss of this task takes them."""
         if self.kind == "binary":
             return codes.astype(np.float32)[:, None]
         return codes.astype(np.int32)

@@ -206,13 +206,6 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
                 )
         return self._partial_fit(X, y, classes, sample_weight)
 
-    def _probabilities(self, X: Any) -> list[np.ndarray]:
-        outputs = self._raw_predictions(X)
-        return [
-            task.probabilities(output)
-            for task, output in zip(self._tasks, outputs, strict=True)
-        ]
-
     def predict(self, X: Any) -> np.ndarray:
         """Predict the most probable class in each task.
 

@@ -282,12 +282,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        outputs = self._raw_predictions(X)
-        return [
-            task.probabilities(output)
-            for task, output in zip(self._tasks, outputs, strict=True)
-            if isinstance(task, LabelTask)
-        ]
+        return self._probabilities(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the mean over tasks of accuracy or coefficient of determination.
