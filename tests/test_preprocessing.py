@@ -9,9 +9,11 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import OneHotEncoder
 
 from sklearn_mmoe.datasets import make_related_tasks
 from sklearn_mmoe.preprocessing import (
+    CategoryEncoder,
     PiecewiseLinearEncoder,
     make_tabular_preprocessor,
 )
@@ -113,6 +115,51 @@ def test_always_in_the_unit_interval_and_rising(seed):
     assert (np.diff(encoded, axis=1) <= 0).all()
 
 
+def test_spikes_have_columns_of_their_own():
+    """Amounts with round sums among them; ages, of which each has many rows."""
+    rng = np.random.default_rng(0)
+    amounts = rng.integers(1, 20_000, 3000).astype(float)
+    amounts[:40] = 5013
+    amounts[40:55] = 7298
+    ages = np.r_[rng.integers(0, 90, 2990), np.full(10, 200)]
+    frame = pd.DataFrame({"amount": amounts, "age": ages}).astype(float)
+    frame.loc[2999, "amount"] = np.nan
+    encoder = PiecewiseLinearEncoder(16, spike_frequency=20).fit(frame)
+    assert [spikes.tolist() for spikes in encoder.spikes_] == [[5013], []]
+    encoder = PiecewiseLinearEncoder(16, spike_frequency=10).fit(frame)
+    assert [spikes.tolist() for spikes in encoder.spikes_] == [[5013, 7298], [200]]
+    names = encoder.get_feature_names_out().tolist()
+    assert names[-1] == "age_is_200"
+    spikes = [names.index("amount_is_5013"), names.index("amount_is_7298")]
+    rows = [[5013, 3], [5013.5, 3], [7298, 3], [1e9, 3], [np.nan, 3]]
+    rows = pd.DataFrame(rows, columns=["amount", "age"])
+    np.testing.assert_array_equal(
+        encoder.transform(rows)[:, spikes], [[1, 0], [0, 0], [0, 1], [0, 0], [0, 0]]
+    )
+    # The other columns are those of an encoder without spikes.
+    without = PiecewiseLinearEncoder(16).fit(frame)
+    others = [name in without.get_feature_names_out() for name in names]
+    np.testing.assert_array_equal(
+        encoder.transform(frame)[:, others], without.transform(frame)
+    )
+
+
+def test_sparse_bins_are_the_dense_ones():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3)).round(1)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    dense = PiecewiseLinearEncoder(8, spike_frequency=2).fit(X)
+    encoded = dense.set_params(sparse_output=True).transform(X)
+    assert sparse.isspmatrix_csr(encoded)
+    assert encoded.dtype == np.float32
+    encoded.check_format(full_check=True)
+    assert (encoded.data != 0).all()
+    assert encoded.has_sorted_indices
+    np.testing.assert_array_equal(
+        encoded.toarray(), dense.set_params(sparse_output=False).transform(X)
+    )
+
+
 def test_set_output_and_names():
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [0.0, np.nan, 1.0]})
     encoder = PiecewiseLinearEncoder(2).set_output(transform="pandas")
@@ -196,11 +243,77 @@ def test_dense_output_and_set_output(frame):
     assert out.columns.tolist() == dense.get_feature_names_out().tolist()
 
 
+def some_categories(n_rows, seed):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "text": rng.choice(
+                ["a", "b", "c", "rare"], n_rows, p=[0.4, 0.4, 0.18, 0.02]
+            ),
+            "number": rng.choice([3.0, 1.5, np.nan], n_rows),
+            "whole": rng.integers(0, 5, n_rows),
+            "bool": rng.random(n_rows) < 0.3,
+            "missing": rng.choice(np.array(["x", None, "y"], dtype=object), n_rows),
+        }
+    )
+    categories = ["z", "rare", "c", "b", "a"]
+    frame["category"] = pd.Categorical(frame["text"], categories=categories)
+    return frame
+
+
+@pytest.mark.parametrize("min_frequency", [None, 10, 0.1])
+def test_categories_as_one_hot_encoder_has_them(min_frequency):
+    """The same columns, up to their order, for seen, rare and unseen categories."""
+    frame, later = some_categories(300, 0), some_categories(100, 1)
+    later.loc[:20, "text"] = "never seen"
+    ours = CategoryEncoder(min_frequency, sparse_output=False).fit(frame)
+    theirs = OneHotEncoder(
+        min_frequency=min_frequency,
+        handle_unknown="infrequent_if_exist",
+        sparse_output=False,
+        dtype=np.float32,
+    ).fit(frame)
+
+    def columns(encoder, X):
+        return sorted(map(tuple, encoder.transform(X).T))
+
+    assert columns(ours, frame) == columns(theirs, frame)
+    assert columns(ours, later) == columns(theirs, later)
+    assert len(ours.get_feature_names_out()) == ours.transform(frame).shape[1]
+
+
+def test_category_encoder_is_sparse_and_takes_any_container():
+    frame = some_categories(50, 0)
+    encoder = CategoryEncoder().fit(frame)
+    encoded = encoder.transform(frame)
+    assert sparse.isspmatrix_csr(encoded)
+    assert encoded.dtype == np.float32
+    encoded.check_format(full_check=True)
+    array = frame.astype(object).to_numpy()
+    again = CategoryEncoder().fit(array)
+    assert again.get_feature_names_out()[0] == "x0_a"
+    np.testing.assert_array_equal(again.transform(array).toarray(), encoded.toarray())
+    with pytest.raises(ValueError, match="feature names should match"):
+        encoder.transform(frame.rename(columns={"text": "word"}))
+    with pytest.raises(NotFittedError):
+        CategoryEncoder().transform(frame)
+    with pytest.raises(ValueError, match="'min_frequency' parameter"):
+        CategoryEncoder(min_frequency=0).fit(frame)
+
+
+def test_categories_of_types_that_do_not_compare():
+    column = np.array([[1], ["a"], [2], [None], ["a"]], dtype=object)
+    encoder = CategoryEncoder(sparse_output=False).fit(column)
+    encoded = encoder.transform(column)
+    np.testing.assert_array_equal(encoded.sum(axis=1), np.ones(5))
+    np.testing.assert_array_equal(encoded[1], encoded[4])
+
+
 def test_unknown_and_infrequent_categories():
     frame = pd.DataFrame({"a": ["x"] * 50 + ["y"] * 50 + ["rare"] * 3 + ["odd"] * 2})
     preprocessor = make_tabular_preprocessor().fit(frame)
     names = preprocessor.get_feature_names_out().tolist()
-    assert names == ["one_hot__a_x", "one_hot__a_y", "one_hot__a_infrequent_sklearn"]
+    assert names == ["one_hot__a_x", "one_hot__a_y", "one_hot__a_infrequent"]
     new = pd.DataFrame({"a": ["rare", "never seen", "y"]})
     np.testing.assert_array_equal(
         preprocessor.transform(new).toarray(), [[0, 0, 1], [0, 0, 1], [0, 1, 0]]

@@ -10,7 +10,7 @@ from sklearn_mmoe import (
     MultiTaskMMoEMixed,
     MultiTaskMMoERegressor,
 )
-from sklearn_mmoe.preprocessing import PiecewiseLinearEncoder
+from sklearn_mmoe.preprocessing import CategoryEncoder, PiecewiseLinearEncoder
 
 # Small, and with a learning rate at which it learns the checks' few rows in time.
 SMALL = {
@@ -63,6 +63,13 @@ def test_estimators(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks([PiecewiseLinearEncoder()])
+@parametrize_with_checks(
+    [
+        PiecewiseLinearEncoder(),
+        PiecewiseLinearEncoder(spike_frequency=3, sparse_output=True),
+        CategoryEncoder(),
+        CategoryEncoder(min_frequency=3, sparse_output=False),
+    ]
+)
 def test_transformers(estimator, check):
     check(estimator)

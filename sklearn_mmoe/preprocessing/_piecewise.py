@@ -1,4 +1,4 @@
-"""From data frames of mixed types to the numeric features that networks like.
+"""Numeric columns as piecewise linear functions of them can be learnt from.
 
 References
 ----------
@@ -8,17 +8,12 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import (
     _check_feature_names_in,
@@ -26,7 +21,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-__all__ = ["PiecewiseLinearEncoder", "make_tabular_preprocessor"]
+__all__ = ["PiecewiseLinearEncoder"]
+
+# A value stands out if this many times the rows have it that would if its neighbours'
+# rows were spread evenly over the values that are possible around it.
+_OUTSTANDING = 4
 
 
 def _bin_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
@@ -70,6 +69,97 @@ def _bin_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
     return np.array([constant, np.nextafter(constant, np.inf)])
 
 
+def _spikes(values: np.ndarray, n_edges: int, least: int) -> np.ndarray:
+    """Find the values that stand out from those around them.
+
+    Amounts are full of them: round sums, thresholds of a law, means that a publisher
+    put in the place of what people earned. Ages are not, although each has many rows:
+    so do its neighbours. What is possible is a multiple of the smallest distance.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        The column, without missing values.
+    n_edges : int
+        Number of edges of its bins.
+    least : int
+        Number of rows that a value must have.
+
+    Returns
+    -------
+    ndarray of shape (n_spikes,)
+        The values, increasing.
+    """
+    unique, counts = np.unique(values, return_counts=True)
+    if len(unique) <= n_edges:
+        return unique[:0]  # every value is an edge already
+    gaps = np.diff(unique)
+    # Rows for each possible value between a value and the next, as the next has them;
+    # the denser side counts, so that the last of the ages is no spike.
+    from_above = np.append(counts[1:] / gaps, 0)
+    from_below = np.append(0, counts[:-1] / gaps)
+    evenly = gaps.min() * np.maximum(from_above, from_below)
+    return unique[(counts >= least) & (counts > _OUTSTANDING * evenly)]
+
+
+def _filled_bins(
+    values: np.ndarray, edges: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the number of bins that each value has begun, and its share of the last."""
+    last = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    # A bin may be so narrow that the quotient overflows; it is bounded next.
+    with np.errstate(over="ignore"):
+        share = (values - edges[last]) / (edges[last + 1] - edges[last])
+    share = np.clip(share, 0, 1)
+    # At an edge, the bin before it is full and the one after it not begun.
+    begun = last + (share > 0)
+    return begun, np.where(share > 0, share, 1)
+
+
+class _Runs:
+    """Builds a CSR matrix of which each row is made of runs of ones.
+
+    A row of thermometers is nothing else. Written down run by run, the matrix is made
+    without ever being dense, in a fraction of the time.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self._n_rows = n_rows
+        self._n_columns = 0
+        self._runs: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, n_columns: int, first: Any, length: Any, last: Any) -> None:
+        """Append columns, with ones from `first` on for `length`, ending in `last`."""
+        shape = (self._n_rows,)
+        self._runs.append(
+            (
+                np.broadcast_to(first, shape) + self._n_columns,
+                np.broadcast_to(length, shape),
+                np.broadcast_to(last, shape),
+            )
+        )
+        self._n_columns += n_columns
+
+    def to_csr(self) -> sparse.csr_matrix:
+        """Give the matrix, as float32."""
+        # Each (n_rows * n_runs,), row by row.
+        first, length, last = (
+            np.stack(part, axis=1).ravel() for part in zip(*self._runs, strict=True)
+        )
+        length = length.astype(np.int64)
+        ends = np.cumsum(length)
+        n_values = int(ends[-1]) if len(ends) else 0
+        indices = np.arange(n_values) + np.repeat(first - (ends - length), length)
+        data = np.ones(n_values, dtype=np.float32)
+        used = length > 0
+        data[ends[used] - 1] = last[used]
+        indptr = np.concatenate([[0], ends.reshape(self._n_rows, -1)[:, -1]])
+        return sparse.csr_matrix(
+            (data, indices.astype(np.int32), indptr),
+            shape=(self._n_rows, self._n_columns),
+        )
+
+
 class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     r"""Encode numeric columns by how far each value has filled a row of bins.
 
@@ -96,11 +186,20 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         Number of bins of a column. Columns of at most ``n_bins + 1`` different values
         have an edge at each, and columns with heavy values up to two bins more for
         each of these.
+    spike_frequency : int or None, default=None
+        With a number, a value that at least so many rows share, and that stands out
+        from the values around it, gets a column of its own as well, which is 1 where
+        the column has exactly this value. Columns of amounts need it: no sum of slopes
+        is 1 at one value and 0 beside it. None is what the paper has.
+    sparse_output : bool, default=False
+        Whether the result is a CSR matrix, or else an array.
 
     Attributes
     ----------
     bin_edges_ : list of ndarray of shape (n_edges,)
         The edges of each column.
+    spikes_ : list of ndarray of shape (n_spikes,)
+        The values of each column that have a column of their own.
     fill_values_ : ndarray of shape (n_features_in_,)
         The median of each column, which stands for missing values.
     missing_columns_ : ndarray of int
@@ -139,10 +238,20 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "spike_frequency": [Interval(Integral, 1, None, closed="left"), None],
+        "sparse_output": ["boolean"],
     }
 
-    def __init__(self, n_bins: int = 32) -> None:
+    def __init__(
+        self,
+        n_bins: int = 32,
+        *,
+        spike_frequency: int | None = None,
+        sparse_output: bool = False,
+    ) -> None:
         self.n_bins = n_bins
+        self.spike_frequency = spike_frequency
+        self.sparse_output = sparse_output
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> PiecewiseLinearEncoder:
@@ -168,16 +277,23 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         X = self._validate(X, reset=True)
         missing = np.isnan(X)
         self.bin_edges_ = []
+        self.spikes_ = []
         self.fill_values_ = np.zeros(X.shape[1])
         for j, column in enumerate(X.T):
             present = column[~missing[:, j]]
-            self.bin_edges_.append(_bin_edges(present, self.n_bins))
+            edges = _bin_edges(present, self.n_bins)
+            self.bin_edges_.append(edges)
+            self.spikes_.append(
+                present[:0]
+                if self.spike_frequency is None
+                else _spikes(present, len(edges), self.spike_frequency)
+            )
             if len(present):
                 self.fill_values_[j] = np.median(present)
         self.missing_columns_ = np.flatnonzero(missing.any(axis=0))
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """Encode the columns.
 
         Parameters
@@ -187,9 +303,9 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features_out)
+        ndarray or CSR matrix of shape (n_samples, n_features_out)
             float32 in [0, 1]: each column's bins, followed by its indicator of
-            missing values where ``fit`` saw any.
+            missing values where ``fit`` saw any, and those of its spikes.
 
         Raises
         ------
@@ -200,32 +316,25 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        encoded = np.empty((X.shape[0], self._n_features_out), dtype=np.float32)
-        start = 0
+        runs = _Runs(X.shape[0])
         for j, edges in enumerate(self.bin_edges_):
-            stop = start + len(edges) - 1
             missing = np.isnan(X[:, j])
             values = np.where(missing, self.fill_values_[j], X[:, j])
-            # (n_samples, n_bins of the column). A bin may be so narrow that the
-            # quotient overflows; it is bounded next.
-            with np.errstate(over="ignore"):
-                fill = (values[:, None] - edges[:-1]) / np.diff(edges)
-            np.clip(fill, 0, 1, out=encoded[:, start:stop], casting="same_kind")
-            start = stop
+            runs.add(len(edges) - 1, 0, *_filled_bins(values, edges))
             if j in self.missing_columns_:
-                encoded[:, start] = missing
-                start += 1
-        return encoded
+                runs.add(1, 0, missing, 1)
+            spikes = self.spikes_[j]
+            if len(spikes):
+                nearest = np.minimum(np.searchsorted(spikes, values), len(spikes) - 1)
+                hit = (spikes[nearest] == values) & ~missing
+                runs.add(len(spikes), nearest, hit, 1)
+        encoded = runs.to_csr()
+        return encoded if self.sparse_output else encoded.toarray()
 
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
         return validate_data(
             self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=reset
         )
-
-    @property
-    def _n_features_out(self) -> int:
-        n_bins = sum(len(edges) - 1 for edges in self.bin_edges_)
-        return n_bins + len(self.missing_columns_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the output columns.
@@ -239,7 +348,8 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of str of shape (n_features_out,)
-            ``<column>_bin<t>`` for each bin, ``<column>_missing`` for an indicator.
+            ``<column>_bin<t>`` for each bin, ``<column>_missing`` for an indicator of
+            missing values, ``<column>_is_<value>`` for one of a spike.
         """
         check_is_fitted(self)
         names = []
@@ -248,6 +358,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
             names += [f"{column}_bin{t}" for t in range(len(edges) - 1)]
             if j in self.missing_columns_:
                 names.append(f"{column}_missing")
+            names += [f"{column}_is_{value:.12g}" for value in self.spikes_[j]]
         return np.array(names, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
@@ -255,155 +366,3 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _kind(column: Any) -> str:
-    """Tell 'numeric' columns from 'categorical' ones and from 'time's."""
-    column = pd.Series(column) if isinstance(column, np.ndarray) else column
-    dtype = column.dtype
-    if hasattr(dtype, "is_numeric"):  # polars
-        if dtype.is_temporal():
-            return "time"
-        return "numeric" if dtype.is_numeric() else "categorical"
-    if pd.api.types.is_object_dtype(dtype):
-        inferred = pd.api.types.infer_dtype(column, skipna=True)
-        if inferred.startswith(("datetime", "timedelta", "date", "period")):
-            return "time"
-        numeric = inferred in {"integer", "floating", "mixed-integer-float"}
-        return "numeric" if numeric else "categorical"
-    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype):
-        return "time"
-    numeric = pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "b"
-    return "numeric" if numeric else "categorical"
-
-
-class _ColumnsOfKind:
-    """Selects the numeric or the categorical columns when ColumnTransformer is fitted.
-
-    Parameters
-    ----------
-    kind : {'numeric', 'categorical'}
-        Which ones.
-    categorical : sequence of str or int
-        Columns that are categorical whatever their dtype.
-    """
-
-    def __init__(self, kind: str, categorical: Sequence[Any]) -> None:
-        self.kind = kind
-        self.categorical = categorical
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} columns>"
-
-    def __call__(self, X: Any) -> list[Any]:
-        framed = hasattr(X, "columns")
-        X = X if framed else np.asarray(X)
-        names = list(X.columns) if framed else list(range(X.shape[1]))
-        unknown = [name for name in self.categorical if name not in names]
-        if unknown:
-            raise ValueError(
-                f"The 'categorical' parameter names columns that X does not have: "
-                f"{unknown}."
-            )
-        kinds = {
-            name: "categorical"
-            if name in self.categorical
-            else _kind(X[name] if framed else X[:, name])
-            for name in names
-        }
-        times = [name for name in names if kinds[name] == "time"]
-        if times:
-            raise ValueError(
-                f"The columns {times} hold dates or times, which have no obvious "
-                "encoding. Replace them by numbers that matter here, such as the age "
-                "in days or the month, or drop them."
-            )
-        return [name for name in names if kinds[name] == self.kind]
-
-
-def make_tabular_preprocessor(
-    *,
-    n_bins: int = 32,
-    min_frequency: int | float | None = 10,
-    categorical: Sequence[Any] = (),
-    sparse: bool = True,
-) -> ColumnTransformer:
-    """Make a preprocessor that brings a data frame of mixed types to numbers.
-
-    Numeric columns are encoded twice: piecewise linear, for what happens within their
-    range, and standardised, for their order beyond it. Categorical columns become one
-    column for each category. Columns are told apart by their dtype when the
-    preprocessor is fitted: numbers are numeric; strings, categories, booleans and
-    other objects are categorical.
-
-    Parameters
-    ----------
-    n_bins : int, default=32
-        Bins of :class:`PiecewiseLinearEncoder`.
-    min_frequency : int, float or None, default=10
-        Categories of fewer rows (an int) or of a smaller share of the rows (a float)
-        are taken together to one column of infrequent ones, which stands for
-        categories never seen in ``fit`` as well. None keeps every category.
-    categorical : sequence of str or int, default=()
-        Columns that are categorical although they hold numbers, such as codes: names,
-        or indices where X is an array.
-    sparse : bool, default=True
-        Whether the result is a CSR matrix where there are categorical columns;
-        otherwise it is an array, for which ``set_output`` works.
-
-    Returns
-    -------
-    ColumnTransformer
-        Unfitted, with transformers named 'piecewise', 'scaled' and 'one_hot'. Its
-        output is float32. Missing values are allowed: in numeric columns the median
-        stands for them, and a column says where; in categorical columns they are a
-        category. Its ``fit`` raises a ValueError that names them if there are columns
-        of dates or times.
-
-    See Also
-    --------
-    PiecewiseLinearEncoder : The encoder of the numeric columns.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_mmoe.preprocessing import make_tabular_preprocessor
-    >>> frame = pd.DataFrame({"age": [20, 30, 40], "sex": ["f", "m", "f"]})
-    >>> preprocessor = make_tabular_preprocessor(n_bins=2, min_frequency=None)
-    >>> preprocessor.fit_transform(frame).toarray().round(1)
-    array([[ 0. ,  0. , -1.2,  1. ,  0. ],
-           [ 1. ,  0. ,  0. ,  0. ,  1. ],
-           [ 1. ,  1. ,  1.2,  1. ,  0. ]], dtype=float32)
-    """
-    if isinstance(categorical, str):
-        raise TypeError(
-            "The 'categorical' parameter must be a sequence of columns, got the str "
-            f"{categorical!r}."
-        )
-    categorical = tuple(categorical)
-    numeric_columns = _ColumnsOfKind("numeric", categorical)
-    categorical_columns = _ColumnsOfKind("categorical", categorical)
-    one_hot = OneHotEncoder(
-        handle_unknown="infrequent_if_exist",
-        min_frequency=min_frequency,
-        dtype=np.float32,
-        sparse_output=sparse,
-    )
-    scaled = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True),
-        StandardScaler(),
-        FunctionTransformer(_to_float32, feature_names_out="one-to-one"),
-    )
-    return ColumnTransformer(
-        [
-            ("piecewise", PiecewiseLinearEncoder(n_bins=n_bins), numeric_columns),
-            ("scaled", scaled, numeric_columns),
-            ("one_hot", one_hot, categorical_columns),
-        ],
-        # One sparse part makes the whole sparse, or none is.
-        sparse_threshold=1.0 if sparse else 0.0,
-    )
-
-
-def _to_float32(X: Any) -> Any:
-    return X.astype(np.float32)
