@@ -39,20 +39,23 @@ from sklearn_mmoe.metrics import mean_task_scorer
 if TYPE_CHECKING:
     from sklearn_mmoe._engine import Engine, History, TaskData, TrainingPlan
 
-# 'auto' trains for this many updates, within these bounds on the epochs.
+# 'auto' trains for this many updates, those of large batches counted as several of
+# _UPDATE_ROWS, within these bounds on the epochs.
 _AUTO_UPDATES = 1500
+_UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
-_AUTO_BATCH_SIZE = (16, 256)
+_AUTO_BATCH_SIZE = (16, 1024)
 
 
 def _auto_batch_size(n_samples: int) -> int:
-    """Choose a power of two near n_samples / 100, within bounds."""
-    power = int(np.log2(max(n_samples / 100, 1)))
+    """Choose a power of two near n_samples / 50, within bounds."""
+    power = int(np.log2(max(n_samples / 50, 1)))
     return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
 
 
-def _auto_epochs(n_batches: int) -> int:
-    return int(np.clip(-(-_AUTO_UPDATES // n_batches), *_AUTO_EPOCHS))
+def _auto_epochs(n_samples: int, batch_size: int) -> int:
+    rows = _AUTO_UPDATES * min(batch_size, _UPDATE_ROWS)
+    return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
 
 
 def partial_fit_available(estimator: Any) -> bool:
@@ -104,6 +107,8 @@ class _BaseMultiTaskMMoE(
         "shared_units": ["array-like", Interval(Integral, 1, None, closed="left")],
         "tower_units": ["array-like", Interval(Integral, 1, None, closed="left")],
         "gate": [StrOptions({"multi", "single"})],
+        "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
+        "wide": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [
             StrOptions({"adamw", "adam", "nadam", "lion", "rmsprop", "sgd"}),
@@ -140,11 +145,13 @@ class _BaseMultiTaskMMoE(
         shared_units: Any = (128,),
         tower_units: Any = (16,),
         gate: str = "multi",
+        activation: str = "silu",
+        wide: bool = True,
         dropout: float = 0.2,
         optimizer: Any = "adamw",
-        learning_rate: float = 2e-3,
+        learning_rate: float = 4e-3,
         learning_rate_schedule: str = "cosine",
-        weight_decay: float = 0.01,
+        weight_decay: float = 0.1,
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
         early_stopping: bool = False,
@@ -163,6 +170,8 @@ class _BaseMultiTaskMMoE(
         self.shared_units = shared_units
         self.tower_units = tower_units
         self.gate = gate
+        self.activation = activation
+        self.wide = wide
         self.dropout = dropout
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -413,6 +422,8 @@ class _BaseMultiTaskMMoE(
             "shared_units": _check_units("shared_units", self.shared_units),
             "tower_units": _check_units("tower_units", self.tower_units),
             "gate": self.gate,
+            "activation": self.activation,
+            "wide": bool(self.wide),
             "dropout": float(self.dropout),
             "seed": seed,
         }
@@ -433,7 +444,7 @@ class _BaseMultiTaskMMoE(
         size = self.batch_size
         size = _auto_batch_size(n_rows) if size == "auto" else min(int(size), n_rows)
         epochs = self.max_iter
-        epochs = _auto_epochs(-(-n_rows // size)) if epochs == "auto" else int(epochs)
+        epochs = _auto_epochs(n_rows, size) if epochs == "auto" else int(epochs)
         return TrainingPlan(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate),

@@ -58,7 +58,9 @@ class _Trainer(_import_base_wrapper()):  # type: ignore[misc]
     """scikeras' wrapper, reduced to building, compiling and fitting.
 
     Validation and the encoding of targets are done before, on scikit-learn's side;
-    here they would make CSR dense and copy the data once more.
+    here they would make CSR dense and copy the data once more. The epochs are our
+    own: ``keras.Model.fit`` reads batches through a queue of its own, which takes as
+    long as the training step itself where the network is small.
     """
 
     def _validate_data(
@@ -66,39 +68,82 @@ class _Trainer(_import_base_wrapper()):  # type: ignore[misc]
     ) -> tuple[Any, Any]:
         return X, y
 
+    def _fit_keras_model(self, X: _Batches, *args: Any, **kwargs: Any) -> None:
+        """Train for `epochs`; scikeras' other arguments have been dealt with."""
+        model, batches = self.model_, X
+        callbacks = keras.callbacks.CallbackList(
+            self._fit_callbacks,
+            model=model,
+            epochs=kwargs["epochs"],
+            steps=len(batches),
+            verbose=0,
+        )
+        model.stop_training = False
+        callbacks.on_train_begin()
+        logs: dict[str, float] = {}
+        for epoch in range(kwargs["epochs"]):
+            callbacks.on_epoch_begin(epoch)
+            logs = _train_epoch(model, batches, callbacks)
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end(logs)
 
-class _Batches(keras.utils.PyDataset):
-    """Batches cut from arrays or CSR; only the rows of one batch are ever copied."""
+
+def _train_epoch(
+    model: keras.Model, batches: _Batches, callbacks: keras.callbacks.CallbackList
+) -> dict[str, float]:
+    """Train on every batch once; return the mean of each loss over the rows."""
+    totals: dict[str, float] = {}
+    for step in range(len(batches)):
+        callbacks.on_train_batch_begin(step)
+        logs = model.train_on_batch(*batches[step], return_dict=True)
+        callbacks.on_train_batch_end(step, logs)
+        for name, loss in logs.items():
+            totals[name] = totals.get(name, 0.0) + float(loss)
+    # Keras divides by the size of a batch, of which the last one may be partly empty.
+    factor = batches.batch_size / batches.n_rows
+    return {name: total * factor for name, total in totals.items()}
+
+
+class _Batches:
+    """Batches cut from arrays or CSR; only the rows of one batch are ever copied.
+
+    All are of one size, so that the training step is traced once. What the last one
+    lacks is filled up by rows of zero weight, so that every row of an epoch counts
+    the same.
+    """
 
     def __init__(self, data: TaskData, batch_size: int, seed: int) -> None:
-        super().__init__()
         self._data = data
-        self._batch_size = batch_size
         self._seed = seed
         self._order = data.rows
+        self.batch_size = batch_size
+
+    @property
+    def n_rows(self) -> int:
+        return len(self._data.rows)
+
+    def __len__(self) -> int:
+        return -(-self.n_rows // self.batch_size)
 
     def shuffle(self, epoch: int) -> None:
-        """Put the rows in the order of this epoch.
-
-        Keras reads batches ahead in a thread, so an order that is drawn in
-        ``on_epoch_end`` can change under a batch that is being read. This is called
-        before an epoch's first batch is asked for, and the order depends on the seed
-        and the epoch alone.
-        """
+        """Put the rows in the order of this epoch, given by it and the seed alone."""
         rng = np.random.default_rng([self._seed, epoch])
         self._order = rng.permutation(self._data.rows)
 
-    @property
-    def num_batches(self) -> int:
-        return -(-len(self._data.rows) // self._batch_size)
-
     def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
-        start = index * self._batch_size
-        rows = self._order[start : start + self._batch_size]
+        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        n_rows = len(rows)
+        rows = np.resize(rows, self.batch_size)
+        weights = [weight[rows] for weight in self._data.weights]
+        for weight in weights:
+            weight[n_rows:] = 0
         return (
             _dense_rows(self._data.X, rows),
-            tuple(target[rows] for target in self._data.targets),
-            tuple(weight[rows] for weight in self._data.weights),
+            [target[rows] for target in self._data.targets],
+            weights,
         )
 
 
@@ -139,8 +184,7 @@ class History:
     loss : list of float
         Mean training loss, summed over tasks.
     task_loss : list of list of float
-        Training loss of each task. Keras gives the mean over batches here, and the
-        mean over rows for `loss`; they differ where the last batch is smaller.
+        Mean training loss of each task.
     validation_scores : list of float
         Score of the validation rows, greater being better; empty without them.
     """
@@ -331,11 +375,9 @@ class Engine:
                 plan.learning_rate,
                 plan.learning_rate_schedule,
                 plan.weight_decay,
-                n_steps=plan.epochs * batches.num_batches,
+                n_steps=plan.epochs * len(batches),
             ),
             loss=[task_loss(kind) for kind in self.kinds],
-            # Keras would otherwise shuffle with Python's global generator.
-            shuffle=False,
             epochs=plan.epochs,
             verbose=0,
             callbacks=[recorder, *callbacks],
@@ -402,11 +444,26 @@ class Engine:
         for start in range(0, len(rows), _PREDICTION_ROWS):
             stop = min(start + _PREDICTION_ROWS, len(rows))
             chunk = slice(start, stop) if contiguous else rows[start:stop]
-            # Called eagerly: no tracing, and so none for a new number of rows.
-            outputs = self.network(_dense_rows(X, chunk), training=False)
-            outputs = outputs if isinstance(outputs, list) else [outputs]
-            parts.append([keras.ops.convert_to_numpy(output) for output in outputs])
+            x = _dense_rows(X, chunk)
+            outputs = self._evaluate(x, eagerly=len(rows) <= _PREDICTION_ROWS)
+            parts.append([output[: len(x)] for output in outputs])
         return [np.concatenate(task) for task in zip(*parts, strict=True)]
+
+    def _evaluate(self, x: np.ndarray, eagerly: bool) -> list[np.ndarray]:
+        """Evaluate the network; rows beyond those of x in the outputs are padding.
+
+        Few rows are evaluated eagerly: no tracing, and so none for a new number of
+        rows. Where there are several chunks, all are brought to one size, so that
+        the network is traced once, after which it takes half the time.
+        """
+        if eagerly:
+            outputs = self.network(x, training=False)
+        else:
+            padding = _PREDICTION_ROWS - len(x)
+            x = np.pad(x, ((0, padding), (0, 0))) if padding else x
+            outputs = self.network.predict_on_batch(x)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        return [keras.ops.convert_to_numpy(output) for output in outputs]
 
     def loss(self, data: TaskData) -> float:
         """Give the loss on `data`, summed over tasks, without dropout."""

@@ -44,13 +44,18 @@ def _task_units(meta: Mapping[str, Any]) -> list[int]:
 
 
 def _dense_stack(
-    x: Any, sizes: Sequence[int], dropout: float, name: str, seeds: Iterator[int]
+    x: Any,
+    sizes: Sequence[int],
+    activation: str,
+    dropout: float,
+    name: str,
+    seeds: Iterator[int],
 ) -> Any:
-    """Append ReLU layers of the given sizes, each with dropout behind it."""
+    """Append layers of the given sizes, each with dropout behind it."""
     for depth, size in enumerate(sizes):
         x = keras.layers.Dense(
             size,
-            activation="relu",
+            activation=activation,
             kernel_initializer=keras.initializers.HeUniform(seed=next(seeds)),
             dtype=_DTYPE,
             name=f"{name}_{depth}",
@@ -75,6 +80,8 @@ def mmoe_network(
     shared_units: Sequence[int] = (128,),
     tower_units: Sequence[int] = (16,),
     gate: str = "multi",
+    activation: str = "silu",
+    wide: bool = True,
     dropout: float = 0.2,
     output_activation: str | None = None,
     seed: int | None = None,
@@ -105,6 +112,11 @@ def mmoe_network(
     gate : {'multi', 'single'}, default='multi'
         'multi' gives each task a gate (MMoE, equation 6), 'single' gives all tasks
         one gate (the paper's one-gate baseline OMoE, equation 5).
+    activation : str, default='silu'
+        Activation of all layers but the last, by Keras' name.
+    wide : bool, default=True
+        Whether a linear model of the features is added to each task's output, the
+        wide part of Wide & Deep learning (Cheng et al., 2016 [2]_).
     dropout : float, default=0.2
         Share of the units dropped behind the shared and the tower layers while
         training, in [0, 1).
@@ -125,6 +137,8 @@ def mmoe_network(
     .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
        "Modeling Task Relationships in Multi-task Learning with Multi-gate
        Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+    .. [2] Cheng, H.-T. et al. (2016). "Wide & Deep Learning for Recommender
+       Systems". DLRS 2016. https://arxiv.org/abs/1606.07792
 
     Examples
     --------
@@ -136,12 +150,13 @@ def mmoe_network(
     task_units = _task_units(meta)
     seeds = _seeds(seed)
     inputs = keras.Input((meta["n_features_in_"],), dtype=_DTYPE, name="features")
-    shared = _dense_stack(inputs, shared_units, dropout, "shared", seeds)
+    shared = _dense_stack(inputs, shared_units, activation, dropout, "shared", seeds)
     mixtures = MMoE(
         expert_units,
         num_experts,
         len(task_units) if gate == "multi" else 1,
         expert_layers=expert_layers,
+        expert_activation=activation,
         expert_kernel_initializer=keras.initializers.HeUniform(seed=next(seeds)),
         gate_kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
         dtype=_DTYPE,
@@ -149,17 +164,34 @@ def mmoe_network(
     )(shared)
     if gate == "single":
         mixtures = mixtures * len(task_units)
+    if wide:
+        # All tasks' linear models are one matrix product, cut up below. They start
+        # at zero: the deep part alone decides at first.
+        linear = keras.layers.Dense(
+            sum(task_units),
+            use_bias=False,
+            kernel_initializer="zeros",
+            dtype=_DTYPE,
+            name="wide",
+        )(inputs)
+    ends = np.cumsum(task_units)
     outputs = []
     for k, (mixture, units) in enumerate(zip(mixtures, task_units, strict=True)):
-        tower = _dense_stack(mixture, tower_units, dropout, f"tower_{k}", seeds)
+        tower = _dense_stack(
+            mixture, tower_units, activation, dropout, f"tower_{k}", seeds
+        )
+        logits = keras.layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
+            dtype=_DTYPE,
+            name=f"tower_{k}_output",
+        )(tower)
+        if wide:
+            logits = logits + linear[:, ends[k] - units : ends[k]]
         outputs.append(
-            keras.layers.Dense(
-                units,
-                activation=output_activation,
-                kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-                dtype=_DTYPE,
-                name=f"task_{k}",
-            )(tower)
+            keras.layers.Activation(output_activation, dtype=_DTYPE, name=f"task_{k}")(
+                logits
+            )
         )
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name="mmoe_network"

@@ -333,8 +333,10 @@ def test_auto_sizes():
     from sklearn_mmoe._base import _auto_batch_size, _auto_epochs
 
     sizes = [_auto_batch_size(n) for n in (1, 1000, 5000, 10_000, 10**6)]
-    assert sizes == [16, 16, 32, 64, 256]
-    assert [_auto_epochs(n) for n in (1, 100, 10_000)] == [200, 15, 8]
+    assert sizes == [16, 16, 64, 128, 1024]
+    assert [_auto_epochs(n, 16) for n in (16, 1600, 10**6)] == [200, 15, 8]
+    # Larger batches do not make for more epochs.
+    assert _auto_epochs(20_000, 256) == _auto_epochs(20_000, 1024) == 20
 
 
 def test_verbose_prints_a_line_for_each_epoch(tiny, labels_data, capsys):
@@ -397,3 +399,18 @@ def test_inside_multioutput_classifier(tiny, labels_data):
     X, y = labels_data
     model = MultiOutputClassifier(MultiTaskMMoEClassifier(**tiny)).fit(X, y)
     assert model.predict(X).shape == y.shape
+
+
+def test_predictions_of_many_rows_are_those_of_few(fitted_classifier):
+    """Many rows are evaluated by a traced network in chunks, few as they come."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4500, fitted_classifier.n_features_in_)).astype("float32")
+    for rows in (X, sparse.csr_matrix(X)):
+        whole = fitted_classifier.predict_proba(rows)
+        parts = [
+            fitted_classifier.predict_proba(rows[i : i + 1500])
+            for i in range(0, 4500, 1500)
+        ]
+        for k in range(2):
+            together = np.concatenate([part[k] for part in parts])
+            np.testing.assert_allclose(whole[k], together, atol=1e-6)

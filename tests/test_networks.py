@@ -45,7 +45,23 @@ def test_seed_decides_the_weights_and_nothing_else(global_state_stays):
 def test_shared_and_tower_layers_may_be_left_out():
     network = mmoe_network(META, shared_units=(), tower_units=(), dropout=0.0, seed=0)
     names = [layer.name for layer in network.layers if layer.weights]
-    assert names == ["mmoe", "task_0", "task_1"]
+    assert names == ["mmoe", "wide", "tower_0_output", "tower_1_output"]
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_wide_adds_a_linear_model_to_every_task(activation):
+    x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+    network = mmoe_network(META, activation=activation, seed=0)
+    deep = [np.asarray(output) for output in network(x)]
+    kernel = np.random.default_rng(1).normal(size=(5, 4)).astype("float32")
+    network.get_layer("wide").set_weights([kernel])
+    both = [np.asarray(output) for output in network(x)]
+    np.testing.assert_allclose(both[0] - deep[0], x @ kernel[:, :1], atol=1e-5)
+    np.testing.assert_allclose(both[1] - deep[1], x @ kernel[:, 1:], atol=1e-5)
+    # The linear models start at zero, so that the other weights are the same without.
+    without = mmoe_network(META, activation=activation, wide=False, seed=0)
+    assert "wide" not in [layer.name for layer in without.layers]
+    np.testing.assert_array_equal(np.asarray(without(x)[1]), deep[1])
 
 
 def test_single_gate():

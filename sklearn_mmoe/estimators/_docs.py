@@ -12,12 +12,20 @@ _PARAMETERS = """num_experts : int, default=8
     expert_layers : int, default=1
         Depth of each expert.
     shared_units : int or array-like of int, default=(128,)
-        Widths of the ReLU layers below the experts; ``()`` for none, as in [1]_.
+        Widths of the layers below the experts; ``()`` for none, as in [1]_.
     tower_units : int or array-like of int, default=(16,)
-        Widths of the hidden ReLU layers of each task's tower; ``()`` for none.
+        Widths of the hidden layers of each task's tower; ``()`` for none.
     gate : {'multi', 'single'}, default='multi'
         'multi' gives every task a gate of its own (MMoE, equation 6 of [1]_),
         'single' one gate to all tasks (OMoE, equation 5).
+    activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
+        Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
+    wide : bool, default=True
+        Whether a linear model of the features is added to the output of each task
+        (the wide part of Wide & Deep learning [2]_). It learns what each feature
+        says by itself, and leaves the interactions to the experts. Columns of X
+        should be on one scale, as those of
+        :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor` are.
     dropout : float, default=0.2
         Share of the units of shared and tower layers that each training step leaves
         out, in [0, 1).
@@ -25,19 +33,19 @@ _PARAMETERS = """num_experts : int, default=8
             keras.optimizers.Optimizer, default='adamw'
         The optimizer. Of an optimizer object a copy is used, and `learning_rate`,
         `learning_rate_schedule` and `weight_decay` are its own.
-    learning_rate : float, default=0.002
+    learning_rate : float, default=0.004
         Highest learning rate.
     learning_rate_schedule : {'cosine', 'constant'}, default='cosine'
         'cosine' rises to `learning_rate` over the first twentieth of all updates
         and then falls to zero along a cosine; 'constant' stays.
-    weight_decay : float, default=0.01
+    weight_decay : float, default=0.1
         Decoupled weight decay for each update, as a multiple of the learning rate.
     batch_size : int or 'auto', default='auto'
-        Rows in one update. 'auto' is the power of two just below n_samples / 100, at
-        least 16 and at most 256.
+        Rows in one update. 'auto' is the power of two just below n_samples / 50, at
+        least 16 and at most 1024.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' is as many as make 1500 updates, at least 8 and at
-        most 200.
+        Number of epochs. 'auto' is as many as make 1500 updates, of which those of
+        more than 256 rows count as several, at least 8 and at most 200.
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
         X_val), to stop when `early_stopping_metric` on them no longer improves, and to
@@ -88,8 +96,7 @@ _ATTRIBUTES = """n_outputs_ : int
     loss_curve_ : list of float
         Training loss of each epoch.
     task_loss_curves_ : dict of str to list of float
-        Training loss of each task in each epoch, as the mean over batches, in which
-        a smaller last batch counts as much as the others.
+        Training loss of each task in each epoch.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
@@ -106,7 +113,9 @@ _CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, defaul
 
 _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H.
        (2018). "Modeling Task Relationships in Multi-task Learning with Multi-gate
-       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007"""
+       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+    .. [2] Cheng, H.-T. et al. (2016). "Wide & Deep Learning for Recommender
+       Systems". DLRS 2016. https://arxiv.org/abs/1606.07792"""
 
 
 def documented(outputs: str) -> Callable[[Any], Any]:
