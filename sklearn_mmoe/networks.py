@@ -43,6 +43,72 @@ def _task_units(meta: Mapping[str, Any]) -> list[int]:
     return [1 if n is None or n <= 2 else int(n) for n in n_classes]
 
 
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class _LinearAndHidden(keras.initializers.Initializer):
+    """Zeros for the first columns of a kernel, He's uniform weights for the others."""
+
+    def __init__(self, n_linear: int, seed: int) -> None:
+        self.n_linear = n_linear
+        self.seed = seed
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        rows, columns = shape
+        hidden = keras.initializers.HeUniform(seed=self.seed)(
+            (rows, columns - self.n_linear), dtype
+        )
+        linear = keras.ops.zeros((rows, self.n_linear), dtype)
+        return keras.ops.concatenate([linear, hidden], axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"n_linear": self.n_linear, "seed": self.seed}
+
+
+def _first_layers(
+    inputs: Any,
+    n_linear: int,
+    shared_units: Sequence[int],
+    activation: str,
+    dropout: float,
+    seeds: Iterator[int],
+) -> tuple[Any, Any]:
+    """Make the features' linear models (n_samples, n_linear) and the shared layers.
+
+    The linear models start at zero: the deep part alone decides at first. They are
+    the first columns of the first shared layer's matrix product, because one of their
+    own, with a column or two, takes a sixth of the whole training step.
+    """
+    n_hidden = shared_units[0] if shared_units else 0
+    if not n_linear:
+        return None, _dense_stack(
+            inputs, shared_units, activation, dropout, "shared", seeds
+        )
+    product = keras.layers.Dense(
+        n_linear + n_hidden,
+        kernel_initializer=_LinearAndHidden(n_linear, seed=next(seeds)),
+        dtype=_DTYPE,
+        name="wide_and_shared_0" if n_hidden else "wide",
+    )(inputs)
+    if not n_hidden:
+        return product, inputs
+    hidden = keras.layers.Activation(activation, dtype=_DTYPE, name="shared_0")(
+        product[:, n_linear:]
+    )
+    hidden = _dropped(hidden, dropout, "shared_0", seeds)
+    shared = _dense_stack(
+        hidden, shared_units, activation, dropout, "shared", seeds, start=1
+    )
+    return product[:, :n_linear], shared
+
+
+def _dropped(x: Any, dropout: float, name: str, seeds: Iterator[int]) -> Any:
+    """Append dropout, if there is any."""
+    if not dropout:
+        return x
+    return keras.layers.Dropout(
+        dropout, seed=next(seeds), dtype=_DTYPE, name=f"{name}_dropout"
+    )(x)
+
+
 def _dense_stack(
     x: Any,
     sizes: Sequence[int],
@@ -50,9 +116,10 @@ def _dense_stack(
     dropout: float,
     name: str,
     seeds: Iterator[int],
+    start: int = 0,
 ) -> Any:
-    """Append layers of the given sizes, each with dropout behind it."""
-    for depth, size in enumerate(sizes):
+    """Append layers of sizes[start:], each with dropout behind it."""
+    for depth, size in enumerate(sizes[start:], start):
         x = keras.layers.Dense(
             size,
             activation=activation,
@@ -60,13 +127,7 @@ def _dense_stack(
             dtype=_DTYPE,
             name=f"{name}_{depth}",
         )(x)
-        if dropout:
-            x = keras.layers.Dropout(
-                dropout,
-                seed=next(seeds),
-                dtype=_DTYPE,
-                name=f"{name}_{depth}_dropout",
-            )(x)
+        x = _dropped(x, dropout, f"{name}_{depth}", seeds)
     return x
 
 
@@ -150,7 +211,9 @@ def mmoe_network(
     task_units = _task_units(meta)
     seeds = _seeds(seed)
     inputs = keras.Input((meta["n_features_in_"],), dtype=_DTYPE, name="features")
-    shared = _dense_stack(inputs, shared_units, activation, dropout, "shared", seeds)
+    linear, shared = _first_layers(
+        inputs, sum(task_units) if wide else 0, shared_units, activation, dropout, seeds
+    )
     mixtures = MMoE(
         expert_units,
         num_experts,
@@ -164,16 +227,6 @@ def mmoe_network(
     )(shared)
     if gate == "single":
         mixtures = mixtures * len(task_units)
-    if wide:
-        # All tasks' linear models are one matrix product, cut up below. They start
-        # at zero: the deep part alone decides at first.
-        linear = keras.layers.Dense(
-            sum(task_units),
-            use_bias=False,
-            kernel_initializer="zeros",
-            dtype=_DTYPE,
-            name="wide",
-        )(inputs)
     ends = np.cumsum(task_units)
     outputs = []
     for k, (mixture, units) in enumerate(zip(mixtures, task_units, strict=True)):

@@ -208,7 +208,7 @@ def test_curves_and_counts(fitted_classifier):
     assert clf.best_loss_ == min(clf.loss_curve_)
     assert list(clf.task_loss_curves_) == ["task_0", "task_1"]
     np.testing.assert_allclose(
-        np.sum(list(clf.task_loss_curves_.values()), axis=0), clf.loss_curve_, rtol=0.05
+        np.sum(list(clf.task_loss_curves_.values()), axis=0), clf.loss_curve_, rtol=1e-5
     )
     assert clf.validation_scores_ is None
     assert clf.best_validation_score_ is None

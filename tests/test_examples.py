@@ -96,8 +96,8 @@ def test_related_tasks(monkeypatch):
     monkeypatch.setattr(
         example, "make_related_tasks", lambda **kwargs: make(2100, 10, **kwargs)
     )
-    table = example.errors(0.5, 0)
-    assert table["model"].tolist() == list(example.models(0))
+    table = example.errors("relu", 0.5, 0)
+    assert table["model"].tolist() == list(example.models("relu", 0))
     assert (table["test MSE"] > 0).all()
 
 

@@ -45,23 +45,46 @@ def test_seed_decides_the_weights_and_nothing_else(global_state_stays):
 def test_shared_and_tower_layers_may_be_left_out():
     network = mmoe_network(META, shared_units=(), tower_units=(), dropout=0.0, seed=0)
     names = [layer.name for layer in network.layers if layer.weights]
-    assert names == ["mmoe", "wide", "tower_0_output", "tower_1_output"]
+    assert sorted(names) == ["mmoe", "tower_0_output", "tower_1_output", "wide"]
+    narrow = mmoe_network(META, shared_units=(), wide=False, seed=0)
+    assert [layer.name for layer in narrow.layers][:2] == ["features", "mmoe"]
 
 
-@pytest.mark.parametrize("activation", ["relu", "silu"])
-def test_wide_adds_a_linear_model_to_every_task(activation):
+@pytest.mark.parametrize("shared_units", [(), (6,), (6, 4)])
+def test_wide_adds_a_linear_model_to_every_task(shared_units):
     x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
-    network = mmoe_network(META, activation=activation, seed=0)
+    network = mmoe_network(META, shared_units=shared_units, seed=0)
     deep = [np.asarray(output) for output in network(x)]
     kernel = np.random.default_rng(1).normal(size=(5, 4)).astype("float32")
-    network.get_layer("wide").set_weights([kernel])
+    layer = network.get_layer("wide_and_shared_0" if shared_units else "wide")
+    weights, bias = layer.get_weights()
+    np.testing.assert_array_equal(weights[:, :4], 0)
+    weights[:, :4] = kernel
+    layer.set_weights([weights, bias])
     both = [np.asarray(output) for output in network(x)]
     np.testing.assert_allclose(both[0] - deep[0], x @ kernel[:, :1], atol=1e-5)
     np.testing.assert_allclose(both[1] - deep[1], x @ kernel[:, 1:], atol=1e-5)
-    # The linear models start at zero, so that the other weights are the same without.
-    without = mmoe_network(META, activation=activation, wide=False, seed=0)
-    assert "wide" not in [layer.name for layer in without.layers]
-    np.testing.assert_array_equal(np.asarray(without(x)[1]), deep[1])
+    if shared_units:
+        # They start at zero, and leave the other weights as they are without them.
+        without = mmoe_network(META, shared_units=shared_units, wide=False, seed=0)
+        np.testing.assert_allclose(np.asarray(without(x)[1]), deep[1], atol=1e-6)
+
+
+def test_activation():
+    x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+    outputs = [
+        np.asarray(mmoe_network(META, activation=name, seed=0)(x)[1])
+        for name in ("relu", "silu")
+    ]
+    assert not np.allclose(*outputs)
+
+
+def test_network_is_saved_and_loaded(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+    network = mmoe_network(META, seed=0)
+    network.save(tmp_path / "network.keras")
+    again = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(np.asarray(again(x)[1]), np.asarray(network(x)[1]))
 
 
 def test_single_gate():
