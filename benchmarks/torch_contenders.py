@@ -18,10 +18,11 @@ import time
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 from torch_rechub.basic.features import DenseFeature, SparseFeature
 from torch_rechub.models.multi_task import AITM, MMOE, PLE
 from torch_rechub.trainers import MTLTrainer
-from torch_rechub.utils.data import DataGenerator
+from torch_rechub.utils.data import DataGenerator, PredictDataset
 
 TOWERS = [{"dims": [8]}, {"dims": [8]}]
 KINDS = ["classification", "classification"]
@@ -69,7 +70,7 @@ def main(name: str, data_path: str, answer_path: str) -> None:
             **{f"d{j}": dense[rows, j] for j in range(dense.shape[1])},
         }
 
-    train, valid, test = DataGenerator(
+    train, valid, _ = DataGenerator(
         columns(parts["train"]), y[parts["train"]]
     ).generate_dataloader(
         x_val=columns(parts["valid"]),
@@ -91,6 +92,7 @@ def main(name: str, data_path: str, answer_path: str) -> None:
         )
         trainer.fit(train, valid)
     fitted = time.perf_counter()
+    test = DataLoader(PredictDataset(columns(parts["test"])), batch_size=4096)
     probabilities = np.array(trainer.predict(trainer.model, test))
     np.savez(
         answer_path,
