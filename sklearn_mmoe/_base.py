@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 # 'auto' trains for this many updates, those of large batches counted as several of
 # _UPDATE_ROWS, within these bounds on the epochs.
-_AUTO_UPDATES = 1500
+_AUTO_UPDATES = 800
 _UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 1024)

@@ -44,7 +44,7 @@ _PARAMETERS = """num_experts : int, default=8
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
         least 16 and at most 1024.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' is as many as make 1500 updates, of which those of
+        Number of epochs. 'auto' is as many as make 800 updates, of which those of
         more than 256 rows count as several, at least 8 and at most 200.
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
