@@ -83,8 +83,14 @@ def timed(
     )
 
 
-def positives(probabilities: list[np.ndarray]) -> list[np.ndarray]:
-    return [probability[:, 1] for probability in probabilities]
+def timed_pipeline(split: Split, model: Any) -> Outcome:
+    """Fit a pipeline for all tasks on training and validation rows, and predict."""
+    X, y = split.X.iloc[split.fit], split.y.iloc[split.fit]
+    X_test = split.X.iloc[split.test]
+    return timed(
+        lambda: model.fit(X, y),
+        lambda model: [proba[:, 1] for proba in model.predict_proba(X_test)],
+    )
 
 
 def ours(split: Split, **parameters: Any) -> Outcome:
@@ -92,11 +98,7 @@ def ours(split: Split, **parameters: Any) -> Outcome:
     model = make_pipeline(
         make_tabular_preprocessor(), MultiTaskMMoEClassifier(**parameters)
     )
-    X, y = split.X.iloc[split.fit], split.y.iloc[split.fit]
-    X_test = split.X.iloc[split.test]
-    outcome = timed(
-        lambda: model.fit(X, y), lambda model: positives(model.predict_proba(X_test))
-    )
+    outcome = timed_pipeline(split, model)
     outcome.extra["parameters"] = model[-1].network_.count_params()
     return outcome
 
@@ -122,11 +124,7 @@ def single_tasks(split: Split) -> Outcome:
             MultiTaskMMoEClassifier(shared_units=64, expert_units=36)
         ),
     )
-    X, y = split.X.iloc[split.fit], split.y.iloc[split.fit]
-    X_test = split.X.iloc[split.test]
-    outcome = timed(
-        lambda: model.fit(X, y), lambda model: positives(model.predict_proba(X_test))
-    )
+    outcome = timed_pipeline(split, model)
     networks = [estimator.network_ for estimator in model[-1].estimators_]
     outcome.extra["parameters"] = sum(network.count_params() for network in networks)
     return outcome
@@ -212,11 +210,7 @@ def mlp(split: Split) -> Outcome:
         ),
         MultiOutputClassifier(MLPClassifier(early_stopping=True)),
     )
-    X, y = split.X.iloc[split.fit], split.y.iloc[split.fit]
-    X_test = split.X.iloc[split.test]
-    return timed(
-        lambda: model.fit(X, y), lambda model: positives(model.predict_proba(X_test))
-    )
+    return timed_pipeline(split, model)
 
 
 def recipe(split: Split) -> Outcome:

@@ -28,7 +28,7 @@ __all__ = ["PiecewiseLinearEncoder"]
 _OUTSTANDING = 4
 
 
-def _bin_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
+def _bin_edges(unique: np.ndarray, counts: np.ndarray, n_bins: int) -> np.ndarray:
     """Find the edges of the bins of one column.
 
     Quantiles alone would spend most bins on a value that many rows share: of 32
@@ -38,8 +38,8 @@ def _bin_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
 
     Parameters
     ----------
-    values : ndarray of shape (n_samples,)
-        The column, without missing values.
+    unique, counts : ndarray of shape (n_values,)
+        The values of the column, increasing, and the number of rows of each.
     n_bins : int
         Number of bins of a column without atoms.
 
@@ -48,11 +48,10 @@ def _bin_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
     ndarray of shape (n_edges,)
         Increasing edges, at least two of them.
     """
-    unique, counts = np.unique(values, return_counts=True)
     if len(unique) <= n_bins + 1:
         edges = unique  # every value is an edge: nothing finer can be learnt
     else:
-        heavy = np.flatnonzero(counts > len(values) / n_bins)
+        heavy = np.flatnonzero(counts > counts.sum() / n_bins)
         others = np.repeat(np.delete(unique, heavy), np.delete(counts, heavy))
         n_quantiles = max(n_bins - len(heavy), 1) + 1
         quantiles = np.quantile(
@@ -69,7 +68,9 @@ def _bin_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
     return np.array([constant, np.nextafter(constant, np.inf)])
 
 
-def _spikes(values: np.ndarray, n_edges: int, least: int) -> np.ndarray:
+def _spikes(
+    unique: np.ndarray, counts: np.ndarray, n_edges: int, least: int
+) -> np.ndarray:
     """Find the values that stand out from those around them.
 
     Amounts are full of them: round sums, thresholds of a law, means that a publisher
@@ -78,8 +79,8 @@ def _spikes(values: np.ndarray, n_edges: int, least: int) -> np.ndarray:
 
     Parameters
     ----------
-    values : ndarray of shape (n_samples,)
-        The column, without missing values.
+    unique, counts : ndarray of shape (n_values,)
+        The values of the column, increasing, and the number of rows of each.
     n_edges : int
         Number of edges of its bins.
     least : int
@@ -90,7 +91,6 @@ def _spikes(values: np.ndarray, n_edges: int, least: int) -> np.ndarray:
     ndarray of shape (n_spikes,)
         The values, increasing.
     """
-    unique, counts = np.unique(values, return_counts=True)
     if len(unique) <= n_edges:
         return unique[:0]  # every value is an edge already
     gaps = np.diff(unique)
@@ -281,12 +281,13 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         self.fill_values_ = np.zeros(X.shape[1])
         for j, column in enumerate(X.T):
             present = column[~missing[:, j]]
-            edges = _bin_edges(present, self.n_bins)
+            unique, counts = np.unique(present, return_counts=True)
+            edges = _bin_edges(unique, counts, self.n_bins)
             self.bin_edges_.append(edges)
             self.spikes_.append(
-                present[:0]
+                unique[:0]
                 if self.spike_frequency is None
-                else _spikes(present, len(edges), self.spike_frequency)
+                else _spikes(unique, counts, len(edges), self.spike_frequency)
             )
             if len(present):
                 self.fill_values_[j] = np.median(present)
