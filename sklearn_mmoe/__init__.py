@@ -28,6 +28,7 @@ __all__ = [
 _SUBMODULES = (
     "callbacks",
     "datasets",
+    "inspection",
     "layers",
     "losses",
     "metrics",

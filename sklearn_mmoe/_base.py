@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, MultiOutputMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
@@ -23,6 +24,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._doc_links import DocumentationLinkMixin
 from sklearn_mmoe._fit_input import (
     EncodedTargets,
     Rows,
@@ -32,6 +34,7 @@ from sklearn_mmoe._fit_input import (
 )
 from sklearn_mmoe._progress import EpochProgress
 from sklearn_mmoe._sklearn_callbacks import CallbackSupportMixin, EpochHooks
+from sklearn_mmoe._summary import summary_table
 from sklearn_mmoe._targets import LabelTask, TaskColumns, split_columns
 from sklearn_mmoe._weights import row_weights, weigh_classes
 from sklearn_mmoe.metrics import mean_task_scorer
@@ -96,7 +99,11 @@ def _check_units(name: str, sizes: Any) -> tuple[int, ...]:
 
 
 class _BaseMultiTaskMMoE(
-    CallbackSupportMixin, MultiOutputMixin, BaseEstimator, metaclass=ABCMeta
+    DocumentationLinkMixin,
+    CallbackSupportMixin,
+    MultiOutputMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
 ):
     """Everything that does not depend on the kind of the targets."""
 
@@ -213,6 +220,24 @@ class _BaseMultiTaskMMoE(
         """keras.Model: the trained network; its outputs are logits or z-scores."""
         check_is_fitted(self)
         return self._engine.network
+
+    def summary(self) -> pd.DataFrame:
+        """List the layers of the trained network.
+
+        Returns
+        -------
+        data frame of shape (n_layers, 4)
+            A line for each layer, by its name in ``network_``: 'part' (what it belongs
+            to), 'kind' (its class), 'output' (shape of its output for one row; for the
+            experts that of every task) and 'weights' (how many it has).
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        return summary_table(self._engine.layers(), self.task_names_)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -580,3 +605,8 @@ class _BaseMultiTaskMMoE(
         check_is_fitted(self)
         X = self._validate_features(X, reset=False)
         return [output.astype(np.float64) for output in self._engine.predict(X)]
+
+    def _mixture(self, X: Any, part: str) -> np.ndarray:
+        """Give the outputs of the experts or the gates; see ``Engine.mixture``."""
+        check_is_fitted(self)
+        return self._engine.mixture(self._validate_features(X, reset=False), part)

@@ -7,10 +7,11 @@ builds, compiles and fits (:class:`_Trainer`).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,16 +96,28 @@ def _train_epoch(
     model: keras.Model, batches: _Batches, callbacks: keras.callbacks.CallbackList
 ) -> dict[str, float]:
     """Train on every batch once; return the mean of each loss over the rows."""
-    totals: dict[str, float] = {}
-    for step in range(len(batches)):
-        callbacks.on_train_batch_begin(step)
-        logs = model.train_on_batch(*batches[step], return_dict=True)
-        callbacks.on_train_batch_end(step, logs)
-        for name, loss in logs.items():
-            totals[name] = totals.get(name, 0.0) + float(loss)
-    # Keras divides by the size of a batch, of which the last one may be partly empty.
-    factor = batches.batch_size / batches.n_rows
-    return {name: total * factor for name, total in totals.items()}
+    model.reset_metrics()
+    with _without_resets(model):
+        for step in range(len(batches)):
+            callbacks.on_train_batch_begin(step)
+            logs = model.train_on_batch(*batches[step], return_dict=True)
+            callbacks.on_train_batch_end(step, logs)
+    # The losses are means over batches, of which the last one may be partly empty.
+    factor = len(batches) * batches.batch_size / batches.n_rows
+    return {name: float(loss) * factor for name, loss in logs.items()}
+
+
+@contextlib.contextmanager
+def _without_resets(model: keras.Model) -> Iterator[None]:
+    """Let metrics run through an epoch, as they do in ``keras.Model.fit``.
+
+    ``train_on_batch`` resets them at each batch, which takes a tenth of a step.
+    """
+    model.reset_metrics = lambda: None
+    try:
+        yield
+    finally:
+        del model.reset_metrics
 
 
 class _Batches:
@@ -324,6 +337,11 @@ class Engine:
                 self._weights = None
         return self._network
 
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The keyword arguments that the network was built with."""
+        return dict(self._builder.keywords)
+
     def __getstate__(self) -> dict[str, Any]:
         # Networks hold compiled functions; their weights are all there is to keep.
         return {
@@ -464,6 +482,47 @@ class Engine:
             outputs = self.network.predict_on_batch(x)
         outputs = outputs if isinstance(outputs, list) else [outputs]
         return [keras.ops.convert_to_numpy(output) for output in outputs]
+
+    def mixture(self, X: Any, part: str) -> np.ndarray:
+        """Evaluate the experts, or the gates that mix them.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            float32 features.
+        part : {'expert_outputs', 'gate_outputs'}
+            Which method of the layer :class:`sklearn_mmoe.layers.MMoE` to call.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
+                num_experts)
+            float32 outputs.
+        """
+        layer = self.network.get_layer("mmoe")
+        below = keras.Model(self.network.input, layer.input)
+        outputs = []
+        for start in range(0, X.shape[0], _PREDICTION_ROWS):
+            x = _dense_rows(X, slice(start, start + _PREDICTION_ROWS))
+            output = getattr(layer, part)(below(x, training=False))
+            outputs.append(keras.ops.convert_to_numpy(output))
+        return np.concatenate(outputs)
+
+    def layers(self) -> list[tuple[str, str, tuple[int, ...], int]]:
+        """List name, kind, output shape of a row and number of weights of each layer.
+
+        A layer of several outputs has the shape of all of them, (outputs, units).
+        """
+        rows = []
+        for layer in self.network.layers:
+            output = layer.output
+            several = isinstance(output, list)
+            shape = tuple((output[0] if several else output).shape[1:])
+            shape = (len(output), *shape) if several else shape
+            rows.append(
+                (layer.name, type(layer).__name__, shape, int(layer.count_params()))
+            )
+        return rows
 
     def loss(self, data: TaskData) -> float:
         """Give the loss on `data`, summed over tasks, without dropout."""

@@ -16,6 +16,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._doc_links import DocumentationLinkMixin
+
 __all__ = ["CategoryEncoder"]
 
 
@@ -40,7 +42,7 @@ def _sorted(categories: pd.Index) -> pd.Index:
         return categories[np.argsort(categories.map(repr), kind="stable")]
 
 
-class CategoryEncoder(TransformerMixin, BaseEstimator):
+class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     """Encode categorical columns as one sparse column for each category.
 
     What :class:`sklearn.preprocessing.OneHotEncoder` gives with

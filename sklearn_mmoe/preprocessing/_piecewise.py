@@ -21,6 +21,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._doc_links import DocumentationLinkMixin
+
 __all__ = ["PiecewiseLinearEncoder"]
 
 # A value stands out if this many times the rows have it that would if its neighbours'
@@ -160,7 +162,7 @@ class _Runs:
         )
 
 
-class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
+class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     r"""Encode numeric columns by how far each value has filled a row of bins.
 
     A column with edges :math:`b_0 < b_1 < \dots < b_T` becomes T columns (Gorishniy

@@ -1,0 +1,351 @@
+"""Gates and experts as numbers, tables and pictures."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+)
+from sklearn_mmoe.callbacks import TaskScores
+from sklearn_mmoe.inspection import (
+    GateWeightsDisplay,
+    GridSearchDisplay,
+    NetworkDisplay,
+    TaskScoresDisplay,
+    TrainingCurveDisplay,
+    expert_outputs,
+    expert_use,
+    gate_weights,
+)
+from sklearn_mmoe.metrics import multi_task_scorer
+
+
+@pytest.fixture(scope="module")
+def pipeline(labels_data, tiny):
+    X, y = labels_data
+    y = pd.DataFrame(y, columns=["income", "married"])
+    model = make_pipeline(StandardScaler(), MultiTaskMMoEClassifier(**tiny))
+    return model.fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def search(values_data, tiny):
+    grid = {"num_experts": [1, 2, 4], "gate": ["multi", "single"]}
+    model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1})
+    return GridSearchCV(
+        model, grid, scoring=multi_task_scorer("r2"), refit="mean", cv=2
+    ).fit(*values_data)
+
+
+def test_gates_and_experts_make_the_predictions(fitted_regressor, labels_data):
+    """The mixtures computed from both are what the towers are given."""
+    import keras
+
+    X, _ = labels_data
+    gates, experts = (f(fitted_regressor, X) for f in (gate_weights, expert_outputs))
+    assert gates.shape == (200, 2, 2)
+    assert experts.shape == (200, 2, 4)
+    np.testing.assert_allclose(gates.sum(axis=2), 1, rtol=1e-5)
+    network = fitted_regressor.network_
+    tops = [network.get_layer(f"tower_{k}_0").input for k in range(2)]
+    mixtures = keras.Model(network.input, tops)(X.astype(np.float32), training=False)
+    for k, mixture in enumerate(mixtures):
+        by_hand = np.einsum("se,seu->su", gates[:, k], experts)
+        np.testing.assert_allclose(by_hand, mixture, rtol=1e-4, atol=1e-5)
+
+
+def test_gates_of_pipelines_and_searches(pipeline, search, labels_data, values_data):
+    X, _ = labels_data
+    scaled = pipeline[0].transform(X)
+    np.testing.assert_array_equal(
+        gate_weights(pipeline, X), gate_weights(pipeline[-1], scaled)
+    )
+    X, _ = values_data
+    np.testing.assert_array_equal(
+        gate_weights(search, X), gate_weights(search.best_estimator_, X)
+    )
+
+
+def test_a_single_gate_serves_all_tasks(values_data, tiny):
+    X, y = values_data
+    parameters = {**tiny, "gate": "single", "shared_units": ()}
+    reg = MultiTaskMMoERegressor(**parameters).fit(X, y)
+    weights = gate_weights(reg, X)
+    assert weights.shape == (200, 2, 2)
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
+
+
+def test_many_rows_go_through_in_parts(pipeline, labels_data):
+    X = np.tile(labels_data[0], (25, 1))  # 5000 rows
+    np.testing.assert_allclose(
+        gate_weights(pipeline, X)[-200:], gate_weights(pipeline, X[-200:]), rtol=1e-5
+    )
+
+
+def test_expert_use(pipeline, labels_data):
+    X, _ = labels_data
+    use = expert_use(pipeline, X)
+    assert use.index.to_list() == ["income", "married"]
+    assert list(use.columns) == ["expert 0", "expert 1"]
+    np.testing.assert_allclose(use, gate_weights(pipeline, X).mean(axis=0), rtol=1e-5)
+
+
+def test_expert_use_by_groups(pipeline, labels_data):
+    X, _ = labels_data
+    labels = np.where(X[:, 0] > 0, "high", "low").astype(object)
+    labels[:5] = None
+    use = expert_use(pipeline, X, by=labels)
+    assert use.index.names == ["group", "task"]
+    assert use.index.get_level_values("task").to_list() == ["income", "married"] * 3
+    high = gate_weights(pipeline, X[labels == "high"]).mean(axis=0)
+    np.testing.assert_allclose(use.loc["high"], high, rtol=1e-5)
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    reg = MultiTaskMMoERegressor(max_iter=1).fit(frame, X[:, :2])
+    by_column = expert_use(reg, frame.assign(a=frame["a"].round()), by="a")
+    assert by_column.index.names == ["a", "task"]
+    by_series = expert_use(reg, frame, by=frame["a"].round())
+    assert by_series.index.equals(by_column.index)
+
+
+def test_bad_arguments_are_named(pipeline, labels_data, tiny):
+    X, y = labels_data
+    with pytest.raises(TypeError, match=r"'estimator' parameter .* LogisticRegression"):
+        gate_weights(make_pipeline(LogisticRegression()), X)
+    with pytest.raises(NotFittedError):
+        gate_weights(MultiTaskMMoEClassifier(), X)
+    with pytest.raises(NotFittedError):
+        NetworkDisplay.from_estimator(MultiTaskMMoEClassifier())
+    with pytest.raises(ValueError, match="features"):
+        gate_weights(pipeline[-1], X[:, :3])
+    with pytest.raises(ValueError, match=r"no column 'sex'.*no data frame"):
+        expert_use(pipeline, X, by="sex")
+    with pytest.raises(ValueError, match=r"no column 'sex'.*'a'"):
+        expert_use(pipeline, pd.DataFrame(X, columns=list("abcdef")), by="sex")
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        expert_use(pipeline, X, by=[1, 2, 3])
+    with pytest.raises(ValueError, match="one label for each row"):
+        expert_use(pipeline, X, by=X)
+    with pytest.raises(ValueError, match=r"'kind' parameter .* got 'bars'"):
+        GateWeightsDisplay.from_estimator(pipeline, X, kind="bars")
+    with pytest.raises(ValueError, match="needs 2 axes"):
+        GateWeightsDisplay.from_estimator(pipeline, X, ax=plt.gca())
+    with pytest.raises(ValueError, match="'kind' parameter"):
+        TaskScoresDisplay.from_estimator(pipeline, X, y, kind="lift")
+
+
+@pytest.mark.parametrize("kind", ["both", "heatmap", "distribution"])
+def test_gate_weights_display(pipeline, labels_data, kind):
+    X, _ = labels_data
+    display = GateWeightsDisplay.from_estimator(pipeline, X, kind=kind)
+    assert len(display.axes_) == (2 if kind == "both" else 1)
+    assert display.ax_.figure is display.figure_
+    if kind != "distribution":
+        means = display.weights.mean(axis=0)
+        shown = [text.get_text() for text in display.ax_.texts]
+        assert shown == [f"{mean:.2f}" for mean in means.ravel()]
+        labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+        assert labels == ["income", "married"]
+
+
+def test_displays_draw_on_given_axes(pipeline, fitted_regressor, labels_data):
+    X, y = labels_data
+    figure, axes = plt.subplots(2, 2)
+    assert GateWeightsDisplay.from_estimator(pipeline, X, ax=axes[0]).ax_ is axes[0, 0]
+    assert TaskScoresDisplay.from_estimator(pipeline, X, y, ax=axes[1, 0]).figure_ is (
+        figure
+    )
+    curve = TrainingCurveDisplay.from_estimator(fitted_regressor, ax=axes[1, 1])
+    assert curve.ax_ is axes[1, 1]
+    again = curve.plot()
+    assert again is curve
+    assert again.figure_ is not figure
+
+
+def test_training_curve_display(labels_data, tiny):
+    X, y = labels_data
+    scores = TaskScores({"train": (X, y)}, metrics=["roc_auc", "f1"], verbose=False)
+    clf = MultiTaskMMoEClassifier(
+        **{**tiny, "max_iter": 4},
+        early_stopping=True,
+        early_stopping_metric="roc_auc",
+        callbacks=[scores],
+    ).fit(X, y)
+    display = TrainingCurveDisplay.from_estimator(clf)
+    assert [ax.get_ylabel() for ax in display.axes_] == [
+        "training loss",
+        "roc_auc on the validation rows",
+        "roc_auc",
+        "f1",
+    ]
+    assert display.best_epoch_ == np.argmax(clf.validation_scores_) + 1
+    drawn = display.ax_.get_lines()[1].get_ydata()
+    np.testing.assert_array_equal(drawn, clf.task_loss_curves_["task_1"])
+    drawn = display.axes_[3].get_lines()[0].get_ydata()
+    of_first = scores.scores_.query("task == 'task_0'")
+    np.testing.assert_array_equal(drawn, of_first["f1"])
+
+
+def test_training_curve_display_without_scores(fitted_regressor):
+    display = TrainingCurveDisplay.from_estimator(fitted_regressor)
+    assert len(display.axes_) == 1
+    assert display.best_epoch_ is None
+
+
+def test_training_curve_display_of_a_loss_that_falls(values_data, tiny):
+    reg = MultiTaskMMoERegressor(**tiny, early_stopping=True).fit(*values_data)
+    display = TrainingCurveDisplay.from_estimator(reg)
+    drawn = display.axes_[1].get_lines()[0].get_ydata()
+    np.testing.assert_allclose(drawn, -np.array(reg.validation_scores_))
+
+
+def test_task_scores_display(pipeline, labels_data):
+    X, y = labels_data
+    display = TaskScoresDisplay.from_estimator(pipeline, X, y)
+    probabilities = [proba[:, 1] for proba in pipeline.predict_proba(X)]
+    for k, of_task in enumerate(display.displays_):
+        assert of_task.roc_auc == pytest.approx(
+            roc_auc_score(y[:, k], probabilities[k])
+        )
+    assert [name for name, _, _ in display.curves] == ["income", "married"]
+    other = display.plot(kind="precision_recall").displays_[0]
+    assert other.average_precision == pytest.approx(
+        average_precision_score(y[:, 0], probabilities[0])
+    )
+
+
+def test_task_scores_display_leaves_out_what_is_missing(pipeline, labels_data):
+    X, y = labels_data
+    holes = y.astype(float)
+    holes[:50, 0] = np.nan
+    display = TaskScoresDisplay.from_estimator(pipeline, X, holes)
+    assert [len(positive) for _, positive, _ in display.curves] == [150, 200]
+
+
+def test_task_scores_display_of_many_classes(labels_data):
+    X, y = labels_data
+    letters = np.array(["a", "b", "c"])[np.arange(200) % 3]
+    y = pd.DataFrame({"letter": letters, "task": np.where(y[:, 0], "yes", "no")})
+    model = MultiOutputClassifier(LogisticRegression()).fit(X, y)
+    display = TaskScoresDisplay.from_estimator(model, X, y)
+    names = [name for name, _, _ in display.curves]
+    assert names == ["letter: a", "letter: b", "letter: c", "task"]
+
+
+def test_task_scores_display_of_mixed_tasks(labels_data, tiny):
+    X, y = labels_data
+    y = pd.DataFrame({"hours": X[:, 0], "rich": y[:, 0], "old": y[:, 1]})
+    model = MultiTaskMMoEMixed(**tiny).fit(X, y)
+    display = TaskScoresDisplay.from_estimator(model, X, y)
+    assert [name for name, _, _ in display.curves] == ["rich", "old"]
+    auc = roc_auc_score(y["old"], model.predict_proba(X)[1][:, 1])
+    assert display.displays_[1].roc_auc == pytest.approx(auc)
+
+
+def test_task_scores_display_refuses_what_has_no_probabilities(
+    fitted_regressor, values_data
+):
+    with pytest.raises(TypeError, match=r"predict_proba.*MultiTaskMMoERegressor"):
+        TaskScoresDisplay.from_estimator(fitted_regressor, *values_data)
+    with pytest.raises(ValueError, match=r"2 tasks.*probabilities for 1"):
+        TaskScoresDisplay.from_predictions(np.ones((3, 2)), np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"'task_0' has 3 classes.* 2"):
+        TaskScoresDisplay.from_predictions([0, 1, 2], np.ones((3, 2)))
+
+
+def test_grid_search_display(search):
+    display = GridSearchDisplay.from_estimator(search, param="num_experts")
+    assert [ax.get_title() for ax in display.axes_] == ["task_0", "task_1", "mean"]
+    table = pd.DataFrame(search.cv_results_)
+    best = table.groupby("param_num_experts")["mean_test_task_1"].max()
+    shown = display.results.query("score == 'task_1'").set_index("value")["mean"]
+    np.testing.assert_allclose(shown[[1, 2, 4]], best[[1, 2, 4]])
+    assert display.chosen == search.best_params_["num_experts"]
+
+
+def test_grid_search_display_of_words(search):
+    display = GridSearchDisplay.from_estimator(search, param="gate", scores=["mean"])
+    labels = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert labels == ["multi", "single"]
+    assert len(display.axes_) == 1
+
+
+def test_grid_search_display_names_what_is_wrong(search, fitted_regressor):
+    with pytest.raises(ValueError, match=r"\['gate', 'num_experts'\]; say which"):
+        GridSearchDisplay.from_estimator(search)
+    with pytest.raises(ValueError, match="no parameters named 'width'"):
+        GridSearchDisplay.from_estimator(search, param="width")
+    with pytest.raises(ValueError, match=r"no scores \['income'\]"):
+        GridSearchDisplay.from_estimator(search, param="gate", scores=["income"])
+    with pytest.raises(TypeError, match="'search' parameter"):
+        GridSearchDisplay.from_estimator(fitted_regressor)
+    unfitted = GridSearchCV(fitted_regressor, {"num_experts": [1]})
+    with pytest.raises(NotFittedError):
+        GridSearchDisplay.from_estimator(unfitted)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"shared_units": (), "tower_units": (), "gate": "single", "wide": False},
+        {"num_experts": 20, "expert_layers": 2, "shared_units": (8, 4)},
+    ],
+)
+def test_network_display(values_data, tiny, parameters):
+    X, y = values_data
+    y = np.column_stack([y, y, y, y])
+    reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1, **parameters}).fit(X, y)
+    texts = [t.get_text() for t in NetworkDisplay.from_estimator(reg).ax_.texts]
+    assert any(text.startswith("6 features") for text in texts)
+    assert sum("softmax" in t for t in texts) == (1 if "gate" in parameters else 5)
+    assert "…\n8 tasks" in texts
+    n_experts = sum(text.startswith("expert ") for text in texts)
+    assert n_experts == {2: 2, 20: 7}[reg.num_experts]
+    assert ("…\n20 in all" in texts) == (reg.num_experts == 20)
+
+
+def test_network_display_shows_what_was_fitted(pipeline):
+    shown = NetworkDisplay.from_estimator(pipeline).architecture["num_experts"]
+    changed = pipeline[-1]
+    changed.set_params(num_experts=5)
+    try:
+        display = NetworkDisplay.from_estimator(pipeline)
+    finally:
+        changed.set_params(num_experts=shown)
+    assert display.architecture["num_experts"] == shown
+
+
+def test_summary(pipeline):
+    clf = pipeline[-1]
+    table = clf.summary()
+    assert table["weights"].sum() == clf.network_.count_params()
+    assert table.loc["mmoe", "part"] == "experts and gates"
+    assert table.loc["tower_1_0", "part"] == "tower of married"
+    assert table.loc["tower_0_output", "part"] == "output of income"
+    assert table.loc["wide_and_shared_0", "part"] == "linear models and shared layer"
+    assert table.loc["features", "output"] == (6,)
+    with pytest.raises(NotFittedError):
+        MultiTaskMMoEClassifier().summary()
+
+
+def test_diagrams_link_to_the_documentation(monkeypatch, pipeline):
+    monkeypatch.setenv("SKLEARN_MMOE_DOCS", "https://example.org/docs/")
+    page = "reference/generated/sklearn_mmoe.MultiTaskMMoEClassifier.html"
+    assert f"https://example.org/docs/{page}" in pipeline._repr_html_()
+    monkeypatch.delenv("SKLEARN_MMOE_DOCS")
+    assert f"https://sklearn-mmoe.readthedocs.io/en/stable/{page}" in (
+        pipeline._repr_html_()
+    )
