@@ -217,7 +217,7 @@ class _BaseMultiTaskMMoE(
 
     @property
     def network_(self) -> Any:
-        """keras.Model: the trained network; its outputs are logits or z-scores."""
+        """The trained ``keras.Model``; its outputs are logits or z-scores."""
         check_is_fitted(self)
         return self._engine.network
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +16,9 @@ def _interactive_console() -> Any:
     except ImportError:
         return None
     console = rich.get_console()
-    return console if console.is_terminal or console.is_jupyter else None
+    if console.is_jupyter:  # where rich needs widgets to draw a line anew
+        return console if importlib.util.find_spec("ipywidgets") else None
+    return console if console.is_terminal else None
 
 
 class EpochProgress:
@@ -67,6 +70,7 @@ class EpochProgress:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
+            self._bar.refresh()  # a notebook's bar is not drawn once more at its stop
             self._bar.stop()
 
     def show(self, epoch: int, message: str) -> None:

@@ -107,20 +107,25 @@ class MMoE(keras.layers.Layer):
         Activation of the experts, along their `units`.
     gate_activation : str, callable or None, default='softmax'
         Activation of the gates, along the experts.
-    expert_kernel_initializer, gate_kernel_initializer : str or Initializer, \
-            default='VarianceScaling'
-        Initializer of the kernels. It is called once for each expert, and once for
-        each gate, with the shape of that expert's or gate's own kernel.
-    expert_bias_initializer, gate_bias_initializer : str or Initializer, \
-            default='zeros'
-        Initializer of the biases.
-    expert_kernel_regularizer, expert_bias_regularizer, gate_kernel_regularizer, \
-            gate_bias_regularizer : str, Regularizer or None, default=None
-        Regularizers of the weights.
-    expert_kernel_constraint, expert_bias_constraint, gate_kernel_constraint, \
-            gate_bias_constraint : str, Constraint or None, default=None
-        Constraints on the weights. They see the fused kernels, whose first axis is
-        the features.
+    expert_kernel_initializer : str or Initializer, default='VarianceScaling'
+        Initializer of the experts' kernels. It is called once for each expert, with
+        the shape of that expert's own kernel.
+    expert_bias_initializer : str or Initializer, default='zeros'
+        Initializer of the experts' biases.
+    gate_kernel_initializer : str or Initializer, default='VarianceScaling'
+        Initializer of the gates' kernels. It is called once for each gate, with the
+        shape of that gate's own kernel.
+    gate_bias_initializer : str or Initializer, default='zeros'
+        Initializer of the gates' biases.
+    expert_kernel_regularizer, expert_bias_regularizer : str, Regularizer or None
+        Regularizers of the experts' weights; by default there are none.
+    gate_kernel_regularizer, gate_bias_regularizer : str, Regularizer or None
+        Regularizers of the gates' weights; by default there are none.
+    expert_kernel_constraint, expert_bias_constraint : str, Constraint or None
+        Constraints on the experts' weights; by default there are none. They see the
+        fused kernels, whose first axis is the features.
+    gate_kernel_constraint, gate_bias_constraint : str, Constraint or None
+        Constraints on the gates' weights, likewise.
     activity_regularizer : str, Regularizer or None, default=None
         Regularizer of the outputs.
     expert_layers : int, default=1

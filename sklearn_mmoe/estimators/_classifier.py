@@ -17,7 +17,7 @@ from sklearn_mmoe._targets import (
     join_columns,
     split_columns,
 )
-from sklearn_mmoe.estimators._docs import documented
+from sklearn_mmoe.estimators._docs import CLASS_WEIGHT, documented
 
 
 def _is_nested(classes: Any) -> bool:
@@ -25,7 +25,7 @@ def _is_nested(classes: Any) -> bool:
     return len(classes) > 0 and np.ndim(classes[0]) > 0
 
 
-@documented(outputs="logits")
+@documented(outputs="logits", class_weight=CLASS_WEIGHT)
 class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     r"""Multi-gate mixture-of-experts classifier for one or several tasks.
 
@@ -36,7 +36,6 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     Parameters
     ----------
     %(parameters)s
-    %(class_weight)s
 
     Attributes
     ----------

@@ -7,6 +7,7 @@ from typing import Any
 
 _PARAMETERS = """num_experts : int, default=8
         Number of experts, which all tasks share. 1 makes a shared-bottom network.
+    <task_types>
     expert_units : int, default=32
         Width of each expert.
     expert_layers : int, default=1
@@ -29,10 +30,10 @@ _PARAMETERS = """num_experts : int, default=8
     dropout : float, default=0.2
         Share of the units of shared and tower layers that each training step leaves
         out, in [0, 1).
-    optimizer : {'adamw', 'adam', 'nadam', 'lion', 'rmsprop', 'sgd'} or \\
-            keras.optimizers.Optimizer, default='adamw'
-        The optimizer. Of an optimizer object a copy is used, and `learning_rate`,
-        `learning_rate_schedule` and `weight_decay` are its own.
+    optimizer : str or keras.optimizers.Optimizer, default='adamw'
+        One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
+        object a copy is used, and `learning_rate`, `learning_rate_schedule` and
+        `weight_decay` are its own.
     learning_rate : float, default=0.004
         Highest learning rate.
     learning_rate_schedule : {'cosine', 'constant'}, default='cosine'
@@ -46,6 +47,7 @@ _PARAMETERS = """num_experts : int, default=8
     max_iter : int or 'auto', default='auto'
         Number of epochs. 'auto' is as many as make 800 updates, of which those of
         more than 256 rows count as several, at least 8 and at most 200.
+    <class_weight>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
         X_val), to stop when `early_stopping_metric` on them no longer improves, and to
@@ -83,7 +85,7 @@ _ATTRIBUTES = """n_outputs_ : int
         Names of the tasks: the columns of y, or ``task_0``, ``task_1``, ...
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had names that are all strings.
     network_ : keras.Model
         The trained network. Its outputs are {outputs}.
@@ -106,7 +108,13 @@ _ATTRIBUTES = """n_outputs_ : int
         Highest of `validation_scores_`; None without early stopping."""
 
 
-_CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default=None
+TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \
+default=None
+        The type of each task, in the order of y's columns or by their names. None, and
+        tasks that a dict leaves out, are inferred: numbers with fractions and more
+        than 20 different whole numbers are regressions, all else is classified."""
+
+CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default=None
         Weights of the classes in the loss, ``{class: weight}`` for one task or a list
         with such a dict for each task; classes that a dict leaves out weigh 1.
         'balanced' weighs every class in inverse proportion to its number of rows."""
@@ -118,22 +126,29 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
        Systems". DLRS 2016. https://arxiv.org/abs/1606.07792"""
 
 
-def documented(outputs: str) -> Callable[[Any], Any]:
+def documented(
+    outputs: str, task_types: str = "", class_weight: str = ""
+) -> Callable[[Any], Any]:
     """Fill in the parts of a docstring that the estimators share.
 
     Parameters
     ----------
     outputs : str
         What the outputs of this estimator's network are.
+    task_types, class_weight : str, default=""
+        Documentation of these parameters, where the estimator has them.
 
     Returns
     -------
     callable
         Decorator of the class.
     """
+    parameters = _PARAMETERS
+    for name, text in (("task_types", task_types), ("class_weight", class_weight)):
+        line = f"    <{name}>\n"
+        parameters = parameters.replace(line, f"    {text}\n" if text else "")
     parts = {
-        "%(parameters)s": _PARAMETERS,
-        "%(class_weight)s": _CLASS_WEIGHT,
+        "%(parameters)s": parameters,
         "%(attributes)s": _ATTRIBUTES.replace("{outputs}", outputs),
         "%(references)s": _REFERENCES,
     }

@@ -20,7 +20,7 @@ from sklearn_mmoe._targets import (
     join_columns,
     split_columns,
 )
-from sklearn_mmoe.estimators._docs import documented
+from sklearn_mmoe.estimators._docs import CLASS_WEIGHT, TASK_TYPES, documented
 
 _TYPES = ("classification", "regression")
 
@@ -32,7 +32,11 @@ def _entropy(codes: np.ndarray, weight: np.ndarray) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-@documented(outputs="logits, or standardised targets")
+@documented(
+    outputs="logits, or standardised targets",
+    task_types=TASK_TYPES,
+    class_weight=CLASS_WEIGHT,
+)
 class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
     r"""Multi-gate mixture-of-experts for classifications and regressions together.
 
@@ -44,11 +48,6 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
     Parameters
     ----------
     %(parameters)s
-    task_types : list or dict of {'classification', 'regression'} or None, default=None
-        The type of each task, in the order of y's columns or by their names. None, and
-        tasks that a dict leaves out, are inferred: numbers with fractions and more
-        than 20 different whole numbers are regressions, all else is classified.
-    %(class_weight)s
 
     Attributes
     ----------

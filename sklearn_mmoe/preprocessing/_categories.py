@@ -72,7 +72,7 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         them gets one more output column, which is 1 where the value is missing.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are all strings.
 
     See Also

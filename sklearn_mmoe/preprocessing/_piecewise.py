@@ -202,14 +202,14 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         The edges of each column.
     spikes_ : list of ndarray of shape (n_spikes,)
         The values of each column that have a column of their own.
-    fill_values_ : ndarray of shape (n_features_in_,)
+    fill_values_ : ndarray of shape (n_features,)
         The median of each column, which stands for missing values.
     missing_columns_ : ndarray of int
         Indices of the columns that had missing values in ``fit``. Each of them gets
         one more output column, which is 1 where the value is missing.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are all strings.
 
     See Also

@@ -1,0 +1,114 @@
+"""Sphinx' settings: ``python -m sphinx -W docs docs/_build/html`` builds the site."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+# Diagrams of estimators in the gallery link to this site's own reference.
+os.environ["SKLEARN_MMOE_DOCS"] = ".."
+
+import sklearn_mmoe  # noqa: E402
+
+project = "sklearn_mmoe"
+author = "The sklearn_mmoe developers"
+project_copyright = author
+release = version = sklearn_mmoe.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "myst_parser",
+    "mathml",  # _ext
+    "results_tables",  # _ext
+]
+# Links to other projects need the network, which a build at home may do without.
+if os.environ.get("READTHEDOCS"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "matplotlib": ("https://matplotlib.org/stable", None),
+    }
+
+root_doc = "index"
+exclude_patterns = [
+    "_build",
+    "_ext",
+    "_templates",
+    "generated",
+    "**sg_execution_times.rst",  # seconds of one machine
+]
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
+html_title = "sklearn_mmoe"
+html_theme = "pydata_sphinx_theme"
+html_theme_options = {
+    "header_links_before_dropdown": 7,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "logo": {"text": "sklearn_mmoe"},
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+}
+html_show_sourcelink = False
+# Short pages have no section menu worth a column.
+html_sidebars = {
+    "changelog": [],
+    "design": [],
+    "getting_started": [],
+    "mathematics": [],
+    "results": [],
+}
+html_math_renderer = "mathml"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+suppress_warnings = ["config.cache"]  # the gallery's order is an object
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's types say more
+numpydoc_show_class_members = False
+numpydoc_validation_checks = {
+    "all",
+    "ES01",  # a summary line may say it all
+    "EX01",  # methods are shown in the example of their class
+    "RT02",  # scikit-learn writes "self : object"
+    "RT04",  # a description may begin with the name of a dtype
+    "GL01",  # a docstring begins on the line of its quotes, as PEP 257 has it
+    "SA01",  # there is not always something else to see
+    "YD01",  # generators are not part of the interface
+}
+# Written by others: descriptors of metadata routing, and what Keras' classes inherit.
+numpydoc_validation_exclude = {r"\.set_\w+_request$", r"\.set_output$"}
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples"],
+    "gallery_dirs": ["auto_examples"],
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"(census_income|related_tasks)\.py$",  # commands, not pages
+    "doc_module": ("sklearn_mmoe",),
+    "backreferences_dir": "reference/backreferences",
+    "show_memory": False,
+    "abort_on_example_error": True,
+    "reset_modules": ("matplotlib",),
+    "image_scrapers": ("matplotlib",),
+    "show_signature": False,
+    "remove_config_comments": True,
+    "plot_gallery": os.environ.get("SKLEARN_MMOE_DOCS_GALLERY", "True") != "False",
+    "within_subsection_order": "FileNameSortKey",
+}
+# Shown figures are scraped; there is no window that could show them.
+warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")

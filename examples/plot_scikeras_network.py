@@ -1,0 +1,42 @@
+# %% [markdown]
+"""
+Our network in a scikeras wrapper
+=================================
+
+The builders in ``sklearn_mmoe.networks`` follow the protocol of scikeras' ``model=``
+parameter, so that a network of experts can be searched and trained by scikeras too. For
+several tasks with labels, weights and early stopping take our estimators.
+"""
+
+# %%
+from scikeras.wrappers import KerasRegressor
+from sklearn.model_selection import train_test_split
+
+from sklearn_mmoe import MultiTaskMMoERegressor
+from sklearn_mmoe.datasets import make_related_tasks
+from sklearn_mmoe.networks import mmoe_network
+
+X, y = make_related_tasks(
+    n_samples=4000, n_features=20, n_tasks=1, n_sines=1, random_state=0
+)
+X = X.astype("float32")
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+
+# %% [markdown]
+# Parameters of the network are given as ``model__...``, as scikeras has it.
+
+# %%
+models = {
+    "scikeras": KerasRegressor(
+        mmoe_network,
+        model__num_experts=4,
+        model__seed=0,
+        loss="mse",
+        optimizer="adam",
+        epochs=20,
+        verbose=0,
+    ),
+    "ours": MultiTaskMMoERegressor(num_experts=4, max_iter=20, random_state=0),
+}
+for name, model in models.items():
+    print(f"{name}: test R2 {model.fit(X_train, y_train).score(X_test, y_test):.3f}")

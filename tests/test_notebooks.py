@@ -1,0 +1,103 @@
+"""The examples run as notebooks, cell by cell."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
+NEEDS_CENSUS = {"plot_census_notebook", "plot_read_the_gates"}
+
+TRAIN_VERBOSELY = """
+from sklearn_mmoe import MultiTaskMMoERegressor
+from sklearn_mmoe.datasets import make_related_tasks
+X, y = make_related_tasks(n_samples=300, n_features=5, n_sines=0, random_state=0)
+_ = MultiTaskMMoERegressor(max_iter=3, verbose=1).fit(X, y)
+"""
+
+
+def read(name):
+    return jupytext.read(EXAMPLES / f"{name}.py", fmt="py:percent")
+
+
+def outputs(notebook, kind):
+    """List the outputs of a MIME type, or the text of a stream."""
+    found = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                found += [output.text] if kind == output.name else []
+            else:
+                found += [output.data[kind]] if kind in output.get("data", {}) else []
+    return found
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_examples_are_notebooks(name):
+    """Text is text and code is code, also to Jupyter; the first cell is the title."""
+    cells = read(name).cells
+    assert cells[0].cell_type == "markdown"
+    title, line = cells[0].source.splitlines()[:2]
+    assert line == "=" * len(title)
+    assert {cell.cell_type for cell in cells} == {"markdown", "code"}
+    assert not any("# %%" in cell.source for cell in cells)
+
+
+@functools.cache
+def executed(name):
+    notebook = read(name)
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3")
+    client.execute(cwd=str(EXAMPLES))
+    return notebook
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebooks_run(name, request):
+    if name in NEEDS_CENSUS:
+        request.getfixturevalue("census_folder")
+    notebook = executed(name)
+    if name != "plot_scikeras_network":  # it lets TensorFlow be as loud as it is
+        assert outputs(notebook, "stderr") == []
+        assert outputs(notebook, "image/png")
+
+
+@pytest.mark.slow
+def test_the_census_notebook_scores_as_it_should(census_folder):
+    notebook = executed("plot_census_notebook")
+    lines = [line for text in outputs(notebook, "stdout") for line in text.splitlines()]
+    epochs = [line for line in lines if line.startswith("Epoch ")]
+    assert len(epochs) % 3 == 0  # train, validation, test
+    assert ", test: " in epochs[-1]
+    income, never_married = (float(part.split()[-1]) for part in epochs[-1].split("; "))
+    assert income > 0.945
+    assert never_married > 0.993
+    diagrams = outputs(notebook, "text/html")
+    assert any("readthedocs.io" in html for html in diagrams)
+
+
+@pytest.mark.slow
+def test_progress_is_one_bar_in_a_notebook():
+    """rich draws it in a widget, which its notebook's state holds at the end."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(TRAIN_VERBOSELY)]
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    assert outputs(notebook, "stderr") == []
+    widgets = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]
+    states = [widget["state"] for widget in widgets["state"].values()]
+    drawn = [
+        output["data"]["text/plain"]
+        for state in states
+        for output in state.get("outputs", [])
+    ]
+    assert len(drawn) == 1
+    text = re.sub(r"\x1b\[[\d;]*m", "", drawn[0])  # without its colours
+    assert text.startswith("Epoch 3/3")
+    assert "task_0 0." in text
