@@ -4,7 +4,8 @@ Fits every contender on the same rows of five seeded splits of the test half (60
 each may use the 80 % of training and validation rows as it likes), each in a process of
 its own. Prints means and standard deviations over the splits and differences paired by
 split, and writes ``results.csv`` (a row for each split and contender) and
-``results.png`` to the output folder. Memory is what a fit adds at its highest to the
+``results.png`` to the output folder. The paper's synthetic tasks follow, a data set of
+another kind (``related_tasks_*.csv``). Memory is what a fit adds at its highest to the
 libraries and the data, which are loaded before (Linux only). Runs that the CSV already
 has are not repeated.
 
@@ -25,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -33,7 +33,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import related_tasks
 from contenders import CONTENDERS, TASKS, Split
+from memory import forget_peak, memory_mib
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 TORCH_MODELS = {
@@ -57,12 +59,6 @@ def scores(split: Split, probabilities: list[np.ndarray]) -> dict[str, float]:
     return figures
 
 
-def memory_mib(line: str) -> float:
-    """Read this process' resident memory: 'VmRSS' is now, 'VmHWM' at the highest."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(rf"{line}:\s+(\d+)", status)[1]) / 1024
-
-
 def run_here(name: str, seed: int) -> dict[str, float]:
     """Fit one contender in this process, with all libraries and the data loaded."""
     import lightgbm  # noqa: F401
@@ -70,7 +66,7 @@ def run_here(name: str, seed: int) -> dict[str, float]:
     from sklearn_mmoe import _engine  # noqa: F401
 
     split = Split.draw(seed)
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    forget_peak()
     before = memory_mib("VmRSS")
     outcome = CONTENDERS[name](split)
     peak = memory_mib("VmHWM")
@@ -155,6 +151,17 @@ def differences(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def synthetic(folder: Path) -> None:
+    """Print and write the test errors on the MMoE paper's synthetic tasks."""
+    for activation in ("relu", "silu"):
+        path = folder / f"related_tasks_{activation}.csv"
+        if not path.exists():
+            related_tasks.run(activation).to_csv(path, float_format="%.6g")
+        table = pd.read_csv(path, index_col="correlation")
+        print(f"\nTest MSE on synthetic tasks by their correlation ({activation})")
+        print(table.to_string(float_format="{:.4f}".format))
+
+
 def draw(results: pd.DataFrame, path: Path) -> None:
     """Draw AUC against fit seconds, a panel for each task."""
     import matplotlib as mpl
@@ -234,6 +241,8 @@ def main() -> None:
     if missing:
         print(f"\nNot run: {', '.join(missing)}")
     draw(results, arguments.output / "results.png")
+    if not arguments.contenders:
+        synthetic(arguments.output)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ _AUTO_UPDATES = 800
 _UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 1024)
+# A first call of partial_fit sets the penalty as if it brought so many rows at least.
+_ROWS_TO_COME = 10_000
 
 
 def _auto_batch_size(n_samples: int) -> int:
@@ -117,6 +119,8 @@ class _BaseMultiTaskMMoE(
         "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
         "wide": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "feature_penalty": [Interval(Real, 0, None, closed="left")],
+        "dtype": [StrOptions({"float32", "float64"})],
         "optimizer": [
             StrOptions({"adamw", "adam", "nadam", "lion", "rmsprop", "sgd"}),
             HasMethods(["apply_gradients", "get_config"]),
@@ -155,8 +159,9 @@ class _BaseMultiTaskMMoE(
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
+        feature_penalty: float = 0.0075,
         optimizer: Any = "adamw",
-        learning_rate: float = 4e-3,
+        learning_rate: float = 8e-3,
         learning_rate_schedule: str = "cosine",
         weight_decay: float = 0.1,
         batch_size: int | str = "auto",
@@ -170,6 +175,7 @@ class _BaseMultiTaskMMoE(
         verbose: int | bool = 0,
         warm_start: bool = False,
         callbacks: Any = None,
+        dtype: str = "float32",
     ) -> None:
         self.num_experts = num_experts
         self.expert_units = expert_units
@@ -180,6 +186,7 @@ class _BaseMultiTaskMMoE(
         self.activation = activation
         self.wide = wide
         self.dropout = dropout
+        self.feature_penalty = feature_penalty
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -195,6 +202,7 @@ class _BaseMultiTaskMMoE(
         self.verbose = verbose
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.dtype = dtype
 
     _tasks: list[Any]
 
@@ -325,7 +333,12 @@ class _BaseMultiTaskMMoE(
                 "not know how often each class will occur; give a dict for each task."
             )
         data, seeds = self._prepare(
-            X, y, sample_weight, classes, resume=hasattr(self, "_engine")
+            X,
+            y,
+            sample_weight,
+            classes,
+            resume=hasattr(self, "_engine"),
+            least_rows=_ROWS_TO_COME,
         )
         plan = self._training_plan(len(data.rows), seeds.shuffle + self.n_iter_)
         plan = replace(
@@ -335,7 +348,13 @@ class _BaseMultiTaskMMoE(
         return self
 
     def _prepare(
-        self, X: Any, y: Any, sample_weight: Any, classes: Any, resume: bool
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        classes: Any,
+        resume: bool,
+        least_rows: int = 1,
     ) -> tuple[Rows, Seeds]:
         """Validate the arguments of a fit, and make what is not there yet."""
         features = self._validate_features(X, reset=not resume)
@@ -358,14 +377,15 @@ class _BaseMultiTaskMMoE(
         _check_positive_weights(
             weights, columns.names, each=not resume and classes is None
         )
+        rows = np.flatnonzero(weights.any(axis=1))
         if not resume:
             self._tasks = tasks
             self.n_outputs_ = len(tasks)
             self.task_names_ = columns.names
             self._publish_tasks(y)
             self._forget()
+            architecture["feature_penalty"] /= np.sqrt(max(len(rows), least_rows))
             self._start_engine(features.shape[1], architecture)
-        rows = np.flatnonzero(weights.any(axis=1))
         n_left_out = len(weights) - len(rows)
         if self.verbose and n_left_out:
             print(f"{n_left_out} rows without any target or weight are left out.")
@@ -390,11 +410,10 @@ class _BaseMultiTaskMMoE(
     def _validate_features(self, X: Any, reset: bool) -> Any:
         if reset or hasattr(X, "columns"):
             check_numeric_columns(X, type(self).__name__)
-        # What float32 cannot hold becomes infinite, and is then refused by name.
+        dtype = np.dtype(self.dtype if reset else self._engine.dtype)
+        # What the dtype cannot hold becomes infinite, and is then refused by name.
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(
-                self, X, accept_sparse="csr", dtype=np.float32, reset=reset
-            )
+            return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset)
 
     def _validation_data(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Validate the rows that the user gave for early stopping."""
@@ -450,6 +469,8 @@ class _BaseMultiTaskMMoE(
             "activation": self.activation,
             "wide": bool(self.wide),
             "dropout": float(self.dropout),
+            "feature_penalty": float(self.feature_penalty),
+            "dtype": self.dtype,
             "seed": seed,
         }
 
@@ -518,11 +539,18 @@ class _BaseMultiTaskMMoE(
         scales = np.array([task.loss_scale for task in self._tasks])
         # A task without any target among these rows keeps its zero weights.
         factors = scales / np.where(means > 0, means, 1)
-        weights = (data.weights * factors).astype(np.float32)
+        weights = (data.weights * factors).astype(self._engine.dtype)
         # In memory, each task's weights lie in a row.
         return TaskData(
-            data.features, data.targets.columns, list(weights.T.copy()), data.rows
+            data.features,
+            [self._for_loss(column) for column in data.targets.columns],
+            list(weights.T.copy()),
+            data.rows,
         )
+
+    def _for_loss(self, targets: np.ndarray) -> np.ndarray:
+        """Give targets the type that their loss computes in: indices, or floats."""
+        return targets.astype(np.int32 if targets.ndim == 1 else self._engine.dtype)
 
     def _validation_score(self, data: Rows) -> Callable[[], float]:
         """Give a function that scores the validation rows; greater is better."""

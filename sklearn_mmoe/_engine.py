@@ -1,6 +1,6 @@
 """The Keras side of the estimators: building, training and evaluating a network.
 
-Plain float32 arrays or CSR come in, lists of arrays go out; there are no data
+Plain float arrays or CSR come in, lists of arrays go out; there are no data
 frames, labels or estimators here. This is the one module that knows scikeras, which
 builds, compiles and fits (:class:`_Trainer`).
 """
@@ -104,7 +104,11 @@ def _train_epoch(
             callbacks.on_train_batch_end(step, logs)
     # The losses are means over batches, of which the last one may be partly empty.
     factor = len(batches) * batches.batch_size / batches.n_rows
-    return {name: float(loss) * factor for name, loss in logs.items()}
+    penalty = logs["loss"] - sum(logs[name] for name in logs if name != "loss")
+    losses = {name: loss * factor for name, loss in logs.items()}
+    if len(losses) > 1:
+        losses["loss"] += penalty * (1 - factor)
+    return losses
 
 
 @contextlib.contextmanager
@@ -161,7 +165,7 @@ class _Batches:
 
 
 def _dense_rows(X: Any, rows: Any) -> np.ndarray:
-    """Take rows of an array or a CSR matrix as a dense float32 array."""
+    """Take rows of an array or a CSR matrix as a dense array."""
     part = X[rows]
     return part if isinstance(part, np.ndarray) else part.toarray()
 
@@ -173,11 +177,11 @@ class TaskData:
     Attributes
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        float32 features.
+        Features, in the type that the network computes in.
     targets : list of ndarray
         One array for each task, shaped as :func:`sklearn_mmoe.losses.task_loss` says.
     weights : list of ndarray of shape (n_samples,)
-        float32 weights for each task, of mean one over `rows`.
+        Weights for each task, of mean one over `rows`.
     rows : ndarray of int
         The rows of the arrays above that count.
     """
@@ -342,6 +346,11 @@ class Engine:
         """The keyword arguments that the network was built with."""
         return dict(self._builder.keywords)
 
+    @property
+    def dtype(self) -> str:
+        """What the network computes in."""
+        return self.architecture["dtype"]
+
     def __getstate__(self) -> dict[str, Any]:
         # Networks hold compiled functions; their weights are all there is to keep.
         return {
@@ -395,7 +404,7 @@ class Engine:
                 plan.weight_decay,
                 n_steps=plan.epochs * len(batches),
             ),
-            loss=[task_loss(kind) for kind in self.kinds],
+            loss=[task_loss(kind, self.dtype) for kind in self.kinds],
             epochs=plan.epochs,
             verbose=0,
             callbacks=[recorder, *callbacks],
@@ -447,12 +456,12 @@ class Engine:
         Parameters
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
-            float32 features.
+            Features, in the type that the network computes in.
 
         Returns
         -------
         list of ndarray of shape (n_samples, units)
-            float32 outputs of each task: logits, or standardised targets.
+            Outputs of each task: logits, or standardised targets.
         """
         return self._predict_rows(X, np.arange(X.shape[0]))
 
@@ -489,7 +498,7 @@ class Engine:
         Parameters
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
-            float32 features.
+            Features, in the type that the network computes in.
         part : {'expert_outputs', 'gate_outputs'}
             Which method of the layer :class:`sklearn_mmoe.layers.MMoE` to call.
 
@@ -497,7 +506,7 @@ class Engine:
         -------
         ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
                 num_experts)
-            float32 outputs.
+            Outputs.
         """
         layer = self.network.get_layer("mmoe")
         below = keras.Model(self.network.input, layer.input)
@@ -529,7 +538,7 @@ class Engine:
         total = 0.0
         for k, outputs in enumerate(self._predict_rows(data.X, data.rows)):
             total += float(
-                task_loss(self.kinds[k])(
+                task_loss(self.kinds[k], self.dtype)(
                     data.targets[k][data.rows],
                     outputs,
                     sample_weight=data.weights[k][data.rows],

@@ -184,9 +184,7 @@ class LabelTask:
 
     def encode_codes(self, codes: np.ndarray) -> np.ndarray:
         """Give class indices as the loss of this task takes them."""
-        if self.kind == "binary":
-            return codes.astype(np.float32)[:, None]
-        return codes.astype(np.int32)
+        return codes[:, None] if self.kind == "binary" else codes
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Turn logits (n_samples, units) into probabilities of each class."""
@@ -239,11 +237,10 @@ class ValueTask:
     def encode(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Give standardised targets (n_samples, 1)."""
         if not observed.any():
-            return np.zeros((len(column), 1), dtype=np.float32)
+            return np.zeros((len(column), 1))
         values = _as_values(self.name, column, observed)
         # The scale is 0 for a constant target, which is so predicted as its constant.
-        standardised = (values - self.mean) / (self.scale or 1.0)
-        return standardised.astype(np.float32)[:, None]
+        return ((values - self.mean) / (self.scale or 1.0))[:, None]
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """Turn standardised values (n_samples, 1) into the units of y."""

@@ -15,7 +15,7 @@ import keras
 __all__ = ["task_loss"]
 
 
-def task_loss(kind: str) -> keras.losses.Loss:
+def task_loss(kind: str, dtype: str = "float32") -> keras.losses.Loss:
     """Give the Keras loss of one task.
 
     Parameters
@@ -24,6 +24,8 @@ def task_loss(kind: str) -> keras.losses.Loss:
         'binary' takes targets (n_samples, 1) in {0, 1} and one logit; 'multiclass'
         takes class indices (n_samples,) and a logit for each class; 'regression'
         takes targets (n_samples, 1).
+    dtype : {'float32', 'float64'}, default='float32'
+        Type of what is computed.
 
     Returns
     -------
@@ -37,13 +39,11 @@ def task_loss(kind: str) -> keras.losses.Loss:
     'MeanSquaredError'
     """
     if kind == "binary":
-        return keras.losses.BinaryCrossentropy(from_logits=True, dtype="float32")
+        return keras.losses.BinaryCrossentropy(from_logits=True, dtype=dtype)
     if kind == "multiclass":
-        return keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, dtype="float32"
-        )
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=dtype)
     if kind == "regression":
-        return keras.losses.MeanSquaredError(dtype="float32")
+        return keras.losses.MeanSquaredError(dtype=dtype)
     raise ValueError(
         f"kind must be 'binary', 'multiclass' or 'regression', got {kind!r}."
     )

@@ -7,21 +7,19 @@ The builders follow the protocol of scikeras' ``model=`` parameter (`meta` and
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from sklearn_mmoe._regularizers import GroupLasso
 from sklearn_mmoe.layers import MMoE
 
 # isort: split
 import keras
 
 __all__ = ["mmoe_network"]
-
-# The networks do not follow keras.config.set_dtype_policy: under a global
-# 'mixed_float16' the same estimator would give other predictions.
-_DTYPE = "float32"
 
 
 def _seeds(seed: int | None) -> Iterator[int]:
@@ -63,72 +61,124 @@ class _LinearAndHidden(keras.initializers.Initializer):
         return {"n_linear": self.n_linear, "seed": self.seed}
 
 
-def _first_layers(
-    inputs: Any,
-    n_linear: int,
-    shared_units: Sequence[int],
-    activation: str,
-    dropout: float,
-    seeds: Iterator[int],
-) -> tuple[Any, Any]:
-    """Make the features' linear models (n_samples, n_linear) and the shared layers.
+class _Layers:
+    """Makes the layers of one network.
 
-    The linear models start at zero: the deep part alone decides at first. They are
-    the first columns of the first shared layer's matrix product, because one of their
-    own, with a column or two, takes a sixth of the whole training step.
+    All have one activation and one dtype, given and not Keras' global one: under a
+    global 'mixed_float16' the same estimator would give other predictions. Each random
+    one has a seed of its own.
     """
-    n_hidden = shared_units[0] if shared_units else 0
-    if not n_linear:
-        return None, _dense_stack(
-            inputs, shared_units, activation, dropout, "shared", seeds
+
+    def __init__(
+        self,
+        activation: str,
+        dropout: float,
+        feature_penalty: float,
+        dtype: str,
+        seed: int | None,
+    ) -> None:
+        self.activation = activation
+        self.dropout = dropout
+        self.dtype = dtype
+        self.seeds = _seeds(seed)
+        # Of every kernel that the features meet first.
+        self.regularizer = GroupLasso(feature_penalty) if feature_penalty else None
+
+    def dense(
+        self, x: Any, units: int, initializer: Any, name: str, **more: Any
+    ) -> Any:
+        """Append a dense layer."""
+        initializer = initializer(seed=next(self.seeds))
+        layer = keras.layers.Dense(
+            units, kernel_initializer=initializer, dtype=self.dtype, name=name, **more
         )
-    product = keras.layers.Dense(
-        n_linear + n_hidden,
-        kernel_initializer=_LinearAndHidden(n_linear, seed=next(seeds)),
-        dtype=_DTYPE,
-        name="wide_and_shared_0" if n_hidden else "wide",
-    )(inputs)
-    if not n_hidden:
-        return product, inputs
-    hidden = keras.layers.Activation(activation, dtype=_DTYPE, name="shared_0")(
-        product[:, n_linear:]
-    )
-    hidden = _dropped(hidden, dropout, "shared_0", seeds)
-    shared = _dense_stack(
-        hidden, shared_units, activation, dropout, "shared", seeds, start=1
-    )
-    return product[:, :n_linear], shared
+        return layer(x)
 
+    def activate(self, x: Any, activation: str | None, name: str) -> Any:
+        """Append an activation."""
+        return keras.layers.Activation(activation, dtype=self.dtype, name=name)(x)
 
-def _dropped(x: Any, dropout: float, name: str, seeds: Iterator[int]) -> Any:
-    """Append dropout, if there is any."""
-    if not dropout:
-        return x
-    return keras.layers.Dropout(
-        dropout, seed=next(seeds), dtype=_DTYPE, name=f"{name}_dropout"
-    )(x)
-
-
-def _dense_stack(
-    x: Any,
-    sizes: Sequence[int],
-    activation: str,
-    dropout: float,
-    name: str,
-    seeds: Iterator[int],
-    start: int = 0,
-) -> Any:
-    """Append layers of sizes[start:], each with dropout behind it."""
-    for depth, size in enumerate(sizes[start:], start):
-        x = keras.layers.Dense(
-            size,
-            activation=activation,
-            kernel_initializer=keras.initializers.HeUniform(seed=next(seeds)),
-            dtype=_DTYPE,
-            name=f"{name}_{depth}",
+    def drop(self, x: Any, name: str) -> Any:
+        """Append dropout, if there is any."""
+        if not self.dropout:
+            return x
+        return keras.layers.Dropout(
+            self.dropout,
+            seed=next(self.seeds),
+            dtype=self.dtype,
+            name=f"{name}_dropout",
         )(x)
-        x = _dropped(x, dropout, f"{name}_{depth}", seeds)
-    return x
+
+    def stack(
+        self,
+        x: Any,
+        sizes: Sequence[int],
+        name: str,
+        start: int = 0,
+        penalty: Any = None,
+    ) -> Any:
+        """Append layers of sizes[start:], each with dropout behind it.
+
+        `penalty` is the regularizer of the first of all, if it is appended.
+        """
+        for depth, size in enumerate(sizes[start:], start):
+            x = self.dense(
+                x,
+                size,
+                keras.initializers.HeUniform,
+                f"{name}_{depth}",
+                activation=self.activation,
+                kernel_regularizer=penalty if depth == 0 else None,
+            )
+            x = self.drop(x, f"{name}_{depth}")
+        return x
+
+    def first(
+        self, inputs: Any, n_linear: int, shared_units: Sequence[int]
+    ) -> tuple[Any, Any]:
+        """Append the features' linear models (n_samples, n_linear) and shared layers.
+
+        The linear models start at zero: the deep part alone decides at first. They are
+        the first columns of the first shared layer's matrix product, because one of
+        their own, with a column or two, takes a sixth of the whole training step.
+        """
+        n_hidden = shared_units[0] if shared_units else 0
+        if not n_linear:
+            return None, self.stack(
+                inputs, shared_units, "shared", penalty=self.regularizer
+            )
+        product = self.dense(
+            inputs,
+            n_linear + n_hidden,
+            functools.partial(_LinearAndHidden, n_linear),
+            "wide_and_shared_0" if n_hidden else "wide",
+            kernel_regularizer=self.regularizer,
+        )
+        if not n_hidden:
+            return product, inputs
+        hidden = self.activate(product[:, n_linear:], self.activation, "shared_0")
+        hidden = self.drop(hidden, "shared_0")
+        shared = self.stack(hidden, shared_units, "shared", start=1)
+        return product[:, :n_linear], shared
+
+    def mmoe(self, x: Any, is_first: bool, **parameters: Any) -> list[Any]:
+        """Append the experts and their gates."""
+        penalty = self.regularizer if is_first else None
+        layer = MMoE(
+            **parameters,
+            expert_activation=self.activation,
+            expert_kernel_initializer=keras.initializers.HeUniform(
+                seed=next(self.seeds)
+            ),
+            gate_kernel_initializer=keras.initializers.GlorotUniform(
+                seed=next(self.seeds)
+            ),
+            expert_kernel_regularizer=penalty,
+            gate_kernel_regularizer=penalty,
+            dtype=self.dtype,
+            name="mmoe",
+        )
+        return layer(x)
 
 
 def mmoe_network(
@@ -144,6 +194,8 @@ def mmoe_network(
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
+    feature_penalty: float = 3e-5,
+    dtype: str = "float32",
     output_activation: str | None = None,
     seed: int | None = None,
 ) -> keras.Model:
@@ -181,6 +233,11 @@ def mmoe_network(
     dropout : float, default=0.2
         Share of the units dropped behind the shared and the tower layers while
         training, in [0, 1).
+    feature_penalty : float, default=3e-5
+        Strength of the group lasso (Yuan & Lin, 2006 [3]_): the sum over features of
+        the norm of their weights in the first layer, times this, is added to the loss.
+    dtype : {'float32', 'float64'}, default='float32'
+        Type of the weights and of all that is computed.
     output_activation : str or None, default=None
         Activation of the outputs; None gives logits.
     seed : int or None, default=None
@@ -200,6 +257,9 @@ def mmoe_network(
        Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
     .. [2] Cheng, H.-T. et al. (2016). "Wide & Deep Learning for Recommender
        Systems". DLRS 2016. https://arxiv.org/abs/1606.07792
+    .. [3] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
+       with grouped variables". Journal of the Royal Statistical Society B, 68(1).
+       https://doi.org/10.1111/j.1467-9868.2005.00532.x
 
     Examples
     --------
@@ -209,43 +269,28 @@ def mmoe_network(
     [(None, 1), (None, 3)]
     """
     task_units = _task_units(meta)
-    seeds = _seeds(seed)
-    inputs = keras.Input((meta["n_features_in_"],), dtype=_DTYPE, name="features")
-    linear, shared = _first_layers(
-        inputs, sum(task_units) if wide else 0, shared_units, activation, dropout, seeds
-    )
-    mixtures = MMoE(
-        expert_units,
-        num_experts,
-        len(task_units) if gate == "multi" else 1,
+    make = _Layers(activation, dropout, feature_penalty, dtype, seed)
+    inputs = keras.Input((meta["n_features_in_"],), dtype=dtype, name="features")
+    linear, shared = make.first(inputs, sum(task_units) if wide else 0, shared_units)
+    mixtures = make.mmoe(
+        shared,
+        is_first=not shared_units,
+        units=expert_units,
+        num_experts=num_experts,
+        num_tasks=len(task_units) if gate == "multi" else 1,
         expert_layers=expert_layers,
-        expert_activation=activation,
-        expert_kernel_initializer=keras.initializers.HeUniform(seed=next(seeds)),
-        gate_kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-        dtype=_DTYPE,
-        name="mmoe",
-    )(shared)
+    )
     if gate == "single":
         mixtures = mixtures * len(task_units)
     ends = np.cumsum(task_units)
     outputs = []
     for k, (mixture, units) in enumerate(zip(mixtures, task_units, strict=True)):
-        tower = _dense_stack(
-            mixture, tower_units, activation, dropout, f"tower_{k}", seeds
-        )
-        logits = keras.layers.Dense(
-            units,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-            dtype=_DTYPE,
-            name=f"tower_{k}_output",
-        )(tower)
+        tower = make.stack(mixture, tower_units, f"tower_{k}")
+        glorot = keras.initializers.GlorotUniform
+        logits = make.dense(tower, units, glorot, f"tower_{k}_output")
         if wide:
             logits = logits + linear[:, ends[k] - units : ends[k]]
-        outputs.append(
-            keras.layers.Activation(output_activation, dtype=_DTYPE, name=f"task_{k}")(
-                logits
-            )
-        )
+        outputs.append(make.activate(logits, output_activation, f"task_{k}"))
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name="mmoe_network"
     )

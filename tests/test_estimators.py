@@ -207,11 +207,30 @@ def test_curves_and_counts(fitted_classifier):
     assert clf.loss_ == clf.loss_curve_[-1]
     assert clf.best_loss_ == min(clf.loss_curve_)
     assert list(clf.task_loss_curves_) == ["task_0", "task_1"]
-    np.testing.assert_allclose(
-        np.sum(list(clf.task_loss_curves_.values()), axis=0), clf.loss_curve_, rtol=1e-5
-    )
+    assert (_penalties(clf) > 0).all()
     assert clf.validation_scores_ is None
     assert clf.best_validation_score_ is None
+
+
+def _penalties(clf):
+    """Give what the training loss of each epoch has beyond those of the tasks."""
+    return clf.loss_curve_ - np.sum(list(clf.task_loss_curves_.values()), axis=0)
+
+
+def test_the_penalty_fades_out_features_that_say_nothing(labels_data, tiny):
+    X, y = labels_data
+    noise = np.random.default_rng(0).normal(size=(len(X), 20))
+    X = np.hstack([X, noise])
+    shares = []
+    for penalty in (0.0, 0.5):
+        parameters = {**tiny, "feature_penalty": penalty, "max_iter": 20}
+        clf = MultiTaskMMoEClassifier(**parameters, learning_rate=0.02).fit(X, y)
+        if penalty == 0:
+            np.testing.assert_allclose(_penalties(clf), 0, atol=1e-6)
+        kernel = clf.network_.get_layer("wide_and_shared_0").get_weights()[0]
+        norms = np.linalg.norm(kernel, axis=1)
+        shares.append(norms[6:].sum() / norms.sum())
+    assert shares[1] < 0.6 * shares[0]
 
 
 def _validation_loss(clf, X, y):

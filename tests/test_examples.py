@@ -1,4 +1,4 @@
-"""The examples run, and never pass generated data off as the census."""
+"""The main example runs, and never passes generated data off as the census."""
 
 from __future__ import annotations
 
@@ -88,21 +88,3 @@ def test_splits_of_the_census(monkeypatch, mixed_data):
     assert "census-income.data.gz is neither in" in test_only.message
     indices = [set(labels.index) for _, labels in test_only.parts.values()]
     assert len(set.union(*indices)) == 2000
-
-
-def test_related_tasks(monkeypatch):
-    example = load("related_tasks")
-    make = example.make_related_tasks
-    monkeypatch.setattr(
-        example, "make_related_tasks", lambda **kwargs: make(2100, 10, **kwargs)
-    )
-    table = example.errors("relu", 0.5, 0)
-    assert table["model"].tolist() == list(example.models("relu", 0))
-    assert (table["test MSE"] > 0).all()
-
-
-@pytest.mark.slow
-def test_scikeras_network():
-    lines, _ = run("scikeras_network")
-    assert [line.split(":")[0] for line in lines] == ["scikeras", "ours"]
-    assert all(float(line.split()[-1]) > 0.5 for line in lines)

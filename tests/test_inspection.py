@@ -187,8 +187,11 @@ def test_training_curve_display(labels_data, tiny):
     assert [ax.get_ylabel() for ax in display.axes_] == [
         "training loss",
         "roc_auc on the validation rows",
-        "roc_auc",
-        "f1",
+        *["roc_auc", "f1"] * 2,
+    ]
+    assert [ax.get_title() for ax in display.axes_[2:]] == [
+        *["task_0"] * 2,
+        *["task_1"] * 2,
     ]
     assert display.best_epoch_ == np.argmax(clf.validation_scores_) + 1
     drawn = display.ax_.get_lines()[1].get_ydata()

@@ -199,3 +199,12 @@ def test_one_task(data, tiny, task_type):
     model = MultiTaskMMoEMixed(**tiny).fit(X, column)
     assert model.task_types_ == [task_type]
     assert model.predict(X).shape == (200,)
+
+
+def test_one_classification_alone_has_one_array_of_probabilities(labels_data, tiny):
+    """As scikit-learn's checks, and its classifiers, have it."""
+    X, y = labels_data
+    model = MultiTaskMMoEMixed(**tiny).fit(X, y[:, 0])
+    assert model.predict_proba(X).shape == (200, 2)
+    mixed = MultiTaskMMoEMixed(**tiny).fit(X, np.column_stack([y[:, 0], X[:, 0]]))
+    assert [proba.shape for proba in mixed.predict_proba(X)] == [(200, 2)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from sklearn.neural_network import MLPClassifier
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mmoe import (
@@ -20,41 +22,32 @@ SMALL = {
     "tower_units": (8,),
     "dropout": 0.0,
     "learning_rate": 0.02,
-    "batch_size": 32,
+    "batch_size": 64,
     "max_iter": 30,
 }
 
-# Of scikit-learn's checks, those that no minibatch can pass to the last bit.
+# scikit-learn's MLPClassifier fails these too where it stops early.
 EXPECTED_FAILURES = {
     f"check_sample_weight_equivalence_on_{kind}_data": (
-        "rows of other weights make other random batches; in full batches the "
-        "equivalence holds and has a test of its own"
+        "repeated rows are set aside for early stopping otherwise than weighed ones"
     )
     for kind in ("dense", "sparse")
 }
 
-# It has predict_proba and is no classifier, which these checks do not foresee.
-EXPECTED_FAILURES_OF_MIXED = {
-    f"check_{name}": "takes an estimator with predict_proba for a classifier"
-    for name in (
-        "estimator_sparse_array",
-        "estimator_sparse_matrix",
-        "methods_sample_order_invariance",
-    )
-}
-
 
 def expected_failures(estimator):
-    if isinstance(estimator, MultiTaskMMoEMixed):
-        return {**EXPECTED_FAILURES, **EXPECTED_FAILURES_OF_MIXED}
-    return EXPECTED_FAILURES
+    return EXPECTED_FAILURES if estimator.early_stopping else {}
 
 
 def estimators():
-    for cls in (MultiTaskMMoEClassifier, MultiTaskMMoERegressor):
-        yield cls(**SMALL)
+    """Give each estimator twice: computing in float64, and stopping early in float32.
+
+    Without the penalty, which counts rows, repeated and weighed rows give the same
+    network to the last digits of float32; the checks ask for more.
+    """
+    for cls in (MultiTaskMMoEClassifier, MultiTaskMMoERegressor, MultiTaskMMoEMixed):
+        yield cls(**SMALL, dtype="float64", feature_penalty=0.0)
         yield cls(**SMALL, early_stopping=True, validation_fraction=0.2)
-    yield MultiTaskMMoEMixed(**SMALL)
 
 
 @pytest.mark.slow
@@ -73,3 +66,11 @@ def test_estimators(estimator, check):
 )
 def test_transformers(estimator, check):
     check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # its few epochs suffice
+@pytest.mark.parametrize("check", EXPECTED_FAILURES)
+def test_early_stopping_fails_these_checks_in_scikit_learn_too(check):
+    stopping = MLPClassifier(early_stopping=True, max_iter=20)
+    with pytest.raises(AssertionError, match="is not equivalent"):
+        getattr(estimator_checks, check)("MLPClassifier", stopping)

@@ -88,8 +88,9 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
+        feature_penalty: float = 0.0075,
         optimizer: Any = "adamw",
-        learning_rate: float = 4e-3,
+        learning_rate: float = 8e-3,
         learning_rate_schedule: str = "cosine",
         weight_decay: float = 0.1,
         batch_size: int | str = "auto",
@@ -104,6 +105,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         verbose: int | bool = 0,
         warm_start: bool = False,
         callbacks: Any = None,
+        dtype: str = "float32",
     ) -> None:
         super().__init__(
             num_experts,
@@ -115,6 +117,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             activation=activation,
             wide=wide,
             dropout=dropout,
+            feature_penalty=feature_penalty,
             optimizer=optimizer,
             learning_rate=learning_rate,
             learning_rate_schedule=learning_rate_schedule,
@@ -130,6 +133,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             verbose=verbose,
             warm_start=warm_start,
             callbacks=callbacks,
+            dtype=dtype,
         )
         self.class_weight = class_weight
 

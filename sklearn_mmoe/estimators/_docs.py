@@ -30,11 +30,17 @@ _PARAMETERS = """num_experts : int, default=8
     dropout : float, default=0.2
         Share of the units of shared and tower layers that each training step leaves
         out, in [0, 1).
+    feature_penalty : float, default=0.0075
+        Strength of the group lasso [3]_: the sum over features of the norm of their
+        weights in the first layer, times this and divided by the root of the number
+        of rows, is added to the loss. It fades out features that say little, such as
+        the columns of rare categories. 0 is none. ``partial_fit`` counts the rows of
+        its first call, and at least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
         object a copy is used, and `learning_rate`, `learning_rate_schedule` and
         `weight_decay` are its own.
-    learning_rate : float, default=0.004
+    learning_rate : float, default=0.008
         Highest learning rate.
     learning_rate_schedule : {'cosine', 'constant'}, default='cosine'
         'cosine' rises to `learning_rate` over the first twentieth of all updates
@@ -77,7 +83,11 @@ _PARAMETERS = """num_experts : int, default=8
         Whether a further ``fit`` starts from the present weights, with a new
         optimizer and schedule, instead of from new ones.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
-        Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`."""
+        Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`.
+    dtype : {'float32', 'float64'}, default='float32'
+        Type that the network computes in. 'float64' takes about twice the time and
+        memory; what float32 rounds off then stays, which a check of gradients or of
+        the equivalence of weights may need."""
 
 _ATTRIBUTES = """n_outputs_ : int
         Number of tasks.
@@ -94,11 +104,11 @@ _ATTRIBUTES = """n_outputs_ : int
     t_ : int
         Number of rows seen in training, each epoch's counted.
     loss_ : float
-        Training loss of the last epoch, summed over tasks.
+        Training loss of the last epoch: the sum over tasks, and the penalty.
     loss_curve_ : list of float
         Training loss of each epoch.
     task_loss_curves_ : dict of str to list of float
-        Training loss of each task in each epoch.
+        Training loss of each task in each epoch; of one task alone, `loss_curve_`.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
@@ -123,7 +133,10 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
        (2018). "Modeling Task Relationships in Multi-task Learning with Multi-gate
        Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
     .. [2] Cheng, H.-T. et al. (2016). "Wide & Deep Learning for Recommender
-       Systems". DLRS 2016. https://arxiv.org/abs/1606.07792"""
+       Systems". DLRS 2016. https://arxiv.org/abs/1606.07792
+    .. [3] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
+       with grouped variables". Journal of the Royal Statistical Society B, 68(1).
+       https://doi.org/10.1111/j.1467-9868.2005.00532.x"""
 
 
 def documented(

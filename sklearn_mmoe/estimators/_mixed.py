@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import ClassifierTags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -23,6 +24,7 @@ from sklearn_mmoe._targets import (
 from sklearn_mmoe.estimators._docs import CLASS_WEIGHT, TASK_TYPES, documented
 
 _TYPES = ("classification", "regression")
+_ALONE = ["classification"]
 
 
 def _entropy(codes: np.ndarray, weight: np.ndarray) -> float:
@@ -101,8 +103,9 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
+        feature_penalty: float = 0.0075,
         optimizer: Any = "adamw",
-        learning_rate: float = 4e-3,
+        learning_rate: float = 8e-3,
         learning_rate_schedule: str = "cosine",
         weight_decay: float = 0.1,
         batch_size: int | str = "auto",
@@ -117,6 +120,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         verbose: int | bool = 0,
         warm_start: bool = False,
         callbacks: Any = None,
+        dtype: str = "float32",
     ) -> None:
         super().__init__(
             num_experts,
@@ -128,6 +132,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
             activation=activation,
             wide=wide,
             dropout=dropout,
+            feature_penalty=feature_penalty,
             optimizer=optimizer,
             learning_rate=learning_rate,
             learning_rate_schedule=learning_rate_schedule,
@@ -143,6 +148,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
             verbose=verbose,
             warm_start=warm_start,
             callbacks=callbacks,
+            dtype=dtype,
         )
         self.class_weight = class_weight
         self.task_types = task_types
@@ -264,7 +270,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         frame = pd.DataFrame(dict(enumerate(columns)), index=getattr(X, "index", None))
         return frame.set_axis(self._y_columns, axis=1)
 
-    def predict_proba(self, X: Any) -> list[np.ndarray]:
+    def predict_proba(self, X: Any) -> Any:
         """Predict the class probabilities of the classifications.
 
         Parameters
@@ -274,9 +280,10 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
 
         Returns
         -------
-        list of ndarray of shape (n_samples, n_classes_k)
+        list of ndarray of shape (n_samples, n_classes_k), or the only one of them
             Probabilities for each classification, in the order of y's columns;
-            regressions are left out.
+            regressions are left out. An array where one classification is all there
+            is.
 
         Raises
         ------
@@ -285,7 +292,14 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        return self._probabilities(X)
+        probabilities = self._probabilities(X)
+        return probabilities[0] if self.task_types_ == _ALONE else probabilities
+
+    def __sklearn_tags__(self) -> Any:
+        # It is neither kind of estimator, and still has classes and predict_proba.
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags = ClassifierTags(multi_class=True, multi_label=True)
+        return tags
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the mean over tasks of accuracy or coefficient of determination.

@@ -39,7 +39,8 @@ class TrainingCurveDisplay:
     best_epoch_ : int or None
         The epoch, from 1, that early stopping went back to; None without it.
     axes_ : ndarray of Axes
-        The axes drawn on: the losses, then a score each.
+        The axes drawn on: the losses, what early stopping watched, then a score of a
+        task each.
     ax_ : matplotlib Axes
         The first of them.
     figure_ : matplotlib Figure
@@ -90,8 +91,8 @@ class TrainingCurveDisplay:
             ``scores_``. None takes the one among the estimator's `callbacks`, if any.
         ax : matplotlib Axes, sequence of Axes or None, default=None
             Axes to draw on, as many as there are panels: one for the losses, one for
-            what early stopping watched, one for each metric of `scores`. None makes a
-            figure.
+            what early stopping watched, one for each task and metric of `scores`. None
+            makes a figure.
 
         Returns
         -------
@@ -140,17 +141,17 @@ class TrainingCurveDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         watched = self.validation_scores
-        metrics = [] if self.scores is None else list(self.scores.columns[3:])
+        panels = [] if self.scores is None else _panels(self.scores)
         n_watched = 0 if watched is None else 1
-        n_axes = 1 + n_watched + len(metrics)
+        n_axes = 1 + n_watched + len(panels)
         self.axes_ = axes_in_a_row(ax, n_axes, 4.2, 3.4)
         self._draw_losses(self.axes_[0])
         self.best_epoch_ = None
         if watched is not None:
             self.best_epoch_ = int(np.argmax(watched)) + 1
             self._draw_validation(self.axes_[1], np.asarray(watched))
-        for axes, metric in zip(self.axes_[1 + n_watched :], metrics, strict=True):
-            self._draw_metric(axes, metric)
+        for axes, panel in zip(self.axes_[1 + n_watched :], panels, strict=True):
+            self._draw_metric(axes, *panel)
         for axes in self.axes_:
             self._finish(axes)
         self.ax_ = self.axes_[0]
@@ -167,15 +168,12 @@ class TrainingCurveDisplay:
         _draw_curve(ax, 0, -scores if is_loss else scores, "validation")
         ax.set_ylabel(f"{self.validation_name} on the validation rows")
 
-    def _draw_metric(self, ax: Any, metric: str) -> None:
+    def _draw_metric(self, ax: Any, task: str, metric: str) -> None:
         assert self.scores is not None
-        k = 0
-        for task, of_task in self.scores.groupby("task", sort=False):
-            for name, rows in of_task.groupby("set", sort=False):
-                if rows[metric].notna().any():
-                    _draw_curve(ax, k, rows[metric], f"{task}, {name}")
-                    k += 1
-        ax.set_ylabel(metric)
+        of_task = self.scores[self.scores["task"] == task]
+        for k, (name, rows) in enumerate(of_task.groupby("set", sort=False)):
+            _draw_curve(ax, k, rows[metric], str(name))
+        ax.set(ylabel=metric, title=task)
 
     def _finish(self, ax: Any) -> None:
         ax.set_xlabel("epoch")
@@ -189,6 +187,16 @@ class TrainingCurveDisplay:
                 label=f"best epoch, {self.best_epoch_}",
             )
         ax.legend(fontsize="small")
+
+
+def _panels(scores: pd.DataFrame) -> list[tuple[str, str]]:
+    """List the tasks with their metrics, one panel each: they lie far apart."""
+    return [
+        (str(task), metric)
+        for task, rows in scores.groupby("task", sort=False)
+        for metric in map(str, scores.columns[3:])
+        if rows[metric].notna().any()
+    ]
 
 
 def _recorded(estimator: Any) -> Any:

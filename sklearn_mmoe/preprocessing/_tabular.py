@@ -84,7 +84,7 @@ class _ColumnsOfKind:
 
 def make_tabular_preprocessor(
     *,
-    n_bins: int = 32,
+    n_bins: int = 64,
     spike_frequency: int | None = 10,
     min_frequency: int | float | None = 10,
     categorical: Sequence[Any] = (),
@@ -100,7 +100,7 @@ def make_tabular_preprocessor(
 
     Parameters
     ----------
-    n_bins : int, default=32
+    n_bins : int, default=64
         Bins of :class:`PiecewiseLinearEncoder`.
     spike_frequency : int or None, default=10
         Values of numeric columns that at least so many rows share, and that stand out

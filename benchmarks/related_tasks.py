@@ -4,8 +4,8 @@ Trains three models on two generated tasks (section 3.2 of Ma et al., 2018) whos
 vectors have a chosen cosine, and prints the mean squared error on test rows: MMoE, a
 network whose tasks share all but their towers, and a network for each task.
 
-    python examples/related_tasks.py                     # ReLU, as in the paper
-    python examples/related_tasks.py --activation silu   # as the estimators' default
+    python benchmarks/related_tasks.py                     # ReLU, as in the paper
+    python benchmarks/related_tasks.py --activation silu   # as the estimators' default
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def models(activation: str, seed: int) -> dict:
         "activation": activation,
         "wide": False,
         "dropout": 0.0,
+        "feature_penalty": 0.0,
         "early_stopping": True,
         "max_iter": 30,
         "random_state": seed,
@@ -67,11 +68,8 @@ def errors(activation: str, correlation: float, seed: int) -> pd.DataFrame:
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the example."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--activation", default="relu")
-    activation = parser.parse_args(arguments).activation
+def run(activation: str) -> pd.DataFrame:
+    """Give the mean squared error by correlation and model, the mean of all draws."""
     jobs = [
         (activation, correlation, seed)
         for correlation in CORRELATIONS
@@ -83,11 +81,20 @@ def main(arguments: list[str] | None = None) -> None:
     table = pd.concat(tables).pivot_table(
         index="correlation", columns="model", values="test MSE"
     )
+    return table[list(models(activation, 0))]
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--activation", default="relu")
+    activation = parser.parse_args().activation
+    table = run(activation)
     print(
         f"Test MSE by cosine of the tasks' weights, mean of {len(SEEDS)} draws "
         f"({activation})"
     )
-    print(table[list(models(activation, 0))].to_string(float_format="{:.4f}".format))
+    print(table.to_string(float_format="{:.4f}".format))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""The penalty that fades out features which say little."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+from keras import ops
+
+__all__ = ["GroupLasso"]
+
+# Keeps the root's gradient finite where all weights of a feature are zero.
+_EPSILON = 1e-8
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class GroupLasso(keras.regularizers.Regularizer):
+    r"""The sum of the norms of each feature's weights (Yuan & Lin, 2006 [1]_).
+
+    .. math:: \lambda \sum_j \lVert W_{j \cdot} \rVert_2
+
+    All weights of a feature stand under one root, so that they fade out together. A
+    feature that few rows have gets little from the loss and is faded out first.
+
+    Parameters
+    ----------
+    strength : float
+        :math:`\lambda`, 0 or more.
+
+    References
+    ----------
+    .. [1] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
+       with grouped variables". Journal of the Royal Statistical Society B, 68(1).
+       https://doi.org/10.1111/j.1467-9868.2005.00532.x
+    """
+
+    def __init__(self, strength: float) -> None:
+        self.strength = float(strength)
+
+    def __call__(self, x: Any) -> Any:
+        """Give the penalty of a kernel of shape (features, ...)."""
+        squares = ops.sum(ops.square(ops.reshape(x, (x.shape[0], -1))), axis=1)
+        penalty = self.strength * ops.sum(ops.sqrt(squares + _EPSILON))
+        # Keras sums all losses in float32; the gradient is still that of the kernel.
+        return ops.cast(penalty, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the constructor's arguments, for saving and loading."""
+        return {"strength": self.strength}
