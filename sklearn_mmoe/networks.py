@@ -73,7 +73,7 @@ class _Layers:
         self,
         activation: str,
         dropout: float,
-        feature_penalty: float,
+        penalty: GroupLasso | None,
         dtype: str,
         seed: int | None,
     ) -> None:
@@ -81,8 +81,7 @@ class _Layers:
         self.dropout = dropout
         self.dtype = dtype
         self.seeds = _seeds(seed)
-        # Of every kernel that the features meet first.
-        self.regularizer = GroupLasso(feature_penalty) if feature_penalty else None
+        self.penalty = penalty  # of the kernels that the features meet first
 
     def dense(
         self, x: Any, units: int, initializer: Any, name: str, **more: Any
@@ -145,14 +144,14 @@ class _Layers:
         n_hidden = shared_units[0] if shared_units else 0
         if not n_linear:
             return None, self.stack(
-                inputs, shared_units, "shared", penalty=self.regularizer
+                inputs, shared_units, "shared", penalty=self.penalty
             )
         product = self.dense(
             inputs,
             n_linear + n_hidden,
             functools.partial(_LinearAndHidden, n_linear),
             "wide_and_shared_0" if n_hidden else "wide",
-            kernel_regularizer=self.regularizer,
+            kernel_regularizer=self.penalty,
         )
         if not n_hidden:
             return product, inputs
@@ -163,7 +162,7 @@ class _Layers:
 
     def mmoe(self, x: Any, is_first: bool, **parameters: Any) -> list[Any]:
         """Append the experts and their gates."""
-        penalty = self.regularizer if is_first else None
+        penalty = self.penalty if is_first else None
         layer = MMoE(
             **parameters,
             expert_activation=self.activation,
@@ -194,7 +193,7 @@ def mmoe_network(
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
-    feature_penalty: float = 3e-5,
+    feature_penalty: float = 0.0,
     dtype: str = "float32",
     output_activation: str | None = None,
     seed: int | None = None,
@@ -233,7 +232,7 @@ def mmoe_network(
     dropout : float, default=0.2
         Share of the units dropped behind the shared and the tower layers while
         training, in [0, 1).
-    feature_penalty : float, default=3e-5
+    feature_penalty : float, default=0.0
         Strength of the group lasso (Yuan & Lin, 2006 [3]_): the sum over features of
         the norm of their weights in the first layer, times this, is added to the loss.
     dtype : {'float32', 'float64'}, default='float32'
@@ -269,8 +268,10 @@ def mmoe_network(
     [(None, 1), (None, 3)]
     """
     task_units = _task_units(meta)
-    make = _Layers(activation, dropout, feature_penalty, dtype, seed)
-    inputs = keras.Input((meta["n_features_in_"],), dtype=dtype, name="features")
+    n_features = meta["n_features_in_"]
+    penalty = GroupLasso(feature_penalty, n_features) if feature_penalty else None
+    make = _Layers(activation, dropout, penalty, dtype, seed)
+    inputs = keras.Input((n_features,), dtype=dtype, name="features")
     linear, shared = make.first(inputs, sum(task_units) if wide else 0, shared_units)
     mixtures = make.mmoe(
         shared,

@@ -126,3 +126,31 @@ def test_losses_by_kind():
     assert float(task_loss("regression")(target, logit)) == pytest.approx(0.49)
     with pytest.raises(ValueError, match="'binary', 'multiclass' or 'regression'"):
         task_loss("ordinal")
+
+
+@pytest.mark.parametrize("shared_units", [(), (8,)])
+def test_the_penalty_is_that_of_the_features_weights_alone(shared_units):
+    """Of all kernels that meet the features, and of none above them."""
+    network = mmoe_network(
+        {"n_features_in_": 7, "task_units_": [1, 1]},
+        shared_units=shared_units,
+        num_experts=3,
+        expert_layers=2,
+        feature_penalty=0.5,
+        seed=0,
+    )
+    kernels = [
+        weight.numpy().reshape(7, -1)
+        for layer in network.layers
+        for weight in layer.weights
+        if "kernel" in weight.name and weight.shape[0] == 7
+    ]
+    norms = sum(np.linalg.norm(kernel, axis=1).sum() for kernel in kernels)
+    assert sum(map(float, network.losses)) == pytest.approx(0.5 * norms, rel=1e-3)
+    assert len(kernels) == (
+        1 if shared_units else 3
+    )  # the linear models, experts, gates
+    plain = mmoe_network({"n_features_in_": 7})
+    assert plain.losses == []
+    copy = type(network).from_config(network.get_config())
+    assert len(copy.losses) == len(network.losses)
