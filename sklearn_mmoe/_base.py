@@ -24,43 +24,28 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._auto import auto_batch_size, auto_epochs
 from sklearn_mmoe._doc_links import DocumentationLinkMixin
 from sklearn_mmoe._fit_input import (
     EncodedTargets,
     Rows,
     Seeds,
     check_numeric_columns,
+    check_units,
     encode_targets,
 )
 from sklearn_mmoe._progress import EpochProgress
 from sklearn_mmoe._sklearn_callbacks import CallbackSupportMixin, EpochHooks
 from sklearn_mmoe._summary import summary_table
 from sklearn_mmoe._targets import LabelTask, TaskColumns, split_columns
-from sklearn_mmoe._weights import row_weights, weigh_classes
+from sklearn_mmoe._weights import check_positive_weights, row_weights, weigh_classes
 from sklearn_mmoe.metrics import mean_task_scorer
 
 if TYPE_CHECKING:
     from sklearn_mmoe._engine import Engine, History, TaskData, TrainingPlan
 
-# 'auto' trains for this many updates, those of large batches counted as several of
-# _UPDATE_ROWS, within these bounds on the epochs.
-_AUTO_UPDATES = 800
-_UPDATE_ROWS = 256
-_AUTO_EPOCHS = (8, 200)
-_AUTO_BATCH_SIZE = (16, 1024)
 # A first call of partial_fit sets the penalty as if it brought so many rows at least.
 _ROWS_TO_COME = 10_000
-
-
-def _auto_batch_size(n_samples: int) -> int:
-    """Choose a power of two near n_samples / 50, within bounds."""
-    power = int(np.log2(max(n_samples / 50, 1)))
-    return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
-
-
-def _auto_epochs(n_samples: int, batch_size: int) -> int:
-    rows = _AUTO_UPDATES * min(batch_size, _UPDATE_ROWS)
-    return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
 
 
 def partial_fit_available(estimator: Any) -> bool:
@@ -70,16 +55,6 @@ def partial_fit_available(estimator: Any) -> bool:
     return True
 
 
-def _check_positive_weights(weights: np.ndarray, names: list[str], each: bool) -> None:
-    """Raise a ValueError if there is nothing to learn from, in one or in all tasks."""
-    empty = [name for k, name in enumerate(names) if not weights[:, k].any()]
-    if empty and (each or len(empty) == len(names)):
-        raise ValueError(
-            f"The tasks {empty} have no target of positive weight in y: "
-            "`sample_weight` or `class_weight` is zero wherever there is one."
-        )
-
-
 def _one_number(score: Any) -> float:
     if isinstance(score, Mapping):
         raise TypeError(
@@ -87,17 +62,6 @@ def _one_number(score: Any) -> float:
             "mean_task_scorer or task_scorer."
         )
     return float(score)
-
-
-def _check_units(name: str, sizes: Any) -> tuple[int, ...]:
-    """Bring a width or a sequence of widths to a tuple of ints."""
-    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
-        raise ValueError(
-            f"The {name!r} parameter must be a positive int or a sequence of them, got "
-            f"{sizes!r}."
-        )
-    return tuple(int(size) for size in sizes)
 
 
 class _BaseMultiTaskMMoE(
@@ -159,7 +123,7 @@ class _BaseMultiTaskMMoE(
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
-        feature_penalty: float = 0.0075,
+        feature_penalty: float = 0.01,
         optimizer: Any = "adamw",
         learning_rate: float = 8e-3,
         learning_rate_schedule: str = "cosine",
@@ -374,7 +338,7 @@ class _BaseMultiTaskMMoE(
         targets = encode_targets(tasks, columns)
         weights = self._all_weights(weights, tasks, targets)
         # Calls of partial_fit may well bring nothing for one of the tasks.
-        _check_positive_weights(
+        check_positive_weights(
             weights, columns.names, each=not resume and classes is None
         )
         rows = np.flatnonzero(weights.any(axis=1))
@@ -463,8 +427,8 @@ class _BaseMultiTaskMMoE(
             "num_experts": int(self.num_experts),
             "expert_units": int(self.expert_units),
             "expert_layers": int(self.expert_layers),
-            "shared_units": _check_units("shared_units", self.shared_units),
-            "tower_units": _check_units("tower_units", self.tower_units),
+            "shared_units": check_units("shared_units", self.shared_units),
+            "tower_units": check_units("tower_units", self.tower_units),
             "gate": self.gate,
             "activation": self.activation,
             "wide": bool(self.wide),
@@ -488,9 +452,9 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._engine import TrainingPlan
 
         size = self.batch_size
-        size = _auto_batch_size(n_rows) if size == "auto" else min(int(size), n_rows)
+        size = auto_batch_size(n_rows) if size == "auto" else min(int(size), n_rows)
         epochs = self.max_iter
-        epochs = _auto_epochs(n_rows, size) if epochs == "auto" else int(epochs)
+        epochs = auto_epochs(n_rows, size) if epochs == "auto" else int(epochs)
         return TrainingPlan(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,17 @@ def _has_text(column: Any) -> bool:
     except (TypeError, ValueError):
         return True
     return False
+
+
+def check_units(name: str, sizes: Any) -> tuple[int, ...]:
+    """Bring a width or a sequence of widths to a tuple of ints."""
+    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        raise ValueError(
+            f"The {name!r} parameter must be a positive int or a sequence of them, got "
+            f"{sizes!r}."
+        )
+    return tuple(int(size) for size in sizes)
 
 
 @dataclass(frozen=True)

@@ -124,3 +124,13 @@ def weigh_classes(
                 f"{error}"
             ) from error
         weights[:, k] *= factors[code]
+
+
+def check_positive_weights(weights: np.ndarray, names: list[str], each: bool) -> None:
+    """Raise a ValueError if there is nothing to learn from, in one or in all tasks."""
+    empty = [name for k, name in enumerate(names) if not weights[:, k].any()]
+    if empty and (each or len(empty) == len(names)):
+        raise ValueError(
+            f"The tasks {empty} have no target of positive weight in y: "
+            "`sample_weight` or `class_weight` is zero wherever there is one."
+        )

@@ -349,13 +349,13 @@ def test_optimizer_object_is_copied(tiny, labels_data):
 
 
 def test_auto_sizes():
-    from sklearn_mmoe._base import _auto_batch_size, _auto_epochs
+    from sklearn_mmoe._auto import auto_batch_size, auto_epochs
 
-    sizes = [_auto_batch_size(n) for n in (1, 1000, 5000, 10_000, 10**6)]
+    sizes = [auto_batch_size(n) for n in (1, 1000, 5000, 10_000, 10**6)]
     assert sizes == [16, 16, 64, 128, 1024]
-    assert [_auto_epochs(n, 16) for n in (16, 640, 10**6)] == [200, 20, 8]
+    assert [auto_epochs(n, 16) for n in (16, 640, 10**6)] == [200, 20, 8]
     # Larger batches do not make for more epochs.
-    assert _auto_epochs(20_000, 256) == _auto_epochs(20_000, 1024) == 11
+    assert auto_epochs(20_000, 256) == auto_epochs(20_000, 1024) == 11
 
 
 def test_verbose_prints_a_line_for_each_epoch(tiny, labels_data, capsys):

@@ -30,7 +30,7 @@ _PARAMETERS = """num_experts : int, default=8
     dropout : float, default=0.2
         Share of the units of shared and tower layers that each training step leaves
         out, in [0, 1).
-    feature_penalty : float, default=0.0075
+    feature_penalty : float, default=0.01
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
         of rows, is added to the loss. It fades out features that say little, such as
