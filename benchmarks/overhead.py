@@ -35,7 +35,7 @@ import keras
 
 N_RUNS = 5
 N_EPOCHS = 3
-ARCHITECTURE = {"num_experts": 8, "expert_units": 32, "seed": 1}
+ARCHITECTURE = {"num_experts": 8, "expert_units": 32, "dtype": "float32", "seed": 1}
 PLAN = TrainingPlan(
     optimizer="adamw",
     learning_rate=8e-3,

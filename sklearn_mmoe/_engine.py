@@ -104,9 +104,9 @@ def _train_epoch(
             callbacks.on_train_batch_end(step, logs)
     # The losses are means over batches, of which the last one may be partly empty.
     factor = len(batches) * batches.batch_size / batches.n_rows
-    penalty = logs["loss"] - sum(logs[name] for name in logs if name != "loss")
     losses = {name: loss * factor for name, loss in logs.items()}
-    if len(losses) > 1:
+    if len(logs) > 1:  # what the sum has beyond the tasks is the penalty, as it is
+        penalty = 2 * logs["loss"] - sum(logs.values())
         losses["loss"] += penalty * (1 - factor)
     return losses
 
