@@ -169,7 +169,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained")
     means = results.groupby("contender", sort=False).mean(numeric_only=True)
     markers = "osD^v<>PX*hdp"
     for task, ax in zip(TASKS, axes, strict=True):
@@ -186,7 +186,8 @@ def draw(results: pd.DataFrame, path: Path) -> None:
             )
         ax.set(xscale="log", xlabel="fit, seconds", ylabel="test ROC AUC", title=task)
         ax.grid(alpha=0.3)
-    axes[1].legend(fontsize="small", loc="lower right")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, fontsize="small", loc="outside right upper")
     figure.savefig(path, dpi=120)
 
 

@@ -43,6 +43,10 @@ def write_tables(app: Any) -> None:
     for name, part in parts.items():
         text = csv_table(part, "contender")
         (folder / f"{name}.inc").write_text(text, encoding="utf-8")
+    for path in sorted((BENCHMARKS / "results").glob("related_tasks_*.csv")):
+        errors = pd.read_csv(path, index_col="correlation").map("{:.4f}".format)
+        text = csv_table(errors, "correlation")
+        (folder / f"{path.stem}.inc").write_text(text, encoding="utf-8")
     for picture in (BENCHMARKS / "results").glob("*.png"):
         shutil.copy(picture, folder)
     for printed in (BENCHMARKS / "results").glob("*.txt"):

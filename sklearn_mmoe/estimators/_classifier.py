@@ -88,7 +88,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
-        feature_penalty: float = 0.01,
+        feature_penalty: float = 0.0075,
         optimizer: Any = "adamw",
         learning_rate: float = 8e-3,
         learning_rate_schedule: str = "cosine",

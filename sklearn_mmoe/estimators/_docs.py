@@ -30,7 +30,7 @@ _PARAMETERS = """num_experts : int, default=8
     dropout : float, default=0.2
         Share of the units of shared and tower layers that each training step leaves
         out, in [0, 1).
-    feature_penalty : float, default=0.01
+    feature_penalty : float, default=0.0075
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
         of rows, is added to the loss. It fades out features that say little, such as
@@ -52,7 +52,7 @@ _PARAMETERS = """num_experts : int, default=8
         least 16 and at most 1024.
     max_iter : int or 'auto', default='auto'
         Number of epochs. 'auto' is as many as make 800 updates, of which those of
-        more than 256 rows count as several, at least 8 and at most 200.
+        more than 256 rows count as several, at least 10 and at most 200.
     <class_weight>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given

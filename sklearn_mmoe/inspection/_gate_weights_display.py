@@ -180,5 +180,5 @@ class GateWeightsDisplay:
             xlim=(-0.6, n_experts - 0.4),
             title="weight from row to row",
         )
-        ax.set_ylim(bottom=0)
-        ax.legend(fontsize="small")
+        ax.set_ylim(0, 1.2 * ax.get_ylim()[1])  # the legend stands above the boxes
+        ax.legend(fontsize="small", loc="upper center", ncols=min(n_tasks, 4))
