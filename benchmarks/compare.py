@@ -118,6 +118,11 @@ def run_torch(model: str, seed: int, python: str) -> dict[str, float]:
             return {**scores(split, list(found["probabilities"].T)), **figures}
 
 
+def with_spread(mean: str, spread: float, digits: int) -> str:
+    """Write a mean with its spread, which one split alone has not."""
+    return mean if np.isnan(spread) else f"{mean} ± {spread:.{digits}f}"
+
+
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """Give mean and standard deviation over the splits, as text."""
     figures = [column for column in results if column not in ("contender", "split")]
@@ -127,7 +132,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     for column in figures:
         digits = 4 if column.startswith(TASKS) else 1
         table[column] = [
-            "" if np.isnan(mean) else f"{mean:.{digits}f} ± {spread:.{digits}f}"
+            "" if np.isnan(mean) else with_spread(f"{mean:.{digits}f}", spread, digits)
             for mean, spread in zip(means[column], spreads[column], strict=True)
         ]
     table.insert(0, "splits", groups.size())
@@ -146,7 +151,7 @@ def differences(results: pd.DataFrame) -> pd.DataFrame:
         for column in aucs:
             difference = (wide[column][name] - wide[column][BASELINE]).dropna()
             error = difference.std() / np.sqrt(len(difference))
-            row[column] = f"{difference.mean():+.5f} ± {error:.5f}"
+            row[column] = with_spread(f"{difference.mean():+.5f}", error, 5)
         rows[name] = row
     return pd.DataFrame(rows).T
 
