@@ -135,7 +135,6 @@ def browser_problems(site: Path, pictures: Path | None) -> list[str]:
         hits = wait.until(lambda b: b.find_elements(By.CSS_SELECTOR, "ul.search li a"))
         if not any("gate_weights" in (hit.get_attribute("href") or "") for hit in hits):
             problems.append("the search for gate_weights does not find it")
-        look("index.html", "light")
         colours = []
         for mode in ("light", "dark"):
             script = f"localStorage.setItem('mode', '{mode}');"

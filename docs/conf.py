@@ -76,7 +76,6 @@ html_sidebars = {
 html_math_renderer = "mathml"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
-suppress_warnings = ["config.cache"]  # the gallery's order is an object
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's types say more
@@ -91,8 +90,6 @@ numpydoc_validation_checks = {
     "SA01",  # there is not always something else to see
     "YD01",  # generators are not part of the interface
 }
-# Written by others: descriptors of metadata routing, and what Keras' classes inherit.
-numpydoc_validation_exclude = {r"\.set_\w+_request$", r"\.set_output$"}
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],

@@ -7,7 +7,7 @@ work with every multi-output estimator, and can be pickled.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,15 +55,22 @@ class _Predictions:
         return self.probabilities[sum(map(self.is_classification, range(task)))]
 
 
-def _last_step(estimator: Any) -> Any:
-    """Look through searches and pipelines for the estimator that knows the tasks."""
+def _inward(estimator: Any) -> Iterator[Any]:
+    """Give an estimator and, in turn, what its search or pipeline ends in."""
     while True:
+        yield estimator
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         elif hasattr(estimator, "steps"):
             estimator = estimator.steps[-1][1]
         else:
-            return estimator
+            return
+
+
+def _last_step(estimator: Any) -> Any:
+    """Look through searches and pipelines for the estimator that knows the tasks."""
+    *_, last = _inward(estimator)
+    return last
 
 
 class _Task(BaseEstimator):

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mmoe._base import _BaseMultiTaskMMoE
-from sklearn_mmoe.metrics import _last_step
+from sklearn_mmoe.metrics import _inward, _last_step
 
 __all__ = ["expert_outputs", "expert_use", "gate_weights"]
 
@@ -34,13 +34,9 @@ def final_estimator(estimator: Any) -> _BaseMultiTaskMMoE:
 
 def _transformed(estimator: Any, X: Any) -> Any:
     """Bring X through the steps before the last, as ``predict`` does."""
-    while not isinstance(estimator, _BaseMultiTaskMMoE):
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            if len(estimator.steps) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator.steps[-1][1]
+    for outer in _inward(estimator):
+        if len(getattr(outer, "steps", [])) > 1:
+            X = outer[:-1].transform(X)
     return X
 
 

@@ -105,10 +105,10 @@ class TaskScoresDisplay:
             )
         predictions = _Predictions(estimator, X)
         names = _given_names(estimator, y)
-        tasks = range(len(split_columns(y).columns))
-        kept = [k for k in tasks if predictions.is_classification(k)]
+        columns = split_columns(y).columns
+        kept = [k for k in range(len(columns)) if predictions.is_classification(k)]
         return cls.from_predictions(
-            _columns(y, kept),
+            [columns[k] for k in kept],
             predictions.probabilities,
             classes=[predictions.classes(k) for k in kept],
             task_names=None if names is None else [names[k] for k in kept],
@@ -221,18 +221,12 @@ class TaskScoresDisplay:
         return self
 
 
-def _columns(y: Any, kept: Sequence[int]) -> list[np.ndarray]:
-    columns = split_columns(y).columns
-    return [columns[k] for k in kept]
-
-
 def _curves_of_task(
     name: str, column: np.ndarray, probability: np.ndarray, classes: Any
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Take one task apart into curves of a class against the others."""
     check_consistent_length(column, probability)
-    tasks = split_columns(column)
-    observed = tasks.observed[0]
+    (observed,) = split_columns(column).observed
     labels, probability = column[observed], probability[observed]
     classes = np.unique(labels) if classes is None else np.asarray(classes)
     if len(classes) != probability.shape[1]:
