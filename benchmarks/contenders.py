@@ -114,7 +114,7 @@ def mmoe_one_epoch(split: Split) -> Outcome:
 
 def shared_bottom(split: Split) -> Outcome:
     """One bottom for all tasks, as wide as gives it the parameters of the MMoE."""
-    return ours(split, num_experts=1, expert_units=233)
+    return ours(split, num_experts=1, expert_units=211)
 
 
 def single_tasks(split: Split) -> Outcome:
@@ -122,7 +122,7 @@ def single_tasks(split: Split) -> Outcome:
     model = make_pipeline(
         make_tabular_preprocessor(),
         MultiOutputClassifier(
-            MultiTaskMMoEClassifier(shared_units=64, expert_units=36)
+            MultiTaskMMoEClassifier(shared_units=48, expert_units=33)
         ),
     )
     outcome = timed_pipeline(split, model)

@@ -10,7 +10,7 @@ __all__ = ["auto_batch_size", "auto_epochs"]
 # _UPDATE_ROWS, within these bounds on the epochs.
 _AUTO_UPDATES = 800
 _UPDATE_ROWS = 256
-_AUTO_EPOCHS = (10, 200)
+_AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 1024)
 
 

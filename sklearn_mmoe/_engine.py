@@ -21,6 +21,7 @@ from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
 import keras
 import numpy as np
 
+from sklearn_mmoe._dense_rows import DenseRows
 from sklearn_mmoe._optimizers import make_optimizer
 from sklearn_mmoe.losses import task_loss
 from sklearn_mmoe.networks import mmoe_network
@@ -127,6 +128,8 @@ def _without_resets(model: keras.Model) -> Iterator[None]:
 class _Batches:
     """Batches cut from arrays or CSR; only the rows of one batch are ever copied.
 
+    The features of a batch are valid until the next one is asked for.
+
     All are of one size, so that the training step is traced once. What the last one
     lacks is filled up by rows of zero weight, so that every row of an epoch counts
     the same.
@@ -136,6 +139,7 @@ class _Batches:
         self._data = data
         self._seed = seed
         self._order = data.rows
+        self._dense = DenseRows(data.X, batch_size)
         self.batch_size = batch_size
 
     @property
@@ -158,16 +162,23 @@ class _Batches:
         for weight in weights:
             weight[n_rows:] = 0
         return (
-            _dense_rows(self._data.X, rows),
+            self._dense.take(rows),
             [target[rows] for target in self._data.targets],
             weights,
         )
 
 
-def _dense_rows(X: Any, rows: Any) -> np.ndarray:
-    """Take rows of an array or a CSR matrix as a dense array."""
-    part = X[rows]
-    return part if isinstance(part, np.ndarray) else part.toarray()
+def _dense_parts(X: Any, rows: np.ndarray | None = None) -> Iterator[tuple[Any, int]]:
+    """Take X, or rows of it, apart for prediction.
+
+    Gives tensors of one size and the number of rows that each of them begins with;
+    what follows these is to be ignored.
+    """
+    n_rows = X.shape[0] if rows is None else len(rows)
+    dense = DenseRows(X, min(n_rows, _PREDICTION_ROWS))
+    for start in range(0, n_rows, _PREDICTION_ROWS):
+        part = slice(start, min(start + _PREDICTION_ROWS, n_rows))
+        yield dense.take(part if rows is None else rows[part]), part.stop - start
 
 
 @dataclass(frozen=True)
@@ -463,34 +474,26 @@ class Engine:
         list of ndarray of shape (n_samples, units)
             Outputs of each task: logits, or standardised targets.
         """
-        return self._predict_rows(X, np.arange(X.shape[0]))
+        return self._predict_rows(X)
 
-    def _predict_rows(self, X: Any, rows: np.ndarray) -> list[np.ndarray]:
+    def _predict_rows(self, X: Any, rows: np.ndarray | None = None) -> list[np.ndarray]:
+        # Few rows are evaluated eagerly: no tracing, and so none for a new number of
+        # rows. More make several parts of one size, for which the network is traced
+        # once, after which it takes half the time.
+        few = (X.shape[0] if rows is None else len(rows)) <= _PREDICTION_ROWS
+        network = self.network
+        evaluate = (
+            functools.partial(network, training=False)
+            if few
+            else network.predict_on_batch
+        )
         parts = []
-        contiguous = len(rows) == X.shape[0]
-        for start in range(0, len(rows), _PREDICTION_ROWS):
-            stop = min(start + _PREDICTION_ROWS, len(rows))
-            chunk = slice(start, stop) if contiguous else rows[start:stop]
-            x = _dense_rows(X, chunk)
-            outputs = self._evaluate(x, eagerly=len(rows) <= _PREDICTION_ROWS)
-            parts.append([output[: len(x)] for output in outputs])
+        for x, n_rows in _dense_parts(X, rows):
+            outputs = keras.tree.flatten(evaluate(x))
+            parts.append(
+                [keras.ops.convert_to_numpy(output)[:n_rows] for output in outputs]
+            )
         return [np.concatenate(task) for task in zip(*parts, strict=True)]
-
-    def _evaluate(self, x: np.ndarray, eagerly: bool) -> list[np.ndarray]:
-        """Evaluate the network; rows beyond those of x in the outputs are padding.
-
-        Few rows are evaluated eagerly: no tracing, and so none for a new number of
-        rows. Where there are several chunks, all are brought to one size, so that
-        the network is traced once, after which it takes half the time.
-        """
-        if eagerly:
-            outputs = self.network(x, training=False)
-        else:
-            padding = _PREDICTION_ROWS - len(x)
-            x = np.pad(x, ((0, padding), (0, 0))) if padding else x
-            outputs = self.network.predict_on_batch(x)
-        outputs = outputs if isinstance(outputs, list) else [outputs]
-        return [keras.ops.convert_to_numpy(output) for output in outputs]
 
     def mixture(self, X: Any, part: str) -> np.ndarray:
         """Evaluate the experts, or the gates that mix them.
@@ -511,10 +514,9 @@ class Engine:
         layer = self.network.get_layer("mmoe")
         below = keras.Model(self.network.input, layer.input)
         outputs = []
-        for start in range(0, X.shape[0], _PREDICTION_ROWS):
-            x = _dense_rows(X, slice(start, start + _PREDICTION_ROWS))
+        for x, n_rows in _dense_parts(X):
             output = getattr(layer, part)(below(x, training=False))
-            outputs.append(keras.ops.convert_to_numpy(output))
+            outputs.append(keras.ops.convert_to_numpy(output)[:n_rows])
         return np.concatenate(outputs)
 
     def layers(self) -> list[tuple[str, str, tuple[int, ...], int]]:

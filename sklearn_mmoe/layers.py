@@ -315,7 +315,8 @@ class MMoE(keras.layers.Layer):
         experts = self.expert_outputs(inputs)  # (..., num_experts, units)
         gates = self.gate_outputs(inputs)  # (..., num_tasks, num_experts)
         mixtures = ops.matmul(gates, experts)  # (..., num_tasks, units), eq. 6
-        return [mixtures[..., k, :] for k in range(self.num_tasks)]
+        # Not a slice for each task, whose gradients would be as large as all of them.
+        return list(ops.unstack(mixtures, axis=-2))
 
     def expert_outputs(self, inputs: Any) -> Any:
         r"""Compute :math:`f_i(x)` for every expert.

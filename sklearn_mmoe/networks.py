@@ -133,32 +133,32 @@ class _Layers:
         return x
 
     def first(
-        self, inputs: Any, n_linear: int, shared_units: Sequence[int]
-    ) -> tuple[Any, Any]:
-        """Append the features' linear models (n_samples, n_linear) and shared layers.
+        self, inputs: Any, linear_units: Sequence[int], shared_units: Sequence[int]
+    ) -> tuple[list[Any], Any]:
+        """Append the features' linear models, of these widths, and the shared layers.
 
         The linear models start at zero: the deep part alone decides at first. They are
         the first columns of the first shared layer's matrix product, because one of
         their own, with a column or two, takes a sixth of the whole training step.
         """
+        if not linear_units:
+            return [], self.stack(inputs, shared_units, "shared", penalty=self.penalty)
         n_hidden = shared_units[0] if shared_units else 0
-        if not n_linear:
-            return None, self.stack(
-                inputs, shared_units, "shared", penalty=self.penalty
-            )
+        ends = np.cumsum(linear_units).tolist()
         product = self.dense(
             inputs,
-            n_linear + n_hidden,
-            functools.partial(_LinearAndHidden, n_linear),
+            ends[-1] + n_hidden,
+            functools.partial(_LinearAndHidden, ends[-1]),
             "wide_and_shared_0" if n_hidden else "wide",
             kernel_regularizer=self.penalty,
         )
+        # Not a slice for each, whose gradients would be as large as the product.
         if not n_hidden:
-            return product, inputs
-        hidden = self.activate(product[:, n_linear:], self.activation, "shared_0")
+            return keras.ops.split(product, ends[:-1], axis=1), inputs
+        *linear, hidden = keras.ops.split(product, ends, axis=1)
+        hidden = self.activate(hidden, self.activation, "shared_0")
         hidden = self.drop(hidden, "shared_0")
-        shared = self.stack(hidden, shared_units, "shared", start=1)
-        return product[:, :n_linear], shared
+        return linear, self.stack(hidden, shared_units, "shared", start=1)
 
     def mmoe(self, x: Any, is_first: bool, **parameters: Any) -> list[Any]:
         """Append the experts and their gates."""
@@ -187,7 +187,7 @@ def mmoe_network(
     num_experts: int = 8,
     expert_units: int = 32,
     expert_layers: int = 1,
-    shared_units: Sequence[int] = (128,),
+    shared_units: Sequence[int] = (96,),
     tower_units: Sequence[int] = (16,),
     gate: str = "multi",
     activation: str = "silu",
@@ -217,7 +217,7 @@ def mmoe_network(
         Width of each expert.
     expert_layers : int, default=1
         Depth of each expert.
-    shared_units : sequence of int, default=(128,)
+    shared_units : sequence of int, default=(96,)
         Widths of the layers below the experts; may be empty.
     tower_units : sequence of int, default=(16,)
         Widths of the hidden layers of each task's tower; may be empty.
@@ -272,7 +272,7 @@ def mmoe_network(
     penalty = GroupLasso(feature_penalty, n_features) if feature_penalty else None
     make = _Layers(activation, dropout, penalty, dtype, seed)
     inputs = keras.Input((n_features,), dtype=dtype, name="features")
-    linear, shared = make.first(inputs, sum(task_units) if wide else 0, shared_units)
+    linear, shared = make.first(inputs, task_units if wide else [], shared_units)
     mixtures = make.mmoe(
         shared,
         is_first=not shared_units,
@@ -283,14 +283,13 @@ def mmoe_network(
     )
     if gate == "single":
         mixtures = mixtures * len(task_units)
-    ends = np.cumsum(task_units)
     outputs = []
     for k, (mixture, units) in enumerate(zip(mixtures, task_units, strict=True)):
         tower = make.stack(mixture, tower_units, f"tower_{k}")
         glorot = keras.initializers.GlorotUniform
         logits = make.dense(tower, units, glorot, f"tower_{k}_output")
         if wide:
-            logits = logits + linear[:, ends[k] - units : ends[k]]
+            logits = logits + linear[k]
         outputs.append(make.activate(logits, output_activation, f"task_{k}"))
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name="mmoe_network"

@@ -50,7 +50,7 @@ def fit(estimator, X, y, **kwargs):
         ("dropout", [-0.1, 1.0]),
         ("optimizer", ["adamx", 3]),
         ("learning_rate", [0, "fast"]),
-        ("learning_rate_schedule", ["linear"]),
+        ("learning_rate_schedule", ["cosine"]),
         ("weight_decay", [-1]),
         ("batch_size", [0, "all"]),
         ("max_iter", [0, 2.5]),

@@ -353,7 +353,7 @@ def test_auto_sizes():
 
     sizes = [auto_batch_size(n) for n in (1, 1000, 5000, 10_000, 10**6)]
     assert sizes == [16, 16, 64, 128, 1024]
-    assert [auto_epochs(n, 16) for n in (16, 640, 10**6)] == [200, 20, 10]
+    assert [auto_epochs(n, 16) for n in (16, 640, 10**6)] == [200, 20, 8]
     # Larger batches do not make for more epochs.
     assert auto_epochs(20_000, 256) == auto_epochs(20_000, 1024) == 11
 

@@ -12,7 +12,7 @@ _PARAMETERS = """num_experts : int, default=8
         Width of each expert.
     expert_layers : int, default=1
         Depth of each expert.
-    shared_units : int or array-like of int, default=(128,)
+    shared_units : int or array-like of int, default=(96,)
         Widths of the layers below the experts; ``()`` for none, as in [1]_.
     tower_units : int or array-like of int, default=(16,)
         Widths of the hidden layers of each task's tower; ``()`` for none.
@@ -40,11 +40,11 @@ _PARAMETERS = """num_experts : int, default=8
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
         object a copy is used, and `learning_rate`, `learning_rate_schedule` and
         `weight_decay` are its own.
-    learning_rate : float, default=0.008
+    learning_rate : float, default=0.01
         Highest learning rate.
-    learning_rate_schedule : {'cosine', 'constant'}, default='cosine'
-        'cosine' rises to `learning_rate` over the first twentieth of all updates
-        and then falls to zero along a cosine; 'constant' stays.
+    learning_rate_schedule : {'linear', 'constant'}, default='linear'
+        'linear' rises to `learning_rate` over the first 15 % of all updates and then
+        falls to zero, both in proportion to the updates; 'constant' stays.
     weight_decay : float, default=0.1
         Decoupled weight decay for each update, as a multiple of the learning rate.
     batch_size : int or 'auto', default='auto'
@@ -52,7 +52,7 @@ _PARAMETERS = """num_experts : int, default=8
         least 16 and at most 1024.
     max_iter : int or 'auto', default='auto'
         Number of epochs. 'auto' is as many as make 800 updates, of which those of
-        more than 256 rows count as several, at least 10 and at most 200.
+        more than 256 rows count as several, at least 8 and at most 200.
     <class_weight>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given

@@ -151,13 +151,16 @@ class _Runs:
         length = length.astype(np.int64)
         ends = np.cumsum(length)
         n_values = int(ends[-1]) if len(ends) else 0
-        indices = np.arange(n_values) + np.repeat(first - (ends - length), length)
+        # The largest arrays by far: in the type of the result from the start.
+        integer = sparse.get_index_dtype(maxval=max(n_values, self._n_columns))
+        indices = np.arange(n_values, dtype=integer)
+        indices += np.repeat((first - (ends - length)).astype(integer), length)
         data = np.ones(n_values, dtype=np.float32)
         used = length > 0
         data[ends[used] - 1] = last[used]
         indptr = np.concatenate([[0], ends.reshape(self._n_rows, -1)[:, -1]])
         return sparse.csr_matrix(
-            (data, indices.astype(np.int32), indptr),
+            (data, indices, indptr.astype(integer)),
             shape=(self._n_rows, self._n_columns),
         )
 
