@@ -348,6 +348,32 @@ def test_optimizer_object_is_copied(tiny, labels_data):
     assert not optimizer.built
 
 
+def test_adamw_is_that_of_keras(tiny, labels_data):
+    import keras
+
+    X, _ = labels_data
+    ours = {"learning_rate": 0.01, "learning_rate_schedule": "constant"}
+    theirs = {"optimizer": keras.optimizers.AdamW(0.01, weight_decay=0.1)}
+    probabilities = [
+        MultiTaskMMoEClassifier(**{**tiny, "max_iter": 5, "weight_decay": 0.1, **more})
+        .fit(*labels_data)
+        .predict_proba(X)
+        for more in (ours, theirs)
+    ]
+    np.testing.assert_allclose(*probabilities, rtol=1e-4)
+
+
+def test_the_learning_rate_rises_and_falls_in_a_line():
+    from sklearn_mmoe._optimizers import make_optimizer
+
+    optimizer = make_optimizer("sgd", 0.2, "linear", 0.0, n_steps=1000)
+    rates = []
+    for step in (0, 75, 150, 575, 1000, 2000):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [0, 0.1, 0.2, 0.1, 0, 0], atol=1e-7)
+
+
 def test_auto_sizes():
     from sklearn_mmoe._auto import auto_batch_size, auto_epochs
 
