@@ -14,19 +14,19 @@ _ALIGNMENT = 64
 
 
 class DenseRows:
-    """A tensor into which one part of X after the other is written.
+    """Memory into which one part of X after the other is written, as tensors.
 
     From an array of its own, TensorFlow would make a tensor by copying it twice, which
-    takes a tenth of a training step. So NumPy writes into memory that a tensor stands
-    for, and the same memory serves every batch. It follows that a tensor is no longer
-    what it was once the next rows are taken.
+    takes a tenth of a training step. So NumPy writes into memory that TensorFlow reads,
+    and the same memory serves every batch. It follows that a tensor is no longer what
+    it was once the next rows are taken.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         The features, in the type that the network computes in.
     n_rows : int
-        Number of rows of the tensor.
+        Number of rows of each tensor.
     """
 
     def __init__(self, X: Any, n_rows: int) -> None:
@@ -36,7 +36,6 @@ class DenseRows:
         memory = np.zeros(n_bytes + _ALIGNMENT, dtype=np.uint8)
         start = -memory.ctypes.data % _ALIGNMENT
         self._array = memory[start : start + n_bytes].view(X.dtype).reshape(shape)
-        self._tensor = tf.experimental.dlpack.from_dlpack(self._array.__dlpack__())
 
     def take(self, rows: slice | np.ndarray) -> Any:
         """Give a tensor that begins with these rows; what follows them is any rows."""
@@ -46,4 +45,5 @@ class DenseRows:
             out[:] = part
         else:
             part.toarray(out=out)
-        return self._tensor
+        # A new one each time: of a tensor, copies on other devices may be kept.
+        return tf.experimental.dlpack.from_dlpack(self._array.__dlpack__())

@@ -152,10 +152,12 @@ class _Layers:
             "wide_and_shared_0" if n_hidden else "wide",
             kernel_regularizer=self.penalty,
         )
+        splits = ends if n_hidden else ends[:-1]
         # Not a slice for each, whose gradients would be as large as the product.
+        parts = keras.ops.split(product, splits, axis=1) if splits else [product]
         if not n_hidden:
-            return keras.ops.split(product, ends[:-1], axis=1), inputs
-        *linear, hidden = keras.ops.split(product, ends, axis=1)
+            return parts, inputs
+        *linear, hidden = parts
         hidden = self.activate(hidden, self.activation, "shared_0")
         hidden = self.drop(hidden, "shared_0")
         return linear, self.stack(hidden, shared_units, "shared", start=1)

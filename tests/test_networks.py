@@ -50,6 +50,13 @@ def test_shared_and_tower_layers_may_be_left_out():
     assert [layer.name for layer in narrow.layers][:2] == ["features", "mmoe"]
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_one_task_without_a_shared_layer(wide):
+    meta = {"n_features_in_": 3, "task_units_": [1]}
+    network = mmoe_network(meta, shared_units=(), wide=wide, seed=0)
+    assert network(np.ones((5, 3), np.float32)).shape == (5, 1)
+
+
 @pytest.mark.parametrize("shared_units", [(), (6,), (6, 4)])
 def test_wide_adds_a_linear_model_to_every_task(shared_units):
     x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")

@@ -104,17 +104,19 @@ class TaskScoresDisplay:
                 "such curves."
             )
         predictions = _Predictions(estimator, X)
+        tasks = split_columns(y)
         names = _given_names(estimator, y)
-        columns = split_columns(y).columns
-        kept = [k for k in range(len(columns)) if predictions.is_classification(k)]
-        return cls.from_predictions(
-            [columns[k] for k in kept],
+        names = tasks.names if names is None else names
+        kept = [
+            k for k in range(len(tasks.columns)) if predictions.is_classification(k)
+        ]
+        curves = _curves(
+            [names[k] for k in kept],
+            [tasks.columns[k] for k in kept],
             predictions.probabilities,
-            classes=[predictions.classes(k) for k in kept],
-            task_names=None if names is None else [names[k] for k in kept],
-            kind=kind,
-            ax=ax,
+            [predictions.classes(k) for k in kept],
         )
+        return cls(curves).plot(kind=kind, ax=ax)
 
     @classmethod
     def from_predictions(
@@ -131,8 +133,7 @@ class TaskScoresDisplay:
 
         Parameters
         ----------
-        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs), \
-                or list of ndarray of shape (n_samples,)
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             True labels; rows do not count in tasks where theirs is missing.
         probabilities : ndarray of shape (n_samples, n_classes), or list of them
             As ``predict_proba`` gives them: a list for several tasks.
@@ -157,23 +158,9 @@ class TaskScoresDisplay:
             If `kind` is neither, or the arguments have not the same tasks and rows.
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
-        if isinstance(y, list) and y and isinstance(y[0], np.ndarray):
-            columns, names = y, [f"task_{k}" for k in range(len(y))]
-        else:
-            tasks = split_columns(y)
-            columns, names = tasks.columns, tasks.names
-        names = names if task_names is None else list(task_names)
-        several = isinstance(probabilities, list | tuple)
-        probabilities = list(probabilities) if several else [probabilities]
-        if not len(columns) == len(probabilities) == len(names):
-            raise ValueError(
-                f"y has {len(columns)} tasks, but there are probabilities for "
-                f"{len(probabilities)} and names for {len(names)}."
-            )
-        curves = []
-        for k, (name, column) in enumerate(zip(names, columns, strict=True)):
-            of_task = None if classes is None else classes[k]
-            curves += _curves_of_task(name, column, probabilities[k], of_task)
+        tasks = split_columns(y)
+        names = tasks.names if task_names is None else list(task_names)
+        curves = _curves(names, tasks.columns, probabilities, classes)
         return cls(curves).plot(kind=kind, ax=ax)
 
     def plot(self, *, kind: str = "roc", ax: Any = None) -> TaskScoresDisplay:
@@ -219,6 +206,27 @@ class TaskScoresDisplay:
         )
         self.ax_.grid(alpha=0.3)
         return self
+
+
+def _curves(
+    names: Sequence[str],
+    columns: Sequence[np.ndarray],
+    probabilities: Any,
+    classes: Sequence[Any] | None,
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Give the curves of all tasks."""
+    several = isinstance(probabilities, list | tuple)
+    probabilities = probabilities if several else [probabilities]
+    if not len(columns) == len(probabilities) == len(names):
+        raise ValueError(
+            f"y has {len(columns)} tasks, but there are probabilities for "
+            f"{len(probabilities)} and names for {len(names)}."
+        )
+    curves = []
+    for k, (name, column) in enumerate(zip(names, columns, strict=True)):
+        of_task = None if classes is None else classes[k]
+        curves += _curves_of_task(name, column, probabilities[k], of_task)
+    return curves
 
 
 def _curves_of_task(
