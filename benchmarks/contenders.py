@@ -133,36 +133,42 @@ def single_tasks(split: Split) -> Outcome:
 
 def lightgbm(split: Split) -> Outcome:
     """One model for each task: early stopping, then a refit on all rows."""
+    X = with_categories(split.X)
+    X_test = X.iloc[split.test]
+    return timed(
+        lambda: lightgbm_models(split, X),
+        lambda models: [model.predict_proba(X_test)[:, 1] for model in models],
+    )
+
+
+def with_categories(X: pd.DataFrame) -> pd.DataFrame:
+    """Give the columns that are not numeric the dtype that LightGBM asks for."""
+    others = X.columns.difference(X.select_dtypes("number").columns)
+    return X.astype(dict.fromkeys(others, "category"))
+
+
+def lightgbm_models(split: Split, X: pd.DataFrame) -> list[Any]:
+    """Fit LightGBM for each task."""
     import lightgbm as lgb
 
-    X = split.X.copy()
-    for name in X.columns:
-        if not pd.api.types.is_numeric_dtype(X[name]):
-            X[name] = X[name].astype("category")
-    X_train, X_valid, X_fit, X_test = (
-        X.iloc[rows] for rows in (split.train, split.valid, split.fit, split.test)
+    X_train, X_valid, X_fit = (
+        X.iloc[rows] for rows in (split.train, split.valid, split.fit)
     )
-
-    def fit() -> list[Any]:
-        models = []
-        for task in TASKS:
-            y = split.y[task].to_numpy()
-            stopped = lgb.LGBMClassifier(n_estimators=1000, verbose=-1)
-            stopped.fit(
-                X_train,
-                y[split.train],
-                eval_X=(X_valid,),
-                eval_y=(y[split.valid],),
-                eval_metric="auc",
-                callbacks=[lgb.early_stopping(20, verbose=False)],
-            )
-            again = lgb.LGBMClassifier(n_estimators=stopped.best_iteration_, verbose=-1)
-            models.append(again.fit(X_fit, y[split.fit]))
-        return models
-
-    return timed(
-        fit, lambda models: [model.predict_proba(X_test)[:, 1] for model in models]
-    )
+    models = []
+    for task in TASKS:
+        y = split.y[task].to_numpy()
+        stopped = lgb.LGBMClassifier(n_estimators=1000, verbose=-1)
+        stopped.fit(
+            X_train,
+            y[split.train],
+            eval_X=(X_valid,),
+            eval_y=(y[split.valid],),
+            eval_metric="auc",
+            callbacks=[lgb.early_stopping(20, verbose=False)],
+        )
+        again = lgb.LGBMClassifier(n_estimators=stopped.best_iteration_, verbose=-1)
+        models.append(again.fit(X_fit, y[split.fit]))
+    return models
 
 
 def hist_gradient_boosting(split: Split) -> Outcome:
