@@ -152,7 +152,8 @@ class _Runs:
         ends = np.cumsum(length)
         n_values = int(ends[-1]) if len(ends) else 0
         # The largest arrays by far: in the type of the result from the start.
-        integer = sparse.get_index_dtype(maxval=max(n_values, self._n_columns))
+        small = max(n_values, self._n_columns) <= np.iinfo(np.int32).max
+        integer: Any = np.int32 if small else np.int64
         indices = np.arange(n_values, dtype=integer)
         indices += np.repeat((first - (ends - length)).astype(integer), length)
         data = np.ones(n_values, dtype=np.float32)
