@@ -93,7 +93,8 @@ class KerasBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple:
         x, y, weights = self._batches[index]
-        return x, tuple(y), tuple(weights)
+        # A copy: Keras reads ahead, and the next batch is written to the same memory.
+        return np.array(x), tuple(y), tuple(weights)
 
 
 def time_keras(data: TaskData) -> float:

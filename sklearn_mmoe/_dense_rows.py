@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn_mmoe import _keras_import  # noqa: F401  must precede tensorflow
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 

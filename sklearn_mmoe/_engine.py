@@ -461,22 +461,21 @@ class Engine:
         network.set_weights(self.network.get_weights())
         self._network = network
 
-    def predict(self, X: Any) -> list[np.ndarray]:
+    def predict(self, X: Any, rows: np.ndarray | None = None) -> list[np.ndarray]:
         """Evaluate the network without dropout.
 
         Parameters
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
             Features, in the type that the network computes in.
+        rows : ndarray of int or None, default=None
+            Rows of X to evaluate; None takes all.
 
         Returns
         -------
-        list of ndarray of shape (n_samples, units)
+        list of ndarray of shape (n_rows, units)
             Outputs of each task: logits, or standardised targets.
         """
-        return self._predict_rows(X)
-
-    def _predict_rows(self, X: Any, rows: np.ndarray | None = None) -> list[np.ndarray]:
         # Few rows are evaluated eagerly: no tracing, and so none for a new number of
         # rows. More make several parts of one size, for which the network is traced
         # once, after which it takes half the time.
@@ -538,7 +537,7 @@ class Engine:
     def loss(self, data: TaskData) -> float:
         """Give the loss on `data`, summed over tasks, without dropout."""
         total = 0.0
-        for k, outputs in enumerate(self._predict_rows(data.X, data.rows)):
+        for k, outputs in enumerate(self.predict(data.X, data.rows)):
             total += float(
                 task_loss(self.kinds[k], self.dtype)(
                     data.targets[k][data.rows],
