@@ -63,7 +63,7 @@ def run_here(name: str, seed: int) -> dict[str, float]:
     """Fit one contender in this process, with all libraries and the data loaded."""
     import lightgbm  # noqa: F401
 
-    from sklearn_mmoe import _engine  # noqa: F401
+    from sklearn_mmoe._training import engine  # noqa: F401
 
     split = Split.draw(seed)
     forget_peak()

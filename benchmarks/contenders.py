@@ -229,7 +229,7 @@ def recipe(split: Split) -> Outcome:
     that was best on the validation rows, and the time is that until its end; where 25
     epochs have brought nothing better, the others are spared.
     """
-    from sklearn_mmoe import _keras_import  # noqa: F401  quiet, before keras
+    from sklearn_mmoe._training import keras_import  # noqa: F401  quiet, before keras
 
     # isort: split
     import keras

@@ -22,8 +22,8 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from sklearn_mmoe import MultiTaskMMoEClassifier
-from sklearn_mmoe._engine import Engine, TaskData, TrainingPlan, _Batches
-from sklearn_mmoe._optimizers import make_optimizer
+from sklearn_mmoe._training.engine import Engine, TaskData, TrainingPlan, _Batches
+from sklearn_mmoe._training.optimizers import make_optimizer
 from sklearn_mmoe.callbacks import TaskScores
 from sklearn_mmoe.datasets import fetch_census_income, make_related_tasks
 from sklearn_mmoe.losses import task_loss

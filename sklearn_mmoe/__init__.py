@@ -35,6 +35,7 @@ _SUBMODULES = (
     "model_selection",
     "networks",
     "preprocessing",
+    "regularizers",
 )
 
 

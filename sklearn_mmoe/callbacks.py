@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
 import keras
 import pandas as pd
 from sklearn.metrics import get_scorer
 
-from sklearn_mmoe._targets import split_columns
+from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe.metrics import _Predictions, score_task
 
 __all__ = ["TaskScores"]

@@ -7,7 +7,7 @@ each task; a weight of zero takes a row out of that task.
 
 from __future__ import annotations
 
-from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
 import keras

@@ -7,7 +7,7 @@ work with every multi-output estimator, and can be pickled.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_clas
 from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mmoe._targets import split_columns
+from sklearn_mmoe._sklearn.look_through import last_step
+from sklearn_mmoe._tasks.columns import split_columns
 
 __all__ = ["mean_task_scorer", "multi_task_scorer", "task_scorer", "task_scorers"]
 
@@ -41,36 +42,18 @@ class _Predictions:
 
     def is_classification(self, task: int) -> bool:
         """Whether a task is classified, in an estimator of either kind or of both."""
-        types = getattr(_last_step(self.estimator), "task_types_", None)
+        types = getattr(last_step(self.estimator), "task_types_", None)
         if types is None:
             return is_classifier(self.estimator)
         return types[task] == "classification"
 
     def classes(self, task: int) -> np.ndarray:
-        classes = _last_step(self.estimator).classes_
+        classes = last_step(self.estimator).classes_
         return classes[task] if isinstance(classes, list) else classes
 
     def probabilities_of(self, task: int) -> np.ndarray:
         # predict_proba leaves regressions out.
         return self.probabilities[sum(map(self.is_classification, range(task)))]
-
-
-def _inward(estimator: Any) -> Iterator[Any]:
-    """Give an estimator and, in turn, what its search or pipeline ends in."""
-    while True:
-        yield estimator
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
-        else:
-            return
-
-
-def _last_step(estimator: Any) -> Any:
-    """Look through searches and pipelines for the estimator that knows the tasks."""
-    *_, last = _inward(estimator)
-    return last
 
 
 class _Task(BaseEstimator):
@@ -158,7 +141,7 @@ def _given_names(estimator: Any, y: Any) -> list[str] | None:
     """Find names of the tasks in y or, where it has none, in the estimator."""
     if hasattr(y, "columns") or getattr(y, "name", None) is not None:
         return split_columns(y).names
-    return getattr(_last_step(estimator), "task_names_", None)
+    return getattr(last_step(estimator), "task_names_", None)
 
 
 def _task_index(task: int | str, names: Sequence[str] | None, n_tasks: int) -> int:

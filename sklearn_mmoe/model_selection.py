@@ -12,7 +12,8 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, indexable
 
-from sklearn_mmoe._targets import LabelTask, split_columns
+from sklearn_mmoe._tasks.columns import split_columns
+from sklearn_mmoe._tasks.tasks import LabelTask
 
 __all__ = ["MultiTaskStratifiedKFold"]
 

@@ -16,7 +16,7 @@ ESTIMATORS = [MultiTaskMMoEClassifier, MultiTaskMMoERegressor]
 @pytest.fixture
 def no_training(monkeypatch):
     """Fail where an error comes only after training has begun."""
-    from sklearn_mmoe._engine import Engine
+    from sklearn_mmoe._training.engine import Engine
 
     def fit(*args, **kwargs):
         raise AssertionError("training began")

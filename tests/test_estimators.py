@@ -364,7 +364,7 @@ def test_adamw_is_that_of_keras(tiny, labels_data):
 
 
 def test_the_learning_rate_rises_and_falls_in_a_line():
-    from sklearn_mmoe._optimizers import make_optimizer
+    from sklearn_mmoe._training.optimizers import make_optimizer
 
     optimizer = make_optimizer("sgd", 0.2, "linear", 0.0, n_steps=1000)
     rates = []
@@ -375,7 +375,7 @@ def test_the_learning_rate_rises_and_falls_in_a_line():
 
 
 def test_auto_sizes():
-    from sklearn_mmoe._auto import auto_batch_size, auto_epochs
+    from sklearn_mmoe.estimators._auto import auto_batch_size, auto_epochs
 
     sizes = [auto_batch_size(n) for n in (1, 1000, 5000, 10_000, 10**6)]
     assert sizes == [16, 16, 64, 128, 1024]

@@ -59,7 +59,7 @@ def test_types_are_inferred(fitted):
     ],
 )
 def test_inference_rules(column, expected):
-    from sklearn_mmoe._targets import infer_task_type
+    from sklearn_mmoe._tasks.tasks import infer_task_type
 
     assert infer_task_type(column, ~np.asarray(pd.isna(column))) == expected
 

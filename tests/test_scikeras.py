@@ -85,7 +85,7 @@ def test_keras_classes_stay_as_they_were():
         return [(vars(c).get("__reduce__"), vars(c).get("__deepcopy__"))
                 for c in classes]
     before = methods()
-    import sklearn_mmoe._engine
+    import sklearn_mmoe._training.engine
     import sys
     assert "scikeras" in sys.modules
     assert methods() == before

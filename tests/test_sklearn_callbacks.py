@@ -66,7 +66,7 @@ def test_stop_requests_are_honoured(tiny, labels_data):
 
 
 def test_fitted_estimators_are_made_only_when_asked_for(tiny, labels_data, monkeypatch):
-    from sklearn_mmoe._engine import Engine
+    from sklearn_mmoe._training.engine import Engine
 
     copies = []
     getstate = Engine.__getstate__

@@ -10,14 +10,10 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE, partial_fit_available
-from sklearn_mmoe._targets import (
-    LabelTask,
-    TaskColumns,
-    join_columns,
-    split_columns,
-)
-from sklearn_mmoe.estimators._docs import CLASS_WEIGHT, documented
+from sklearn_mmoe._tasks.columns import TaskColumns, join_columns, split_columns
+from sklearn_mmoe._tasks.tasks import LabelTask
+from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
+from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, documented
 
 
 def _is_nested(classes: Any) -> bool:

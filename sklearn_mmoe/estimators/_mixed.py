@@ -12,16 +12,10 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE, partial_fit_available
-from sklearn_mmoe._targets import (
-    LabelTask,
-    TaskColumns,
-    ValueTask,
-    infer_task_type,
-    join_columns,
-    split_columns,
-)
-from sklearn_mmoe.estimators._docs import CLASS_WEIGHT, TASK_TYPES, documented
+from sklearn_mmoe._tasks.columns import TaskColumns, join_columns, split_columns
+from sklearn_mmoe._tasks.tasks import LabelTask, ValueTask, infer_task_type
+from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
+from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, TASK_TYPES, documented
 
 _TYPES = ("classification", "regression")
 _ALONE = ["classification"]

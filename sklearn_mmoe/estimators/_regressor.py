@@ -9,14 +9,10 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE, partial_fit_available
-from sklearn_mmoe._targets import (
-    TaskColumns,
-    ValueTask,
-    join_columns,
-    split_columns,
-)
-from sklearn_mmoe.estimators._docs import documented
+from sklearn_mmoe._tasks.columns import TaskColumns, join_columns, split_columns
+from sklearn_mmoe._tasks.tasks import ValueTask
+from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
+from sklearn_mmoe.estimators._parameters import documented
 
 
 @documented(outputs="standardised targets")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_mmoe._base import _BaseMultiTaskMMoE
-from sklearn_mmoe.metrics import _inward, _last_step
+from sklearn_mmoe._sklearn.look_through import inward, last_step
+from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 
 __all__ = ["expert_outputs", "expert_use", "gate_weights"]
 
@@ -22,7 +22,7 @@ def final_estimator(estimator: Any) -> _BaseMultiTaskMMoE:
     TypeError
         If what they end in is not one of ours.
     """
-    last = _last_step(estimator)
+    last = last_step(estimator)
     if not isinstance(last, _BaseMultiTaskMMoE):
         raise TypeError(
             "The 'estimator' parameter must be a MultiTaskMMoEClassifier, "
@@ -34,7 +34,7 @@ def final_estimator(estimator: Any) -> _BaseMultiTaskMMoE:
 
 def _transformed(estimator: Any, X: Any) -> Any:
     """Bring X through the steps before the last, as ``predict`` does."""
-    for outer in _inward(estimator):
+    for outer in inward(estimator):
         if len(getattr(outer, "steps", [])) > 1:
             X = outer[:-1].transform(X)
     return X

@@ -10,9 +10,10 @@ from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_mmoe._targets import split_columns
+from sklearn_mmoe._sklearn.look_through import last_step
+from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe.inspection._style import axes_in_a_row, check_kind, line_style
-from sklearn_mmoe.metrics import _given_names, _last_step, _Predictions
+from sklearn_mmoe.metrics import _given_names, _Predictions
 
 __all__ = ["TaskScoresDisplay"]
 
@@ -100,7 +101,7 @@ class TaskScoresDisplay:
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 "The 'estimator' parameter must have predict_proba, which "
-                f"{type(_last_step(estimator)).__name__} has not; its tasks have no "
+                f"{type(last_step(estimator)).__name__} has not; its tasks have no "
                 "such curves."
             )
         predictions = _Predictions(estimator, X)

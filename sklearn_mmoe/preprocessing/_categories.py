@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_mmoe._doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 
 __all__ = ["CategoryEncoder"]
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_mmoe._targets import LabelTask, TaskColumns, joint_groups
+from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.split import joint_groups
+from sklearn_mmoe._tasks.tasks import LabelTask
 
 
 def check_numeric_columns(X: Any, estimator_name: str) -> None:

@@ -1,7 +1,7 @@
 """What both estimators share: validation, fitting, early stopping, prediction.
 
 This is scikit-learn's side of the wall. Keras and TensorFlow are loaded at the first
-``fit``, through :mod:`sklearn_mmoe._engine`, which takes plain arrays.
+``fit``, through :mod:`sklearn_mmoe._training.engine`, which takes plain arrays.
 """
 
 from __future__ import annotations
@@ -24,9 +24,18 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_mmoe._auto import auto_batch_size, auto_epochs
-from sklearn_mmoe._doc_links import DocumentationLinkMixin
-from sklearn_mmoe._fit_input import (
+from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin, EpochHooks
+from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.progress import EpochProgress
+from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.tasks import LabelTask
+from sklearn_mmoe._tasks.weights import (
+    check_positive_weights,
+    row_weights,
+    weigh_classes,
+)
+from sklearn_mmoe.estimators._auto import auto_batch_size, auto_epochs
+from sklearn_mmoe.estimators._fit_input import (
     EncodedTargets,
     Rows,
     Seeds,
@@ -34,15 +43,11 @@ from sklearn_mmoe._fit_input import (
     check_units,
     encode_targets,
 )
-from sklearn_mmoe._progress import EpochProgress
-from sklearn_mmoe._sklearn_callbacks import CallbackSupportMixin, EpochHooks
-from sklearn_mmoe._summary import summary_table
-from sklearn_mmoe._targets import LabelTask, TaskColumns, split_columns
-from sklearn_mmoe._weights import check_positive_weights, row_weights, weigh_classes
+from sklearn_mmoe.estimators._summary import summary_table
 from sklearn_mmoe.metrics import mean_task_scorer
 
 if TYPE_CHECKING:
-    from sklearn_mmoe._engine import Engine, History, TaskData, TrainingPlan
+    from sklearn_mmoe._training.engine import Engine, History, TaskData, TrainingPlan
 
 # A first call of partial_fit sets the penalty as if it brought so many rows at least.
 _ROWS_TO_COME = 10_000
@@ -439,7 +444,7 @@ class _BaseMultiTaskMMoE(
         }
 
     def _start_engine(self, n_features: int, architecture: dict[str, Any]) -> None:
-        from sklearn_mmoe._engine import Engine
+        from sklearn_mmoe._training.engine import Engine
 
         self._engine: Engine = Engine(
             n_features,
@@ -449,7 +454,7 @@ class _BaseMultiTaskMMoE(
         )
 
     def _training_plan(self, n_rows: int, seed: int) -> TrainingPlan:
-        from sklearn_mmoe._engine import TrainingPlan
+        from sklearn_mmoe._training.engine import TrainingPlan
 
         size = self.batch_size
         size = auto_batch_size(n_rows) if size == "auto" else min(int(size), n_rows)
@@ -497,7 +502,7 @@ class _BaseMultiTaskMMoE(
 
     def _task_data(self, data: Rows) -> TaskData:
         """Bring each task's weights to mean one over the rows that count."""
-        from sklearn_mmoe._engine import TaskData
+        from sklearn_mmoe._training.engine import TaskData
 
         means = data.weights[data.rows].mean(axis=0)
         scales = np.array([task.loss_scale for task in self._tasks])

@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sklearn_mmoe import _keras_import  # noqa: F401  must precede keras
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
 import keras
 import numpy as np
 
-from sklearn_mmoe._dense_rows import DenseRows
-from sklearn_mmoe._optimizers import make_optimizer
+from sklearn_mmoe._batches.arrays import DenseRows
+from sklearn_mmoe._training.optimizers import make_optimizer
+from sklearn_mmoe.architectures.mmoe import mmoe_network
 from sklearn_mmoe.losses import task_loss
-from sklearn_mmoe.networks import mmoe_network
 
 # Rows that are made dense and evaluated at once in prediction.
 _PREDICTION_ROWS = 4096

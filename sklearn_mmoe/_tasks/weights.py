@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_mmoe._targets import LabelTask
+from sklearn_mmoe._tasks.tasks import LabelTask
 
 
 def row_weights(sample_weight: Any, X: Any, n_tasks: int) -> np.ndarray:

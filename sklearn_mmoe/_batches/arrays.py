@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn_mmoe import _keras_import  # noqa: F401  must precede tensorflow
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede tensorflow
 
 # isort: split
 import numpy as np

@@ -1,0 +1,1 @@
+"""The bridge to scikit-learn: callbacks, progress, links, the look through searches."""

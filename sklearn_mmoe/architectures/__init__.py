@@ -1,0 +1,1 @@
+"""Networks: layers assembled into one :class:`keras.Model` for each architecture."""
