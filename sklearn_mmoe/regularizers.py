@@ -1,4 +1,4 @@
-"""The penalty that fades out features which say little."""
+"""The penalty that fades out features which carry little information."""
 
 from __future__ import annotations
 
@@ -29,9 +29,6 @@ class GroupLasso(keras.regularizers.Regularizer):
     ----------
     strength : float
         :math:`\lambda`, 0 or more.
-    n_features : int
-        Number of features. A kernel whose first axis is another one, such as that of
-        an expert's second layer, has no penalty.
 
     References
     ----------
@@ -40,19 +37,26 @@ class GroupLasso(keras.regularizers.Regularizer):
        https://doi.org/10.1111/j.1467-9868.2005.00532.x
     """
 
-    def __init__(self, strength: float, n_features: int) -> None:
+    def __init__(self, strength: float) -> None:
         self.strength = float(strength)
-        self.n_features = n_features
 
     def __call__(self, x: Any) -> Any:
-        """Give the penalty of a kernel of shape (features, ...)."""
-        if x.shape[0] != self.n_features:
-            return ops.zeros((), "float32")
-        squares = ops.sum(ops.square(ops.reshape(x, (self.n_features, -1))), axis=1)
+        """Compute the penalty of a kernel.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_features, ...)
+            The kernel; its first axis is the features.
+
+        Returns
+        -------
+        tensor of shape ()
+            The penalty, in Keras' ``floatx``, in which Keras sums all losses.
+        """
+        squares = ops.sum(ops.square(ops.reshape(x, (x.shape[0], -1))), axis=1)
         penalty = self.strength * ops.sum(ops.sqrt(squares + _EPSILON))
-        # Keras sums all losses in float32; the gradient is still that of the kernel.
-        return ops.cast(penalty, "float32")
+        return ops.cast(penalty, keras.config.floatx())
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, for saving and loading."""
-        return {"strength": self.strength, "n_features": self.n_features}
+        """Return the constructor's arguments, for saving and loading."""
+        return {"strength": self.strength}

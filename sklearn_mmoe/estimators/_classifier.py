@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn_mmoe._tasks.columns import TaskColumns, join_columns, split_columns
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
+from sklearn_mmoe.estimators._fitted import is_fitted
 from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, documented
 
 
@@ -101,6 +102,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         verbose: int | bool = 0,
         warm_start: bool = False,
         callbacks: Any = None,
+        network: Any = None,
         dtype: str = "float32",
     ) -> None:
         super().__init__(
@@ -129,6 +131,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             verbose=verbose,
             warm_start=warm_start,
             callbacks=callbacks,
+            network=network,
             dtype=dtype,
         )
         self.class_weight = class_weight
@@ -200,7 +203,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             If ``class_weight='balanced'``, which needs all rows at once, if `classes`
             are not those of the first call, or as ``fit`` does.
         """
-        if classes is not None and hasattr(self, "_engine"):
+        if classes is not None and is_fitted(self):
             announced = self._announced(classes, self.n_outputs_)
             known = [task.classes for task in self._tasks]
             if any(map(lambda a, b: not np.array_equal(a, b), announced, known)):

@@ -114,6 +114,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         verbose: int | bool = 0,
         warm_start: bool = False,
         callbacks: Any = None,
+        network: Any = None,
         dtype: str = "float32",
     ) -> None:
         super().__init__(
@@ -142,6 +143,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
             verbose=verbose,
             warm_start=warm_start,
             callbacks=callbacks,
+            network=network,
             dtype=dtype,
         )
         self.class_weight = class_weight

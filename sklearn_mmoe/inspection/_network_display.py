@@ -100,7 +100,7 @@ class NetworkDisplay:
         last = final_estimator(estimator)
         check_is_fitted(last)
         display = cls(
-            last._engine.architecture,
+            last._engine.spec.parameters,
             last.n_features_in_,
             last.task_names_,
             [task.units for task in last._tasks],
