@@ -36,6 +36,7 @@ class Evaluator:
             with keras.StatelessScope(state_mapping=list(values)):
                 return keras.tree.flatten(model(x, training=False))
 
+        # Traced now, before other threads see it.
         self._function = tf.function(evaluate, autograph=False).get_concrete_function(
             [tf.TensorSpec(v.shape, v.dtype) for v in model.weights],
             tf.TensorSpec([None, spec.n_features], spec.dtype),

@@ -32,6 +32,13 @@ class FusedAdamW(keras.optimizers.AdamW):
         for variable in variables:
             variable.assign_sub(variable * ops.cast(rate, variable.dtype))
 
+    def _backend_update_step(
+        self, grads: Any, trainable_variables: Any, learning_rate: Any
+    ) -> None:
+        """Update each weight; Keras' way by a strategy keeps the traced graph alive."""
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable, learning_rate)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change a weight and its two moments (Kingma & Ba, 2015, section 2)."""
         if keras.backend.backend() != "tensorflow":

@@ -46,6 +46,16 @@ class LinearAndHidden(keras.initializers.Initializer):
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
+def silu(x: Any) -> Any:
+    """Compute x sigmoid(x).
+
+    As ``keras.activations.silu``, which on TensorFlow registers a gradient of its own
+    each time it is traced: with it, the traced graph is kept for ever.
+    """
+    return x * keras.ops.sigmoid(x)
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
 class SplitColumns(keras.layers.Layer):
     """Split the last axis into parts of given widths."""
 
@@ -91,7 +101,7 @@ class LayerMaker:
     def __init__(
         self, activation: str, dropout: float, penalty: GroupLasso | None, dtype: str
     ) -> None:
-        self.activation = activation
+        self.activation = silu if activation == "silu" else activation
         self.dropout = dropout
         self.dtype = dtype
         self.penalty = penalty
@@ -141,7 +151,7 @@ class LayerMaker:
     def activate(
         self,
         x: Any,
-        activation: str | None,
+        activation: Any,
         name: str,
         kind: str,
         task: int | None = None,
