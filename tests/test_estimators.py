@@ -213,7 +213,7 @@ def test_curves_and_counts(fitted_classifier):
 
 
 def _penalties(clf):
-    """Give what the training loss of each epoch has beyond those of the tasks."""
+    """Return what the training loss of each epoch has beyond those of the tasks."""
     return clf.loss_curve_ - np.sum(list(clf.task_loss_curves_.values()), axis=0)
 
 
