@@ -64,7 +64,7 @@ def census_folder():
 
 @pytest.fixture(scope="session")
 def mixed_data():
-    """Return a frame of mixed types and two binary tasks: census rows where they are."""
+    """Return a mixed frame and two binary tasks: census rows, where there are any."""
     try:
         X, y = fetch_census_income("test", return_X_y=True, download_if_missing=False)
     except OSError:
