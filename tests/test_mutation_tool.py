@@ -22,7 +22,7 @@ def mutate():
 
 
 def faults(mutate, source):
-    """Return the lines that take the place of a module's only line."""
+    """Return what takes the place of a module's only line."""
     return {mutant.source for mutant in mutate.mutants("module.py", source)}
 
 
@@ -96,3 +96,14 @@ def test_outcomes(mutate, tmp_path, test, timeout, outcome):
     mutant = mutate.Mutant("f.py", source.replace("+", "-"), "", "key")
     assert tree.run_with(mutant, ["test_f.py"], timeout) == outcome
     assert (tmp_path / "f.py").read_text() == source
+
+
+def test_watchful_tests_run_first(mutate, tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
+    (tmp_path / "test_f.py").write_text(
+        "".join(f"def test_{name}(): assert False\n" for name in "abc")
+    )
+    tree = mutate.Tree(tmp_path)
+    first = ["test_f.py::test_c", "test_gone.py::test_a"]
+    assert tree.run(["test_f.py"], 60) == ("killed", "test_f.py::test_a")
+    assert tree.run(["test_f.py"], 60, first) == ("killed", first[0])
