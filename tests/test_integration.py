@@ -142,11 +142,11 @@ def test_single_task_meta_estimators(classifier, labels_data):
     y = y[:, 0]
     calibrated = CalibratedClassifierCV(classifier, cv=2).fit(X, y)
     assert calibrated.predict_proba(X).shape == (200, 2)
-    tuned = TunedThresholdClassifierCV(classifier, cv=2).fit(X, y)
-    positive = tuned.estimator_.predict_proba(X)[:, 1]
-    above = positive >= tuned.best_threshold_
-    assert 0 < above.mean() < 1
-    np.testing.assert_array_equal(tuned.predict(X), above.astype(int))
+    labels = np.where(y, "yes", "no")
+    tuned = TunedThresholdClassifierCV(classifier, cv=2).fit(X, labels)
+    yes = clone(classifier).fit(X, y).predict_proba(X)[:, 1] >= tuned.best_threshold_
+    assert 0 < yes.mean() < 1
+    np.testing.assert_array_equal(tuned.predict(X), np.where(yes, "yes", "no"))
     stack = StackingClassifier(
         [("mmoe", classifier), ("linear", LogisticRegression())], cv=2
     ).fit(X, y)
