@@ -35,6 +35,14 @@ class GroupLasso(keras.regularizers.Regularizer):
     .. [1] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
        with grouped variables". Journal of the Royal Statistical Society B, 68(1).
        https://doi.org/10.1111/j.1467-9868.2005.00532.x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mmoe.regularizers import GroupLasso
+    >>> kernel = np.array([[3.0, 4.0], [0.0, 0.0]])  # of two features
+    >>> round(float(GroupLasso(0.1, n_features=2)(kernel)), 3)
+    0.5
     """
 
     def __init__(self, strength: float) -> None:

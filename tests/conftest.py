@@ -55,7 +55,7 @@ def fitted_regressor(values_data):
 
 @pytest.fixture(scope="session")
 def census_folder():
-    """Give the folder of the census data, or skip where there is none."""
+    """Return the folder of the census data, or skip where there is none."""
     folder = os.environ.get("SKLEARN_MMOE_DATA")
     if not folder or not (Path(folder) / "census-income.test.gz").exists():
         pytest.skip("SKLEARN_MMOE_DATA names no folder with census-income.test.gz")
@@ -64,7 +64,7 @@ def census_folder():
 
 @pytest.fixture(scope="session")
 def mixed_data():
-    """Give a frame of mixed types and two binary tasks: census rows where they are."""
+    """Return a mixed frame and two binary tasks: census rows, where there are any."""
     try:
         X, y = fetch_census_income("test", return_X_y=True, download_if_missing=False)
     except OSError:

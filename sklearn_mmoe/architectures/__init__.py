@@ -4,3 +4,7 @@ A builder takes what is known of the data (`meta`, as scikeras names it) and its
 hyper-parameters, and returns a :class:`~sklearn_mmoe.architectures.network.Network`:
 the model, and what its layers are for.
 """
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -287,8 +287,9 @@ def documented(
     }
 
     def fill_in(cls: Any) -> Any:
-        for placeholder, text in parts.items():
-            cls.__doc__ = cls.__doc__.replace(placeholder, text)
+        if cls.__doc__ is not None:  # python -OO drops docstrings
+            for placeholder, text in parts.items():
+                cls.__doc__ = cls.__doc__.replace(placeholder, text)
         return cls
 
     return fill_in

@@ -70,15 +70,24 @@ class MMoE(keras.layers.Layer):
         shape of that gate's own kernel.
     gate_bias_initializer : str or Initializer, default='zeros'
         Initializer of the gates' biases.
-    expert_kernel_regularizer, expert_bias_regularizer : str, Regularizer or None
-        Regularizers of the experts' weights; by default there are none.
-    gate_kernel_regularizer, gate_bias_regularizer : str, Regularizer or None
-        Regularizers of the gates' weights; by default there are none.
-    expert_kernel_constraint, expert_bias_constraint : str, Constraint or None
-        Constraints on the experts' weights; by default there are none. They see the
-        fused kernels, whose first axis is the features.
-    gate_kernel_constraint, gate_bias_constraint : str, Constraint or None
-        Constraints on the gates' weights, likewise.
+    expert_kernel_regularizer : str, Regularizer or None, default=None
+        Regularizer of the experts' kernels.
+    expert_bias_regularizer : str, Regularizer or None, default=None
+        Regularizer of the experts' biases.
+    gate_kernel_regularizer : str, Regularizer or None, default=None
+        Regularizer of the gates' kernels.
+    gate_bias_regularizer : str, Regularizer or None, default=None
+        Regularizer of the gates' biases.
+    expert_kernel_constraint : str, Constraint or None, default=None
+        Constraint of the experts' kernels; it sees the fused
+        kernels, whose first axis is the features.
+    expert_bias_constraint : str, Constraint or None, default=None
+        Constraint of the experts' biases.
+    gate_kernel_constraint : str, Constraint or None, default=None
+        Constraint of the gates' kernels; it sees the fused
+        kernels, whose first axis is the features.
+    gate_bias_constraint : str, Constraint or None, default=None
+        Constraint of the gates' biases.
     activity_regularizer : str, Regularizer or None, default=None
         Regularizer of the outputs.
     input_regularizer : str, Regularizer or None, default=None
@@ -371,11 +380,11 @@ class MMoE(keras.layers.Layer):
     def compute_output_shape(
         self, input_shape: Sequence[int | None]
     ) -> list[tuple[int | None, ...]]:
-        """Give the shape (..., units) once for each task."""
+        """Return the shape (..., units) once for each task."""
         return [(*input_shape[:-1], self.units)] * self.num_tasks
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, for saving and loading."""
+        """Return the constructor's arguments, for saving and loading."""
         config: dict[str, Any] = {
             "units": self.units,
             "num_experts": self.num_experts,
