@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +105,60 @@ def global_state_stays():
     after = _global_state()
     changed = [name for name in before if before[name] != after[name]]
     assert not changed
+
+
+class FileServer:
+    """A local HTTP server whose files can be had well or badly.
+
+    ``/good/NAME`` is the file, ``/corrupt/NAME`` something else, ``/truncated/NAME``
+    its first half under its whole length, and ``/absent/NAME`` is not found. The first
+    download of ``/pausing/NAME`` waits halfway until `go_on` is set.
+    """
+
+    def __init__(self):
+        self.files: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        self.halfway, self.go_on = threading.Event(), threading.Event()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.requests.append(self.path)
+                kind, name = self.path.removeprefix("/").split("/", 1)
+                if kind == "absent" or name not in outer.files:
+                    self.send_error(404)
+                    return
+                content = b"x" * 100 if kind == "corrupt" else outer.files[name]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                half = len(content) // 2
+                self.wfile.write(content[:half])
+                if kind == "pausing" and outer.requests.count(self.path) == 1:
+                    outer.halfway.set()
+                    outer.go_on.wait(timeout=5)
+                if kind != "truncated":
+                    self.wfile.write(content[half:])
+
+            def log_message(self, *args):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def address(self, kind: str, name: str) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/{kind}/{name}"
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def file_server():
+    server = FileServer()
+    yield server
+    server.close()

@@ -3,10 +3,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import http.server
 import os
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,77 +53,22 @@ def git_sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-class Server:
-    """A local HTTP server; each file can be served well or badly."""
-
-    def __init__(self):
-        self.answers = {f"/good/{NAMES[half]}": FILES[half] for half in FILES}
-        self.answers |= {f"/corrupt/{NAMES[half]}": b"x" * 100 for half in FILES}
-        self.requests = []
-        # The first download of a file of kind "pausing" waits halfway.
-        self.halfway, self.go_on = threading.Event(), threading.Event()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.requests.append(self.path)
-                kind, name = self.path.split("/")[1:]
-                content = outer.answers.get(self.path)
-                if kind in {"truncated", "pausing"}:
-                    content = outer.answers[f"/good/{name}"]
-                if content is None:
-                    self.send_error(404)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                half = len(content) // 2
-                self.wfile.write(content[:half])
-                if kind == "pausing" and outer.requests.count(self.path) == 1:
-                    outer.halfway.set()
-                    outer.go_on.wait(timeout=5)
-                if kind != "truncated":
-                    self.wfile.write(content[half:])
-
-            def log_message(self, *args):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def address(self, kind: str, half: str) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/{kind}/{NAMES[half]}"
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
 @pytest.fixture
-def server():
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def serve(server, monkeypatch):
+def serve(file_server, monkeypatch):
     """Make the small files above the official ones, at addresses of given kinds."""
 
-    def serve(*kinds: str) -> Server:
+    def serve(*kinds: str):
+        file_server.files.update({NAMES[half]: FILES[half] for half in FILES})
         files = {
             half: _files.RemoteFile(
                 NAMES[half],
                 git_sha1(FILES[half]),
-                tuple(server.address(kind, half) for kind in kinds),
+                tuple(file_server.address(kind, NAMES[half]) for kind in kinds),
             )
             for half in FILES
         }
         monkeypatch.setattr(_census, "_FILES", files)
-        return server
+        return file_server
 
     return serve
 
@@ -162,7 +105,7 @@ def test_no_good_copy_anywhere(serve, tmp_path, bad, reason):
     with pytest.raises(OSError, match=f"(?s){reason}") as error:
         fetch_census_income("test", data_home=tmp_path)
     message = str(error.value)
-    assert server.address(bad, "test") in message
+    assert server.address(bad, NAMES["test"]) in message
     assert f"put the file, not unpacked, in {tmp_path} as census-income.test.gz" in (
         message
     )
