@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
@@ -17,15 +18,23 @@ from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 
 __all__ = ["CalendarEncoder"]
 
+_CIRCLE = "_circular_"  # in the names that skrub gives
+
 
 class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     """Encode dates by what a calendar and a clock say of them.
 
-    Each column becomes its year, month, day, weekday and hour, those of them that
-    return also as a point on a circle, where December is beside January, and the
-    seconds since 1970. They come from :class:`skrub.DatetimeEncoder`, the seconds
-    excepted, of which it has no more digits than float32. Else what is the same in all
-    rows of ``fit``, such as the hour of plain dates, is left out.
+    Each column becomes numbers: its year, month, day, weekday and hour, and the
+    seconds since 1970. Those that return, all but the year and the seconds, also
+    become points on a circle, where December is beside January. They come from
+    :class:`skrub.DatetimeEncoder`, the seconds excepted, of which it has no more digits
+    than float32. What is the same in all rows of ``fit``, such as the hour of plain
+    dates, is left out, but not the seconds.
+
+    Parameters
+    ----------
+    features : {'all', 'numbers', 'circle'}, default='all'
+        Which of these.
 
     Attributes
     ----------
@@ -35,7 +44,8 @@ class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         The median of each of these, which stands for missing dates.
     missing_columns_ : ndarray of int
         Indices of the columns with missing dates in ``fit``. Each of them gets one
-        more output column, which is 1 where the date is missing.
+        more output column, which is 1 where the date is missing. None with
+        ``features='circle'``.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -60,6 +70,14 @@ class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
            [8., 3.]])
     """
 
+    _parameter_constraints: dict[str, list[Any]] = {
+        "features": [StrOptions({"all", "numbers", "circle"})],
+    }
+
+    def __init__(self, features: str = "all") -> None:
+        self.features = features
+
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> CalendarEncoder:
         """Find out which features differ between rows.
 
@@ -91,14 +109,17 @@ class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
                 for form in (None, "circular")
             ]
             features = _features(encoders, present)
-            # Of one date alone there would be nothing left.
-            differ = features.max() > features.min()
-            differ["total_seconds"] = True
-            features = features.loc[:, differ]
+            on_circle = np.array([_CIRCLE in name for name in features])
+            # Of one date alone there would be nothing left but the seconds.
+            differ = (features.max() > features.min()).to_numpy() | (
+                features.columns == "total_seconds"
+            )
+            wanted = {"all": True, "circle": on_circle, "numbers": ~on_circle}
+            features = features.loc[:, differ & wanted[self.features]]
             self._encoders.append(encoders)
             self.features_.append(list(features))
             self.medians_.append(features.median().fillna(0).to_numpy())
-            if len(present) < len(dates):
+            if len(present) < len(dates) and self.features != "circle":
                 missing_columns.append(j)
         self.missing_columns_ = np.array(missing_columns, dtype=np.intp)
         return self
@@ -114,7 +135,7 @@ class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features_out)
-            float64, without missing values.
+            float64, or float32 with ``features='circle'``, without missing values.
 
         Raises
         ------
@@ -130,11 +151,12 @@ class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
             dates = _column(X, j)
             features = _features(encoders, dates)[self.features_[j]].to_numpy()
             missing = dates.isna().to_numpy()
-            features[missing] = self.medians_[j]
-            blocks.append(features)
+            blocks.append(np.where(missing[:, None], self.medians_[j], features))
             if j in self.missing_columns_:
                 blocks.append(missing[:, None])
-        return np.hstack(blocks, dtype=np.float64)
+        # Seconds have more digits than float32.
+        circle = self.features == "circle"
+        return np.hstack(blocks, dtype=np.float32 if circle else np.float64)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the output columns.
@@ -173,7 +195,7 @@ def _column(X: Any, j: int) -> pd.Series:
 def _features(encoders: list[Any], dates: pd.Series) -> pd.DataFrame:
     """Return all features of a column of dates, missing ones where they are."""
     plain, circular = (encoder.transform(dates) for encoder in encoders)
-    circular = circular.loc[:, ["_circular_" in name for name in circular]]
+    circular = circular.loc[:, [_CIRCLE in name for name in circular]]
     features = pd.concat([plain, circular], axis=1).astype(np.float64)
     features.columns = features.columns.str.removeprefix("x_")
     elapsed = dates - pd.Timestamp(0)

@@ -99,13 +99,18 @@ def learn_reader(name: Hashable, column: pd.Series, categorical: bool) -> Reader
     reader = _reader_of_words(name, column, levels)
     if reader is not None:
         return reader
-    identified = len(levels) >= _MIN_IDENTIFIED * len(column) and counts.max() == 1
+    identified = (
+        len(levels) >= _MIN_IDENTIFIED * len(column) and counts.max(initial=0) == 1
+    )
     if identified and _are_made_alike([str(level) for level in levels]):
         return Dropper(name)
     few = len(levels) <= _FEW_LEVELS
+    # Below, there are levels: without any, none is rare.
     if rare <= (_MAX_RARE_SHARE_OF_FEW if few else _MAX_RARE_SHARE):
         return categories
-    most = max(counts.max(), len(column) - counts.sum())  # missing is a level too
+    most = max(
+        counts.max(initial=0), len(column) - counts.sum()
+    )  # missing is a level too
     also = ("categorical",) if most >= _least(len(column)) else ()
     return LevelReader(name, "text", ("text", *also))
 
@@ -136,10 +141,10 @@ def _least(n_samples: int) -> int:
 
 
 def _share_of_rare(counts: np.ndarray, n_samples: int) -> float:
-    """Return the share of rows that have a rare level; 0 where rows are too few."""
-    if n_samples < _FEW_ROWS or not counts.any():
+    """Return the share of the rows that have a rare level; 0 where rows are too few."""
+    if n_samples < _FEW_ROWS:
         return 0.0
-    return counts[counts < _least(n_samples)].sum() / counts.sum()
+    return counts[counts < _least(n_samples)].sum() / n_samples
 
 
 def _numbers(name: Hashable, column: pd.Series, reader: NumberReader) -> Reader:

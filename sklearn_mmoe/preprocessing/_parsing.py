@@ -38,7 +38,7 @@ _SAMPLE_SIZE = 30
 
 _PLAIN = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # By the decimal mark: a number, with the other mark between its thousands or none.
-_MONEY = r"[+-]?[$€£¥]?\s?"
+_MONEY = r"[+-]?[$€£¥]?\s?[+-]?"
 _NUMBER = {
     ".": re.compile(rf"{_MONEY}(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?|{_PLAIN})\s?[%€]?"),
     ",": re.compile(rf"{_MONEY}(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)(?:,\d*)?\s?[%€]?"),

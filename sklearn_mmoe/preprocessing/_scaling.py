@@ -98,7 +98,7 @@ class TailSquashingScaler(
             The fitted scaler.
         """
         X = validate_data(self, X, dtype=np.float64)
-        self.scaler_ = StandardScaler().fit(X)
+        self.scaler_ = StandardScaler().set_output(transform="default").fit(X)
         scaled = self.scaler_.transform(X)
         self.data_min_, self.data_max_ = scaled.min(axis=0), scaled.max(axis=0)
         # Left as it is by the scaler: its variance is nothing but rounding errors.

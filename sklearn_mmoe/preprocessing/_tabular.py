@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse as scipy_sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
@@ -191,13 +191,15 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
             learn_reader(name, column, name in self.categorical)
             for name, column in zip(table.names, table.columns, strict=True)
         ]
-        encoded = super().fit_transform(_read(table, readers), y, **params)
+        frame = _read(table, readers)
+        # From here on the earlier fit is forgotten.
         self._readers, self._by_name, self._named = readers, table.by_name, table.named
         self.column_to_kind_ = {reader.name: reader.kind for reader in readers}
         self.kind_to_columns_ = {
             kind: [reader.name for reader in readers if reader.kind == kind]
             for kind in KINDS
         }
+        encoded = super().fit_transform(frame, y, **params)
         identifiers = self.kind_to_columns_["identifier"]
         if identifiers:
             warnings.warn(
@@ -257,7 +259,7 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
             )
         if self._by_name:
             raise ValueError(
-                f"X is {'an array'} without names of columns, but fit saw the columns "
+                "X is an array without names of columns, but fit saw the columns "
                 f"{names}. Pass a frame with these names."
             )
         if table.by_name:
@@ -419,10 +421,16 @@ def make_tabular_preprocessor(
             f"{categorical!r}."
         )
     (_, piecewise), (_, scaled) = _numbers(n_bins, spike_frequency, sparse)
-    of_dates = FeatureUnion(
+    of_calendar = FeatureUnion(
         _numbers(n_bins, spike_frequency, sparse), verbose_feature_names_out=False
     )
-    datetime = Pipeline([("calendar", CalendarEncoder()), ("numbers", of_dates)])
+    datetime = FeatureUnion(
+        [
+            ("numbers", make_pipeline(CalendarEncoder("numbers"), of_calendar)),
+            ("circle", CalendarEncoder("circle")),
+        ],
+        verbose_feature_names_out=False,
+    )
     one_hot = CategoryEncoder(min_frequency=min_frequency, sparse_output=sparse)
     return TabularPreprocessor(
         [

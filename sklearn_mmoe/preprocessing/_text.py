@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import (
@@ -99,7 +100,7 @@ class TextEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
                 strings = strings[np.sort(chosen[:_MAX_LEVELS])]
             n_components = max(1, min(self.n_components, len(strings) - 1))
             encoder = StringEncoder(n_components, random_state=0)
-            with warnings.catch_warnings():
+            with config_context(transform_output="default"), warnings.catch_warnings():
                 # Of fewer pieces than components it keeps them all, and says so.
                 warnings.filterwarnings("ignore", "The matrix shape is")
                 self.encoders_.append(encoder.fit(_strings(strings)))
@@ -131,7 +132,9 @@ class TextEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         for j, encoder in enumerate(self.encoders_):
             codes, strings = _levels(X.iloc[:, j])
             # One string more, so that there is one: that of missing values, at -1.
-            encoded = encoder.transform(_strings([*strings, ""])).to_numpy(np.float32)
+            with config_context(transform_output="default"):
+                frame = encoder.transform(_strings([*strings, ""]))
+            encoded = frame.to_numpy(np.float32)
             blocks.append(encoded[codes])
         return np.hstack(blocks)
 
