@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe.preprocessing._auto import AUTO
-from sklearn_mmoe.preprocessing._output import as_asked, distinct
+from sklearn_mmoe.preprocessing._output import distinct
 from sklearn_mmoe.preprocessing._readers import factorize
 
 __all__ = ["CategoryEncoder"]
@@ -62,8 +62,7 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         encoded by zeros. 'auto' is 10 rows, or a twentieth of fewer than 200 rows.
         None keeps every category.
     sparse_output : bool, default=True
-        Whether the result is a CSR matrix, or else an array. Where ``set_output``
-        asks for a frame, it is one.
+        Whether the result is a CSR matrix, or else an array.
 
     Attributes
     ----------
@@ -202,7 +201,7 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
             ),
             shape=(len(indices), start),
         )
-        return as_asked(self, encoded)
+        return encoded if self.sparse_output else encoded.toarray()
 
     def _output_columns(self, j: int, found: pd.Index) -> tuple[np.ndarray, int]:
         """Find the output column of each category that a column of X has now.

@@ -1,4 +1,4 @@
-"""What encoders hand out: matrices, arrays or frames, and names for their columns."""
+"""What is handed out: whether it shall be a frame, and names for its columns."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils._set_output import _get_output_config
 
-__all__ = ["as_asked", "distinct", "wants_frame"]
+__all__ = ["distinct", "wants_frame"]
 
 
 def wants_frame(encoder: Any) -> bool:
     """Tell whether ``set_output`` or ``set_config`` asks for a frame."""
     return _get_output_config("transform", encoder)["dense"] != "default"
-
-
-def as_asked(encoder: Any, encoded: Any) -> Any:
-    """Return a CSR matrix as it is, or dense, of which scikit-learn makes a frame."""
-    sparse = encoder.sparse_output and not wants_frame(encoder)
-    return encoded if sparse else encoded.toarray()
 
 
 def distinct(names: Iterable[str]) -> np.ndarray:

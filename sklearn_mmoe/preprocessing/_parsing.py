@@ -99,7 +99,7 @@ def _parse(values: Iterable[Any], parse_one: Callable[[Any], float]) -> np.ndarr
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, Real | Decimal | np.bool_)
 
 
 def find_decimal(values: Iterable[Any]) -> str | None:
@@ -116,6 +116,9 @@ def find_decimal(values: Iterable[Any]) -> str | None:
         The mark; None if they are not all numbers, or are codes with leading zeros.
     """
     values = list(values)
+    # Among numbers they are 0 and 1, which Python takes for the same.
+    if all(isinstance(value, bool | np.bool_) for value in values):
+        return None
 
     def is_number(value: Any, pattern: re.Pattern[str]) -> bool:
         if not isinstance(value, str):
@@ -126,7 +129,7 @@ def find_decimal(values: Iterable[Any]) -> str | None:
         return bool(pattern.fullmatch(value) or _INFINITE.fullmatch(value))
 
     for decimal, pattern in _NUMBER.items():
-        if values and all(is_number(value, pattern) for value in values):
+        if all(is_number(value, pattern) for value in values):
             return decimal
     return None
 

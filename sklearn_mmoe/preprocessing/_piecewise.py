@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe.preprocessing._auto import AUTO
-from sklearn_mmoe.preprocessing._output import as_asked, distinct
+from sklearn_mmoe.preprocessing._output import distinct
 
 __all__ = ["PiecewiseLinearEncoder"]
 
@@ -205,8 +205,7 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         is 1 at one value and 0 beside it. 'auto' is 10, in columns that have bins.
         None is what the paper has.
     sparse_output : bool, default=False
-        Whether the result is a CSR matrix, or else an array. Where ``set_output``
-        asks for a frame, it is one.
+        Whether the result is a CSR matrix, or else an array.
 
     Attributes
     ----------
@@ -362,7 +361,8 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
                 nearest = np.minimum(np.searchsorted(spikes, values), len(spikes) - 1)
                 hit = (spikes[nearest] == values) & ~missing
                 runs.add(len(spikes), nearest, hit, 1)
-        return as_asked(self, runs.to_csr())
+        encoded = runs.to_csr()
+        return encoded if self.sparse_output else encoded.toarray()
 
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
         return validate_data(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse as scipy_sparse
+from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -199,7 +200,8 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
             kind: [reader.name for reader in readers if reader.kind == kind]
             for kind in KINDS
         }
-        encoded = super().fit_transform(frame, y, **params)
+        with config_context(transform_output="default"):
+            encoded = super().fit_transform(frame, y, **params)
         identifiers = self.kind_to_columns_["identifier"]
         if identifiers:
             warnings.warn(
@@ -238,7 +240,10 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
         """
         check_is_fitted(self)
         table = self._matched(read_table(X))
-        return self._as_asked(super().transform(_read(table, self._readers), **params))
+        frame = _read(table, self._readers)
+        with config_context(transform_output="default"):
+            encoded = super().transform(frame, **params)
+        return self._as_asked(encoded)
 
     def _matched(self, table: Table) -> Table:
         """Return the columns of ``fit``, in their order."""
@@ -271,17 +276,38 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
             )
         return Table(names, table.columns, table.index, named=self._named)
 
+    def set_output(self, *, transform: Any = None) -> TabularPreprocessor:
+        """Set the container of the features.
+
+        Parameters
+        ----------
+        transform : {'default', 'pandas', 'polars'} or None, default=None
+            A frame is dense, whatever ``sparse_threshold`` is. None changes nothing.
+
+        Returns
+        -------
+        self : TabularPreprocessor
+            This preprocessor. Its transformers hand out arrays as before: only the
+            whole becomes a frame.
+        """
+        super(ColumnTransformer, self).set_output(transform=transform)
+        return self
+
     def _hstack(self, Xs: Any, *, n_samples: int) -> Any:
-        """Put the parts side by side; scikit-learn's takes none without columns."""
-        if any(scipy_sparse.issparse(X) for X in Xs) and self.sparse_output_:
-            return scipy_sparse.hstack(Xs, format="csr")
-        return super()._hstack(Xs, n_samples=n_samples)
+        """Put the parts side by side, also those without columns."""
+        if not any(scipy_sparse.issparse(X) for X in Xs):
+            return np.hstack(Xs)
+        stacked = scipy_sparse.hstack(Xs, format="csr")
+        dense = wants_frame(self) or not self.sparse_output_
+        return stacked.toarray() if dense else stacked
 
     def _as_asked(self, encoded: Any) -> Any:
-        """Return a CSR matrix even where all features are dense, if it is to be one."""
-        if self.sparse_threshold < 1 or wants_frame(self):
-            return encoded
-        return scipy_sparse.csr_matrix(encoded)
+        """Return what a frame can be made of, or a CSR matrix where one is wanted."""
+        if wants_frame(self):
+            return encoded.toarray() if scipy_sparse.issparse(encoded) else encoded
+        return (
+            encoded if self.sparse_threshold < 1 else scipy_sparse.csr_matrix(encoded)
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the features.
