@@ -93,7 +93,8 @@ class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self : CalendarEncoder
             The fitted encoder.
         """
-        from skrub import DatetimeEncoder  # not before it is needed: see `_parsing`
+        # Not before it is needed: see `_parsing`.
+        from skrub import DatetimeEncoder  # type: ignore[import-untyped]
 
         validate_data(self, X, skip_check_array=True)
         self._encoders = []
@@ -109,13 +110,14 @@ class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
                 for form in (None, "circular")
             ]
             features = _features(encoders, present)
-            on_circle = np.array([_CIRCLE in name for name in features])
+            on_circle = np.array([_CIRCLE in str(name) for name in features])
             # Of one date alone there would be nothing left but the seconds.
             differ = (features.max() > features.min()).to_numpy() | (
                 features.columns == "total_seconds"
             )
-            wanted = {"all": True, "circle": on_circle, "numbers": ~on_circle}
-            features = features.loc[:, differ & wanted[self.features]]
+            if self.features != "all":
+                differ &= on_circle if self.features == "circle" else ~on_circle
+            features = features[features.columns[differ]]
             self._encoders.append(encoders)
             self.features_.append(list(features))
             self.medians_.append(features.median().fillna(0).to_numpy())
@@ -195,7 +197,7 @@ def _column(X: Any, j: int) -> pd.Series:
 def _features(encoders: list[Any], dates: pd.Series) -> pd.DataFrame:
     """Return all features of a column of dates, missing ones where they are."""
     plain, circular = (encoder.transform(dates) for encoder in encoders)
-    circular = circular.loc[:, [_CIRCLE in name for name in circular]]
+    circular = circular[[name for name in circular if _CIRCLE in name]]
     features = pd.concat([plain, circular], axis=1).astype(np.float64)
     features.columns = features.columns.str.removeprefix("x_")
     elapsed = dates - pd.Timestamp(0)

@@ -32,7 +32,7 @@ def _codes(name: Any, column: Any) -> tuple[np.ndarray, pd.Index]:
     """
     if isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype):
         return np.asarray(column.cat.codes), column.cat.categories.astype(object)
-    values = column if isinstance(column, pd.Series) else np.asarray(column)
+    values = column if isinstance(column, pd.Series) else pd.Series(np.asarray(column))
     codes, found = factorize(name, values)
     return codes, pd.Index(found, dtype=object, tupleize_cols=False)
 

@@ -253,7 +253,8 @@ def find_date_format(values: Iterable[Any]) -> str | None:
 
 def _guess_format(values: list[str]) -> str | None:
     """Return the format of some of the strings, days before months if need be."""
-    from skrub import ToDatetime  # not before it is needed: it imports Matplotlib
+    # Not before it is needed: it imports Matplotlib.
+    from skrub import ToDatetime  # type: ignore[import-untyped]
 
     telling = sorted(values, key=lambda value: not _DAY.match(value))
     try:
@@ -280,10 +281,9 @@ def parse_dates(values: Iterable[Any], form: str | None = None) -> pd.DatetimeIn
     if form == "quarter":
         dates = pd.DatetimeIndex([_quarter_start(text) for text in texts])
     else:
-        dates = pd.to_datetime(
-            pd.Series(texts, dtype=object), format=form, utc=True, errors="coerce"
-        )
-        dates = pd.DatetimeIndex(dates.dt.tz_localize(None))
+        column = pd.Series(texts, dtype=object)
+        column = pd.to_datetime(column, format=form, utc=True, errors="coerce")
+        dates = pd.DatetimeIndex(column.dt.tz_localize(None))
     for value, text, date in zip(values, texts, dates, strict=True):
         if text is not None and date is pd.NaT:
             raise UnreadableError(value)

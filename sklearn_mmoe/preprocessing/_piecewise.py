@@ -147,7 +147,7 @@ class _Runs:
     def to_csr(self) -> sparse.csr_matrix:
         """Return the matrix, as float32."""
         if not self._runs:
-            return sparse.csr_matrix((self._n_rows, 0), dtype=np.float32)
+            return sparse.csr_matrix(np.zeros((self._n_rows, 0), dtype=np.float32))
         # Each (n_rows * n_runs,), row by row.
         first, length, last = (
             np.stack(part, axis=1).ravel() for part in zip(*self._runs, strict=True)

@@ -297,14 +297,15 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
         """Put the parts side by side, also those without columns."""
         if not any(scipy_sparse.issparse(X) for X in Xs):
             return np.hstack(Xs)
-        stacked = scipy_sparse.hstack(Xs, format="csr")
+        stacked: Any = scipy_sparse.hstack(Xs, format="csr")
         dense = wants_frame(self) or not self.sparse_output_
         return stacked.toarray() if dense else stacked
 
     def _as_asked(self, encoded: Any) -> Any:
         """Return what a frame can be made of, or a CSR matrix where one is wanted."""
         if wants_frame(self):
-            return encoded.toarray() if scipy_sparse.issparse(encoded) else encoded
+            sparse = scipy_sparse.issparse(encoded)
+            return scipy_sparse.csr_matrix(encoded).toarray() if sparse else encoded
         return (
             encoded if self.sparse_threshold < 1 else scipy_sparse.csr_matrix(encoded)
         )

@@ -88,7 +88,8 @@ class TextEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self : TextEncoder
             The fitted encoder.
         """
-        from skrub import StringEncoder  # not before it is needed: see `_parsing`
+        # Not before it is needed: see `_parsing`.
+        from skrub import StringEncoder  # type: ignore[import-untyped]
 
         validate_data(self, X, skip_check_array=True)
         self.encoders_ = []
