@@ -467,9 +467,8 @@ def test_errors_name_the_column(library, column, values, message, frame):
     wrong[column] = objects(values) if isinstance(values[0], str) else values
     if library == "polars":
         polars = pytest.importorskip("polars")
-        wrong = polars.DataFrame(
-            {name: wrong[name].to_list() for name in wrong}, strict=False
-        )
+        values = polars.Series(column, values)
+        wrong = polars.from_pandas(frame.drop(columns=column)).with_columns(values)
     with pytest.raises(ValueError, match=f"Column {message}"):
         preprocessor.transform(wrong)
     if "in fit" not in message:

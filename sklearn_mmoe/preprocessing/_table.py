@@ -141,10 +141,10 @@ def _from_polars(column: Any) -> pd.Series:
     """Return a polars column as pandas has it, without pyarrow, which may be absent."""
     dtype = column.dtype
     kind = str(dtype).partition("(")[0]
-    if dtype.is_nested():  # of which the reader of the column complains
-        return pd.Series(column.to_list(), dtype=object)
     if kind in {"Categorical", "Enum"}:
-        return pd.Series(pd.Categorical(column.to_numpy()))
+        return pd.Series(pd.Categorical(column.to_list()))
+    if not (dtype.is_temporal() or dtype.is_numeric()) or kind in {"Time", "Decimal"}:
+        return pd.Series(column.to_list(), dtype=object)
     if kind == "Datetime" and dtype.time_zone:
         utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         times = pd.Series(utc.to_numpy()).dt.tz_localize("UTC")
