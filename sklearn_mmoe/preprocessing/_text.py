@@ -22,7 +22,7 @@ from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 __all__ = ["TextEncoder"]
 
 # Strings from which the pieces are learned; the pieces of more are the same.
-_MAX_LEVELS = 20_000
+_MAX_LEVELS = 10_000
 
 
 class TextEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
