@@ -159,7 +159,31 @@ def test_missing_dates():
     strings[::5] = "unknown"
     dates = pd.Series(DAYS).mask(np.arange(N) % 5 == 0)
     np.testing.assert_array_equal(encode(strings), encode(dates))
+    for missing in (None, np.nan, pd.NaT):
+        column = objects([missing if pd.isna(date) else date for date in dates])
+        np.testing.assert_array_equal(encode(column), encode(dates))
+    aware = objects([missing if pd.isna(d) else d.tz_localize("UTC") for d in dates])
+    np.testing.assert_array_equal(encode(aware), encode(dates))
     assert "datetime__x_missing" in fit(dates).get_feature_names_out()
+
+
+@pytest.mark.parametrize(
+    "far",
+    [
+        "9999-12-31",
+        "1066-10-14",
+        datetime.date(9999, 12, 31),
+        datetime.datetime(1, 1, 1),
+        np.datetime64("2400-01-01", "s"),
+    ],
+)
+def test_dates_that_nanoseconds_do_not_reach(far):
+    frame = pd.DataFrame({"x": [far] * 2})
+    encoded = fit(DAYS).transform(frame)
+    assert np.isfinite(encoded).all()
+    assert np.abs(encoded).max() < 10
+    column = objects([far, *([str(far)[:10]] * 2 if isinstance(far, str) else [far])])
+    assert np.isfinite(encode(column)).all()
 
 
 DURATIONS = {

@@ -200,5 +200,6 @@ def _features(encoders: list[Any], dates: pd.Series) -> pd.DataFrame:
     circular = circular[[name for name in circular if _CIRCLE in name]]
     features = pd.concat([plain, circular], axis=1).astype(np.float64)
     features.columns = features.columns.str.removeprefix("x_")
-    elapsed = dates - pd.Timestamp(0)
-    return features.assign(total_seconds=elapsed.dt.total_seconds())
+    # Not in nanoseconds, which end with the year 2262.
+    microseconds = dates.to_numpy("datetime64[us]") - np.datetime64(0, "us")
+    return features.assign(total_seconds=microseconds / np.timedelta64(1, "s"))

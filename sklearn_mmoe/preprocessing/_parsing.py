@@ -263,8 +263,8 @@ def _guess_format(values: list[str]) -> str | None:
         return None
 
 
-def parse_dates(values: Iterable[Any], form: str | None = None) -> pd.DatetimeIndex:
-    """Read dates; those with a time zone become UTC, and none has one in the end."""
+def parse_dates(values: Iterable[Any], form: str | None = None) -> np.ndarray:
+    """Read dates, as microseconds; those with a time zone become UTC without one."""
     values = list(values)
     texts = [
         None if is_missing_word(v) else v.strip() if isinstance(v, str) else v
@@ -279,20 +279,32 @@ def parse_dates(values: Iterable[Any], form: str | None = None) -> pd.DatetimeIn
     if odd:
         raise UnreadableError(odd[0])
     if form == "quarter":
-        dates = pd.DatetimeIndex([_quarter_start(text) for text in texts])
-    else:
-        column = pd.Series(texts, dtype=object)
-        column = pd.to_datetime(column, format=form, utc=True, errors="coerce")
-        dates = pd.DatetimeIndex(column.dt.tz_localize(None))
-    for value, text, date in zip(values, texts, dates, strict=True):
-        if text is not None and date is pd.NaT:
-            raise UnreadableError(value)
+        texts = [_first_of_quarter(text) for text in texts]
+    column = pd.Series(texts, dtype=object)
+    pandas_form = "ISO8601" if form == "quarter" else form
+    column = pd.to_datetime(column, format=pandas_form, utc=True, errors="coerce")
+    dates = column.dt.tz_localize(None).to_numpy("datetime64[us]", copy=True)
+    for i, text in enumerate(texts):
+        if text is not None and np.isnat(dates[i]):
+            dates[i] = _far_date(values[i], text, form)
     return dates
 
 
-def _quarter_start(text: Any) -> Any:
-    if not isinstance(text, str):
-        return pd.NaT if text is None else pd.Timestamp(text)
-    if not _QUARTER.fullmatch(text):
-        return pd.NaT
-    return pd.Timestamp(int(text[:4]), 3 * int(text[-1]) - 2, 1)
+def _first_of_quarter(text: Any) -> Any:
+    if isinstance(text, str) and _QUARTER.fullmatch(text):
+        return f"{text[:4]}-{3 * int(text[-1]) - 2:02}-01"
+    return text
+
+
+def _far_date(value: Any, text: Any, form: str | None) -> np.datetime64:
+    """Read a date that the nanoseconds of older versions of pandas do not reach."""
+    try:
+        if isinstance(text, str) and form is not None and "%" in form:
+            text = datetime.datetime.strptime(text, form)
+        elif isinstance(text, str):
+            text = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise UnreadableError(value) from None
+    if getattr(text, "tzinfo", None) is not None:
+        text = text.astimezone(datetime.UTC).replace(tzinfo=None)
+    return np.datetime64(text, "us")

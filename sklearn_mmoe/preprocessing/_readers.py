@@ -72,7 +72,10 @@ def to_dates(column: pd.Series) -> pd.Series | None:
         return pd.to_datetime(pd.Series(starts))
     if inferred in {"date", "datetime", "datetime64"}:
         zones = {getattr(value, "tzinfo", None) for value in column.dropna()}
-        return pd.to_datetime(column, errors="coerce", utc=len(zones) > 1)
+        if zones == {None}:
+            plain = [None if pd.isna(value) else value for value in column]
+            return pd.Series(np.array(plain, dtype="datetime64[us]"))
+        return pd.to_datetime(column, utc=len(zones) > 1)
     return None
 
 
