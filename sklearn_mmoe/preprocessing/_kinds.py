@@ -99,18 +99,13 @@ def learn_reader(name: Hashable, column: pd.Series, categorical: bool) -> Reader
     reader = _reader_of_words(name, column, levels)
     if reader is not None:
         return reader
-    identified = (
-        len(levels) >= _MIN_IDENTIFIED * len(column) and counts.max(initial=0) == 1
-    )
-    if identified and _are_made_alike([str(level) for level in levels]):
+    if _identify_rows(levels, counts, len(column)):
         return Dropper(name)
     few = len(levels) <= _FEW_LEVELS
-    # Below, there are levels: without any, none is rare.
     if rare <= (_MAX_RARE_SHARE_OF_FEW if few else _MAX_RARE_SHARE):
         return categories
-    most = max(
-        counts.max(initial=0), len(column) - counts.sum()
-    )  # missing is a level too
+    # Missing is a level too.
+    most = max(counts.max(), len(column) - counts.sum())
     also = ("categorical",) if most >= _least(len(column)) else ()
     return LevelReader(name, "text", ("text", *also))
 
@@ -157,16 +152,17 @@ def _numbers(name: Hashable, column: pd.Series, reader: NumberReader) -> Reader:
     return Dropper(name) if identifies else reader
 
 
-def _are_made_alike(levels: list[str]) -> bool:
-    """Tell whether levels, different in each row, are all made after one pattern.
+def _identify_rows(levels: np.ndarray, counts: np.ndarray, n_samples: int) -> bool:
+    """Tell whether there is a level for each row, all made after one pattern.
 
     Names, sentences and formulas differ from row to row too, and say something. What
     was numbered has digits, and one length, or one shape around its numbers.
     """
-    if len(levels) < _FEW_ROWS:
+    if len(levels) < max(_FEW_ROWS, _MIN_IDENTIFIED * n_samples) or counts.max() > 1:
         return False
-    shapes = {re.sub(r"\d+", "0", level) for level in levels}
-    lengths = {len(level) for level in levels}
+    names = [str(level) for level in levels]
+    shapes = {re.sub(r"\d+", "0", name) for name in names}
+    lengths = {len(name) for name in names}
     return (
         all("0" in shape for shape in shapes)
         and max(lengths) <= _MAX_IDENTIFIER_LENGTH
