@@ -9,7 +9,7 @@ __all__ = ["inward", "last_step"]
 
 
 def inward(estimator: Any) -> Iterator[Any]:
-    """Give an estimator and, in turn, what its search or pipeline ends in."""
+    """Return an estimator and, in turn, what its search or pipeline ends in."""
     while True:
         yield estimator
         if hasattr(estimator, "best_estimator_"):

@@ -27,7 +27,6 @@ from sklearn_mmoe._training.observer import Observer
 from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
-from sklearn_mmoe.losses import task_loss
 
 __all__ = ["Engine"]
 
@@ -297,10 +296,10 @@ class Engine:
     def loss(self, data: TaskData) -> float:
         """Compute the loss on `data`, summed over tasks, without dropout."""
         total = 0.0
+        losses = self.spec.losses()
         for k, outputs in enumerate(self.predict(data.X, data.rows)):
-            loss = task_loss(self.spec.kinds[k], self.spec.dtype)
             total += float(
-                loss(
+                losses[k](
                     data.targets[k][data.rows],
                     outputs,
                     sample_weight=data.weights[data.rows, k],
