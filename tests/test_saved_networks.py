@@ -280,3 +280,33 @@ def test_threads_follow_joblibs_limit():
     assert run(code, OMP_NUM_THREADS="1").stdout.split() == ["1", "1"]
     own = run(code, OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="3").stdout.split()
     assert own == ["3", "1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_fork_after_a_fit_is_told_and_does_not_hang():
+    code = """
+    import multiprocessing
+    import numpy as np
+    from sklearn_mmoe import MultiTaskMMoERegressor
+
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = MultiTaskMMoERegressor(max_iter=1).fit(X, X)
+
+    def work(what):
+        try:
+            what(X)
+        except RuntimeError as error:
+            print(error, flush=True)
+
+    fit = lambda X: MultiTaskMMoERegressor(max_iter=1).fit(X, X)
+    for what in (model.predict, fit, lambda X: model.network_):
+        process = multiprocessing.get_context("fork").Process(target=work, args=(what,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+    print(model.predict(X).shape)
+    """
+    lines = run(code).stdout.splitlines()
+    assert len(lines) == 4
+    assert all("forked after TensorFlow" in line for line in lines[:3])
+    assert lines[3] == "(40, 2)"

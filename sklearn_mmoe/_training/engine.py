@@ -91,6 +91,7 @@ class Engine:
     @property
     def network(self) -> Network:
         """The network as Keras has it, built when it is first asked for."""
+        keras_import.check_not_forked()
         if self._network is None:
             with self._lock:
                 if self._network is None:
@@ -142,6 +143,7 @@ class Engine:
         ValueError
             If training diverges.
         """
+        keras_import.check_not_forked()
         source = ArrayBatches(data, plan.batch_size, seed)
         with borrow_trainer(*self._trainer_for(plan, bool(callbacks))) as trainer:
             self._bring_to_start(trainer, plan)
@@ -229,6 +231,7 @@ class Engine:
         list of ndarray of shape (n_rows, units)
             Outputs of each task: logits, or standardised targets.
         """
+        keras_import.check_not_forked()
         evaluate, weights = self._evaluate(), self._weights()
         weights = [keras.ops.convert_to_tensor(weight) for weight in weights]
         parts = [

@@ -237,7 +237,10 @@ _ATTRIBUTES = """n_outputs_ : int
         `early_stopping_metric` on the validation rows after each epoch (the loss with
         its sign turned, so that greater is better); None without early stopping.
     best_validation_score_ : float or None
-        Highest of `validation_scores_`; None without early stopping."""
+        Highest of `validation_scores_` in the last fit, that of the weights which are
+        kept; None without early stopping.
+    best_epoch_ : int or None
+        The epoch, from 1, whose weights are kept; None without early stopping."""
 
 
 TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \
