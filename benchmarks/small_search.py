@@ -2,8 +2,8 @@
 
 Prints, each the median of several runs that alternate with what they are compared with:
 
-- the time of a further fit on 200 rows x 10 columns as a multiple of that of
-  scikit-learn's MLPRegressor with the same epochs and batches, and of a random forest's;
+- the time of a further fit on 200 rows x 10 columns beside that of scikit-learn's
+  MLPRegressor with the same epochs and batches, and of a random forest;
 - the time of a ``GridSearchCV`` over eight numbers of experts, five folds of 500 rows,
   with traced steps kept between fits, and with each fit traced anew.
 
