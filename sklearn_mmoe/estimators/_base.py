@@ -30,9 +30,10 @@ from sklearn_mmoe._sklearn.progress import EpochProgress
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.weights import (
+    apply_class_factors,
     check_positive_weights,
+    class_factors,
     row_weights,
-    weigh_classes,
 )
 from sklearn_mmoe.estimators._auto import auto_batch_size, auto_epochs
 from sklearn_mmoe.estimators._fit_input import (
@@ -44,7 +45,9 @@ from sklearn_mmoe.estimators._fit_input import (
     encode_targets,
 )
 from sklearn_mmoe.estimators._summary import summary_table
+from sklearn_mmoe.estimators._task_view import task_view
 from sklearn_mmoe.metrics import mean_task_scorer
+from sklearn_mmoe.metrics._scoring import accepts_sample_weight, warn_once
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.engine import Engine, History, TaskData, TrainingPlan
@@ -198,6 +201,35 @@ class _BaseMultiTaskMMoE(
         check_is_fitted(self)
         return self._engine.network
 
+    def task(self, name: Any) -> Any:
+        """Return one task of the fitted estimator as an estimator of its own.
+
+        Parameters
+        ----------
+        name : str, int or another column label
+            The task's name, or its index.
+
+        Returns
+        -------
+        view : TaskClassifierView or TaskRegressorView
+            An estimator of one output with ``predict``, ``score`` and, of a
+            classification, ``classes_``, ``predict_proba`` and ``predict_log_proba``,
+            for what takes one output only: ``CalibratedClassifierCV(FrozenEstimator(
+            clf.task("income")))``, ``PartialDependenceDisplay``. It predicts with
+            this estimator as it is, and cannot be fitted. Behind a preprocessor,
+            ``make_pipeline(pipeline[:-1], pipeline[-1].task("income"))`` takes what
+            the pipeline takes.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If there is no such task.
+        """
+        check_is_fitted(self)
+        return task_view(self, name)
+
     def summary(self) -> pd.DataFrame:
         """List the layers of the trained network.
 
@@ -335,8 +367,8 @@ class _BaseMultiTaskMMoE(
         check_consistent_length(features, y)
         columns = split_columns(y)
         if resume:
-            self._check_number_of_tasks(columns)
-        weights = row_weights(sample_weight, features, len(columns.columns))
+            columns = self._match_tasks(columns)
+        weights = row_weights(sample_weight, features, columns.names)
         seeds = Seeds.draw(self.random_state)
         architecture = self._architecture(seeds.network)
         tasks = self._tasks if resume else self._find_tasks(columns, weights, classes)
@@ -360,12 +392,9 @@ class _BaseMultiTaskMMoE(
             print(f"{n_left_out} rows without any target or weight are left out.")
         return Rows(X, y, features, sample_weight, targets, weights, rows), seeds
 
-    def _check_number_of_tasks(self, columns: TaskColumns) -> None:
-        if len(columns.columns) != self.n_outputs_:
-            raise ValueError(
-                f"y has {len(columns.columns)} tasks, but {type(self).__name__} was "
-                f"fitted with {self.n_outputs_}."
-            )
+    def _match_tasks(self, columns: TaskColumns) -> TaskColumns:
+        """Bring targets into the order of the fitted tasks, by name."""
+        return columns.matched(self.task_names_, type(self).__name__)
 
     def _all_weights(
         self, weights: np.ndarray, tasks: list[Any], targets: EncodedTargets
@@ -373,7 +402,8 @@ class _BaseMultiTaskMMoE(
         """Put together the weights of rows and classes, and zero without a target."""
         weights = weights * targets.observed
         class_weight = getattr(self, "class_weight", None)
-        weigh_classes(weights, class_weight, tasks, targets.codes)
+        factors = class_factors(weights, class_weight, tasks, targets.codes)
+        apply_class_factors(weights, factors, targets.codes)
         return weights
 
     def _validate_features(self, X: Any, reset: bool) -> Any:
@@ -389,8 +419,8 @@ class _BaseMultiTaskMMoE(
         features = self._validate_features(X, reset=False)
         check_consistent_length(features, y)
         columns = split_columns(y)
-        self._check_number_of_tasks(columns)
-        weights = row_weights(sample_weight, features, self.n_outputs_)
+        columns = self._match_tasks(columns)
+        weights = row_weights(sample_weight, features, self.task_names_)
         targets = encode_targets(self._tasks, columns)
         weights = self._all_weights(weights, self._tasks, targets)
         rows = np.arange(len(weights))
@@ -530,11 +560,10 @@ class _BaseMultiTaskMMoE(
         if isinstance(scorer, str):
             scorer = mean_task_scorer(scorer)
         X, y = _safe_indexing(data.X, data.rows), _safe_indexing(data.y, data.rows)
-        weight = data.sample_weight
-        if weight is None or np.asarray(weight).ndim == 2:
-            return lambda: _one_number(scorer(self, X, y))
-        weight = np.asarray(weight)[data.rows]
-        return lambda: _one_number(scorer(self, X, y, sample_weight=weight))
+        arguments = {}
+        if data.sample_weight is not None and accepts_sample_weight(scorer):
+            arguments["sample_weight"] = _safe_indexing(data.sample_weight, data.rows)
+        return warn_once(lambda: _one_number(scorer(self, X, y, **arguments)))
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""
