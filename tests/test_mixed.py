@@ -96,8 +96,6 @@ def test_each_task_keeps_its_dtype(fitted, data):
     assert predicted["hours"].dtype == np.float64
     assert predicted["size"].dtype == y["size"].dtype
     assert set(predicted["rich"]) <= {"yes", "no"}
-    frame = pd.DataFrame(X, index=np.arange(len(X)) + 1000)
-    assert fitted.predict(frame).index.tolist() == frame.index.tolist()
     as_array = MultiTaskMMoEMixed(**fitted.get_params()).fit(X, y.to_numpy(object))
     assert isinstance(as_array.predict(X), np.ndarray)
     assert as_array.task_types_ == fitted.task_types_
