@@ -139,13 +139,22 @@ def order_by_name(
     return [given.names.index(name) for name in names]
 
 
+def _as_text(label: Any) -> str:
+    """Write a column's label as a task's name."""
+    if isinstance(label, tuple):  # of a MultiIndex, which may hold NumPy's numbers
+        label = tuple(
+            part.item() if isinstance(part, np.generic) else part for part in label
+        )
+    return str(label)
+
+
 def _as_names(given: Sequence[Any]) -> list[str]:
     """Turn the labels of columns into names of tasks."""
     if sorted(given, key=str) == sorted(range(len(given)), key=str):
         # pandas counts the columns of what had no names; a selection of such columns
         # in another order, y[[1, 0]], is still told by its numbers.
         return [f"task_{k}" for k in given]
-    names = [str(name) for name in given]
+    names = [_as_text(name) for name in given]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
         raise ValueError(
@@ -161,7 +170,7 @@ def _of_rows(rows: Sequence[Any]) -> list[Any]:
     NumPy would turn all of them into strings if one of them is a string.
     """
     if not any(np.ndim(row) or isinstance(row, list | tuple) for row in rows[:1]):
-        return [pd.Series(rows)]
+        return [pd.Series(rows, dtype=object)]
     lengths = sorted({len(row) if np.ndim(row) else 1 for row in rows})
     if len(lengths) > 1:
         raise ValueError(
@@ -170,7 +179,7 @@ def _of_rows(rows: Sequence[Any]) -> list[Any]:
         )
     if any(isinstance(target, list | tuple | np.ndarray) for target in rows[0]):
         raise ValueError("y has more than two dimensions: a column for each task.")
-    frame = pd.DataFrame([list(row) for row in rows])
+    frame = pd.DataFrame([list(row) for row in rows], dtype=object)
     return [frame[k] for k in frame]
 
 
@@ -182,13 +191,15 @@ def _take_apart(y: Any) -> tuple[list[Any], list[Any] | None]:
             "pandas.DataFrame(y)."
         )
     if hasattr(y, "column_names") and hasattr(y, "to_pandas"):  # a table of pyarrow
-        y = y.to_pandas()
+        y = y.to_pandas(types_mapper=pd.ArrowDtype)
     if isinstance(y, pd.DataFrame):
         return [y.iloc[:, k] for k in range(y.shape[1])], list(y.columns)
     if hasattr(y, "columns"):  # polars
         return [y[name] for name in y.columns], list(y.columns)
     if hasattr(y, "name") and hasattr(y, "dtype"):  # a series of either
         return [y], None if y.name is None or y.name == "" else [y.name]
+    if isinstance(y, pd.api.extensions.ExtensionArray):
+        return [pd.Series(y)], None
     if isinstance(y, list | tuple):
         return _of_rows(y), None
     array = check_array(
@@ -217,9 +228,20 @@ def plain_values(values: np.ndarray) -> np.ndarray:
     return values
 
 
+def _as_array(raw: Any) -> np.ndarray:
+    """Turn a column into an array; whole numbers stay so beside missing ones."""
+    dtype = getattr(raw, "dtype", None)
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype):
+        sparse = isinstance(dtype, pd.SparseDtype)
+        return np.asarray(raw if sparse else raw.astype(object))
+    if hasattr(raw, "null_count") and raw.null_count():  # polars
+        return np.array(raw.to_list(), dtype=object)
+    return np.asarray(raw)
+
+
 def _plain_column(name: str, raw: Any) -> tuple[np.ndarray, np.ndarray]:
     """Bring one task's targets to a plain array, and say where there are any."""
-    column = np.asarray(raw)
+    column = _as_array(raw)
     observed = np.asarray(~pd.isna(column))
     values = plain_values(column[observed] if column.dtype.kind in "OT" else column)
     dates = values.dtype.kind in "mM" or (
@@ -349,6 +371,6 @@ def task_index(task: Any, names: Sequence[str]) -> int:
                 f"There is no task of index {task}; y has {len(names)} tasks ({known})."
             )
         return found
-    if str(task) in names:
-        return list(names).index(str(task))
+    if _as_text(task) in names:
+        return list(names).index(_as_text(task))
     raise ValueError(f"There is no task named {task!r}; {known}.")

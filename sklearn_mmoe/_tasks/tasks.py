@@ -291,7 +291,9 @@ def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
 
 def warn_of_constants(tasks: Sequence[Any]) -> None:
     """Warn once of all classifications that have but one class."""
-    constant = {task.name: task.classes.tolist()[0] for task in tasks if _is_constant(task)}
+    constant = {
+        task.name: task.classes.tolist()[0] for task in tasks if _is_constant(task)
+    }
     if constant:
         labels = ", ".join(f"{name!r} ({label!r})" for name, label in constant.items())
         warnings.warn(

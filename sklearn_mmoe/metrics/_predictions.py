@@ -44,7 +44,7 @@ class Predictions:
     Attributes
     ----------
     error : Exception or None
-        What the estimator itself raised as it was asked.
+        What the estimator raised as it was asked, or what was wrong with its answer.
     """
 
     def __init__(self, estimator: Any, X: Any, n_tasks: int) -> None:
@@ -61,9 +61,10 @@ class Predictions:
             self.error = error
             raise
 
-    def _refuse(self, method: str, what: str) -> ValueError:
+    def _refuse(self, method: str, what: str) -> Exception:
         name = type(self._inner).__name__
-        return ValueError(f"{method} of {name} gives {what}.")
+        self.error = ValueError(f"{method} of {name} gives {what}.")
+        return self.error
 
     @functools.cached_property
     def labels_or_values(self) -> list[np.ndarray]:
@@ -91,10 +92,8 @@ class Predictions:
         if classes is None:
             classes = getattr(self.estimator, "classes_", None)
         if classes is None:
-            raise ValueError(
-                f"{type(self._inner).__name__} has no classes_, so that the classes of "
-                "its tasks are not known."
-            )
+            what = "classes, but there are no classes_ to say which"
+            raise self._refuse("predict", what)
         listed = isinstance(classes, list | tuple) and len(classes) == self.n_tasks
         if listed and (self.n_tasks > 1 or np.ndim(classes[0]) == 1):
             return np.asarray(classes[k])
