@@ -145,7 +145,7 @@ class TaskScores(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Score all sets with the weights that the epoch ended with."""
-        undefined = {}
+        undefined: dict[str, str] = {}
         for name, (X, y) in self.sets.items():
             rows, why = self._score(X, y)
             undefined |= {f"{task!r} of {name!r}": why[task] for task in why}

@@ -302,7 +302,7 @@ def frame_columns(y: Any) -> pd.Index | None:
     """Return the labels of the columns of a data frame; None of anything else."""
     if not hasattr(y, "columns"):
         return None
-    return y.columns if isinstance(y, pd.DataFrame) else pd.Index(_take_apart(y)[1])
+    return y.columns if isinstance(y, pd.DataFrame) else pd.Index(_take_apart(y)[1] or [])
 
 
 def join_columns(columns: list[np.ndarray], labels: pd.Index | None = None) -> Any:
