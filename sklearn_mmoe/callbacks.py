@@ -173,7 +173,7 @@ class TaskScores(keras.callbacks.Callback):
             for name in self._given_metrics() or _default_metrics(
                 scoring.predictions, k
             ):
-                score = scoring.score(k, get_scorer(name))
+                score = scoring.score(k, name)
                 negated = name.startswith(_NEGATED)
                 row[name.removeprefix(_NEGATED)] = -score if negated else score
             rows.append(row)

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -359,7 +359,10 @@ def test_failed_candidates_of_a_search_are_left_out(values_data, tiny):
     grid = {"num_experts": [1, 0, 2]}  # there is no network without experts
     search = GridSearchCV(model, grid, scoring=multi_task_scorer("r2"), refit=False)
     search.set_params(cv=2, error_score=np.nan)
-    with pytest.warns(UserWarning, match="fits failed|non-finite"):
+    with (
+        pytest.warns(FitFailedWarning, match="2 fits failed"),
+        pytest.warns(UserWarning, match="non-finite"),
+    ):
         search.fit(*values_data)
     with pytest.warns(UserWarning, match=r"left out .* num_experts among 0"):
         display = GridSearchDisplay.from_estimator(search)

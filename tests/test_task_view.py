@@ -110,7 +110,10 @@ def test_what_it_cannot(model, data):
         model.task("age")
     with pytest.raises(NotFittedError):
         MultiTaskMMoEMixed().task("rich")
-    with pytest.raises(TypeError, match=r"'rich' is one of several.*FrozenEstimator"):
+    with pytest.raises(
+        TypeError,
+        match=r"'rich' is one of those that MultiTaskMMoEMixed learns.*FrozenEstimator",
+    ):
         model.task("rich").fit(X, y["rich"])
     with pytest.raises(TypeError, match="FrozenEstimator"):
         CalibratedClassifierCV(model.task("rich")).fit(X, y["rich"])

@@ -302,7 +302,8 @@ def frame_columns(y: Any) -> pd.Index | None:
     """Return the labels of the columns of a data frame; None of anything else."""
     if not hasattr(y, "columns"):
         return None
-    return y.columns if isinstance(y, pd.DataFrame) else pd.Index(_take_apart(y)[1] or [])
+    _, labels = _take_apart(y)
+    return y.columns if isinstance(y, pd.DataFrame) else pd.Index(labels or [])
 
 
 def join_columns(columns: list[np.ndarray], labels: pd.Index | None = None) -> Any:

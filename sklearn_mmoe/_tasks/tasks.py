@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 
 from sklearn_mmoe._tasks.columns import plain_values
 
-_MANY_VALUES = 20
+MANY_VALUES = 20
 
 
 def _is_text(labels: np.ndarray) -> bool:
@@ -48,7 +48,7 @@ def check_labels(name: str, labels: np.ndarray, whose: str) -> None:
             f"{name!r} has real numbers. MultiTaskMMoERegressor takes these, and "
             "MultiTaskMMoEMixed both, where its 'task_types' say so or are left out."
         )
-    if labels.dtype.kind in "biufU":
+    if labels.dtype.kind in "biufU" or not len(labels):
         return
     types = sorted({type(label).__name__ for label in labels.tolist()})
     if types != ["str"]:
@@ -285,7 +285,7 @@ def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
     values = plain_values(column[observed])
     if values.dtype.kind not in "iuf":
         return "classification"
-    many = len(np.unique(values)) > _MANY_VALUES
+    many = len(np.unique(values)) > MANY_VALUES
     return "regression" if has_fractions(values) or many else "classification"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import get_scorer
 from sklearn.utils import ClassifierTags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -389,5 +388,5 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         """
         check_is_fitted(self)
         metrics = {"classification": "accuracy", "regression": "r2"}
-        scorers = [get_scorer(metrics[task.type]) for task in self._tasks]
-        return TaskScoring(self, X, y, sample_weight).mean(scorers)
+        scorings = [metrics[task.type] for task in self._tasks]
+        return TaskScoring(self, X, y, sample_weight).mean(scorings)

@@ -34,10 +34,10 @@ class _TaskView(BaseEstimator):
             Always. scikit-learn's meta-estimators leave a FrozenEstimator as it is.
         """
         raise TypeError(
-            f"The task {self.task!r} is one of several that {self.estimator!r} learns "
-            "together, and cannot be fitted alone. Fit that estimator, and give "
-            "meta-estimators FrozenEstimator(estimator.task(...)), which they do not "
-            "fit."
+            f"The task {self.task!r} is one of those that "
+            f"{type(self.estimator).__name__} learns together, and cannot be fitted "
+            "alone. Fit that estimator, and give meta-estimators "
+            "FrozenEstimator(estimator.task(...)), which they do not fit."
         )
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -26,16 +26,11 @@ class _Scorer:
     def __init__(self, scoring: Any) -> None:
         self.scoring = scoring
         # Now, so that a misspelt name is told at once.
-        self._by_task = (
-            {task: get_scorer(of_task) for task, of_task in scoring.items()}
-            if isinstance(scoring, Mapping)
-            else None
-        )
-        self._scorer = get_scorer(scoring) if self._by_task is None else None
         self._requests = self._own_requests()
 
     def _scorers(self) -> list[Any]:
-        return [self._scorer] if self._by_task is None else [*self._by_task.values()]
+        several = isinstance(self.scoring, Mapping)
+        return [*map(get_scorer, self.scoring.values() if several else [self.scoring])]
 
     def _own_requests(self) -> dict[str, Any]:
         """Collect what the given scorers request, and weights where they take them."""
@@ -108,21 +103,22 @@ class _Scorer:
             raise TypeError(f"{self!r} takes no sample_weight; its metric has none.")
         return TaskScoring(estimator, X, y, sample_weight, metadata)
 
-    def _scorers_of(self, names: Sequence[str]) -> list[Any]:
-        """Find a scorer for each task."""
-        if self._by_task is None:
-            return [self._scorer] * len(names)
-        found = {task_index(t, names): scorer for t, scorer in self._by_task.items()}
+    def _by_task(self, names: Sequence[str]) -> list[Any]:
+        """Find what scores each task."""
+        if not isinstance(self.scoring, Mapping):
+            return [self.scoring] * len(names)
+        found = {task_index(task, names): by for task, by in self.scoring.items()}
         without = [name for k, name in enumerate(names) if k not in found]
         if without:
             raise ValueError(
                 f"There is no scorer for the task {without[0]!r}, only for "
-                f"{list(self._by_task)}."
+                f"{list(self.scoring)}."
             )
         return [found[k] for k in range(len(names))]
 
     def _name(self) -> str:
-        return "score" if self._by_task is not None else scorer_name(self.scoring)
+        several = isinstance(self.scoring, Mapping)
+        return "score" if several else scorer_name(self.scoring)
 
     def _arguments(self) -> str:
         return repr(self.scoring)
@@ -146,7 +142,7 @@ class _TaskScorer(_Scorer):
     ) -> float:
         scoring = self._scoring(estimator, X, y, sample_weight, metadata)
         k = task_index(self.task, scoring.names)
-        score = scoring.score(k, self._scorers_of(scoring.names)[k])
+        score = scoring.score(k, self._by_task(scoring.names)[k])
         scoring.warn()
         return score
 
@@ -165,9 +161,9 @@ class _MultiTaskScorer(_Scorer):
                 f"A task is named {_MEAN!r}, as is the mean over tasks among these "
                 "scores. Rename it, or take mean_task_scorer and task_scorer."
             )
-        scorers = self._scorers_of(scoring.names)
+        by_task = self._by_task(scoring.names)
         scores = {
-            name: scoring.score(k, scorers[k]) for k, name in enumerate(scoring.names)
+            name: scoring.score(k, by_task[k]) for k, name in enumerate(scoring.names)
         }
         scoring.warn()
         return {**scores, _MEAN: mean_of_defined([*scores.values()])}
@@ -182,7 +178,7 @@ class _MeanTaskScorer(_Scorer):
         self, estimator: Any, X: Any, y: Any, sample_weight: Any = None, **metadata: Any
     ) -> float:
         scoring = self._scoring(estimator, X, y, sample_weight, metadata)
-        return scoring.mean(self._scorers_of(scoring.names))
+        return scoring.mean(self._by_task(scoring.names))
 
 
 def task_scorer(scoring: str | Callable[..., float], task: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import get_scorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
@@ -18,6 +19,7 @@ from sklearn_mmoe._tasks.tasks import known_labels
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.metrics._predictions import (
     ClassificationTask,
+    OneTask,
     Predictions,
     RegressionTask,
     type_name,
@@ -76,15 +78,15 @@ class TaskScoring:
         if sample_weight is not None:
             self._weights = task_weights(sample_weight, targets.columns[0], self.names)
 
-    def score(self, k: int, scorer: Any) -> float:
+    def score(self, k: int, scoring: Any) -> float:
         """Score one task with a scorer made for one output.
 
         Parameters
         ----------
         k : int
             Which task.
-        scorer : callable
-            As :func:`sklearn.metrics.get_scorer` returns it.
+        scoring : str or callable
+            As :func:`sklearn.metrics.get_scorer` takes it.
 
         Returns
         -------
@@ -97,16 +99,18 @@ class TaskScoring:
             If the scorer cannot score such a task; it is named.
         """
         try:
-            return self._score(k, scorer)
+            return self._score(k, scoring)
         except _Undefined as why:
             self.undefined[self.names[k]] = str(why)
             return float("nan")
 
-    def _score(self, k: int, scorer: Any) -> float:
-        labels, rows, arguments = self._arguments(k)
+    def _score(self, k: int, scoring: Any) -> float:
+        scorer, called = get_scorer(scoring), scorer_name(scoring)
+        labels, rows, arguments = self._arguments(k, scorer)
         if not self.predictions.are_classified[k]:
             values = self._as_floats(k, labels)
-            return self._call(k, scorer, RegressionTask, values, rows, arguments)
+            task = RegressionTask(self.predictions, k, rows)
+            return self._call(scorer, called, task, values, arguments)
         classes = self.predictions.classes(k)
         labels, codes = known_labels(self.names[k], labels, classes)
         present = np.isin(np.arange(len(classes)), codes)
@@ -121,23 +125,24 @@ class TaskScoring:
         )
         incomplete = unseen or len(classes) < 2 or not present.all()
         return self._call(
-            k,
             scorer,
-            ClassificationTask,
+            called,
+            ClassificationTask(self.predictions, k, rows),
             labels,
-            rows,
             arguments,
             undefined=reason if incomplete else None,
             unseen=bool(unseen),
         )
 
-    def _arguments(self, k: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    def _arguments(
+        self, k: int, scorer: Any
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Return the targets that count, where they are, and what goes with them."""
         rows = self._targets.observed[k]
         if not rows.any():
             raise _Undefined("y has no target")
         arguments = {}
-        if self._weights is not None:
+        if self._weights is not None and accepts_sample_weight(scorer):
             arguments["sample_weight"] = self._weights[rows, k]
             if not arguments["sample_weight"].any():
                 raise _Undefined("y has no target of positive weight")
@@ -159,16 +164,14 @@ class TaskScoring:
 
     def _call(
         self,
-        k: int,
         scorer: Any,
-        kind: Any,
+        called: str,
+        task: OneTask,
         y: np.ndarray,
-        rows: np.ndarray,
         arguments: dict[str, Any],
         undefined: str | None = None,
         unseen: bool = False,
     ) -> float:
-        task = kind(self.predictions, k, rows)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -178,7 +181,7 @@ class TaskScoring:
                     raise
                 if undefined is not None and isinstance(error, ValueError):
                     raise _Undefined(undefined) from error
-                raise ValueError(self._advice(k, scorer, error)) from error
+                raise ValueError(self._advice(task.index, called, error)) from error
         if np.isnan(score):
             told = [w for w in caught if issubclass(w.category, UndefinedMetricWarning)]
             text = str(told[0].message) if told else "the scorer gives NaN"
@@ -192,11 +195,11 @@ class TaskScoring:
             )
         return score
 
-    def _advice(self, k: int, scorer: Any, error: Exception) -> str:
+    def _advice(self, k: int, called: str, error: Exception) -> str:
         types = self.predictions.are_classified
         kind = "a classification" if types[k] else "a regression"
         text = (
-            f"{scorer_name(scorer)!r} cannot score the task {self.names[k]!r}, which "
+            f"{called!r} cannot score the task {self.names[k]!r}, which "
             f"is {kind}: {error}"
         )
         if len(set(types)) > 1:
@@ -207,9 +210,9 @@ class TaskScoring:
             text += f" Give each task a scorer of its own, such as {example}."
         return text
 
-    def mean(self, scorers: Sequence[Any]) -> float:
+    def mean(self, scorings: Sequence[Any]) -> float:
         """Return the mean of the scores of all tasks, and warn; see :meth:`warn`."""
-        scores = [self.score(k, scorer) for k, scorer in enumerate(scorers)]
+        scores = [self.score(k, scoring) for k, scoring in enumerate(scorings)]
         self.warn()
         return mean_of_defined(scores)
 
@@ -248,12 +251,12 @@ def _told_all_classes(scorer: Any, classes: np.ndarray) -> Any:
     return type(scorer)(metric, scorer._sign, kwargs, scorer._response_method)
 
 
-def scorer_name(scorer: Any) -> str:
+def scorer_name(scoring: Any) -> str:
     """Return a short name of a scorer for one output."""
-    if isinstance(scorer, str):
-        return scorer
-    metric = getattr(scorer, "_score_func", scorer)
-    return getattr(metric, "__name__", None) or repr(scorer)
+    if isinstance(scoring, str):
+        return scoring
+    metric = getattr(scoring, "_score_func", scoring)
+    return getattr(metric, "__name__", None) or repr(scoring)
 
 
 def accepts_sample_weight(scorer: Any) -> bool:

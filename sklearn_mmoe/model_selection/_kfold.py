@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
-from sklearn_mmoe._tasks.tasks import check_labels, has_fractions
+from sklearn_mmoe._tasks.tasks import MANY_VALUES, check_labels, has_fractions
 
 # Passes over the rows that may still change their fold.
 _MAX_PASSES = 20
@@ -22,8 +22,8 @@ _MAX_PASSES = 20
 def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
     """Tell whether a task has labels to stratify by, rather than real numbers.
 
-    Whole numbers are labels if there are, on the average, as many rows of each of them
-    as there are folds.
+    Whole numbers are labels if they are few, or if there are, on the average, as many
+    rows of each of them as there are folds.
     """
     values = targets.values(k)
     if values.dtype.kind not in "iuf":
@@ -31,7 +31,7 @@ def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
     if has_fractions(values) or np.isinf(values).any():
         return False
     n_labels = len(np.unique(values))
-    return n_labels <= 2 or n_labels * n_splits <= len(values)
+    return n_labels <= MANY_VALUES or n_labels * n_splits <= len(values)
 
 
 def _label_columns(y: Any, n_splits: int) -> np.ndarray:
@@ -259,8 +259,8 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
             Says how many rows there are.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column for each task: labels, which may be missing, or numbers. Real
-            numbers, and whole ones of which there are fewer rows each than folds, are
-            not stratified by.
+            numbers are not stratified by, nor are more than 20 whole ones of which
+            there are, on the average, fewer rows each than folds.
         groups : object
             Ignored.
 
