@@ -55,6 +55,7 @@ CONTAINERS = {
     "table of pyarrow": lambda frame: pytest.importorskip("pyarrow").table(
         {name: frame[name].tolist() for name in frame}
     ),
+    "array of records": lambda frame: frame.to_records(index=False),
     "array of objects": lambda frame: frame.to_numpy(dtype=object),
     "list of rows": lambda frame: frame.to_numpy(dtype=object).tolist(),
     "tuple of rows": lambda frame: tuple(map(tuple, frame.to_numpy(dtype=object))),
@@ -210,6 +211,7 @@ def test_a_year_is_a_name_where_it_is_no_index(X, tiny):
         ([[1, 2], [1]], ValueError, r"different lengths, \[1, 2\]"),
         ([[[1], [2]], [[1], [2]]], ValueError, "more than two dimensions"),
         (np.zeros((2, 2, 2)), ValueError, "dim 3"),
+        (None, ValueError, "y is None"),
         ({"a": [1, 2]}, TypeError, "y is a mapping; give a data frame"),
         (pd.DataFrame(index=[0, 1]), ValueError, "y has no columns"),
         (

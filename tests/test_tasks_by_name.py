@@ -356,6 +356,7 @@ class TestOneClass:
         assert set(model.predict(X)) == {"only"}
         assert model.predict_proba(X).shape == (N, 1)
 
+    @pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
     def test_a_search_over_rare_labels(self, data, tiny):
         """One fold has all of them, so that the other two train on one class."""
         X, y = data

@@ -185,11 +185,15 @@ def _of_rows(rows: Sequence[Any]) -> list[Any]:
 
 def _take_apart(y: Any) -> tuple[list[Any], list[Any] | None]:
     """Find the columns of y as they are, and their labels if they have any."""
+    if y is None:
+        raise ValueError("y is None; it needs a column for each task.")
     if isinstance(y, Mapping):
         raise TypeError(
             "y is a mapping; give a data frame with a column for each task, such as "
             "pandas.DataFrame(y)."
         )
+    if isinstance(y, np.ndarray) and y.dtype.names:  # an array of records
+        y = pd.DataFrame.from_records(y)
     if hasattr(y, "column_names") and hasattr(y, "to_pandas"):  # a table of pyarrow
         y = y.to_pandas(types_mapper=pd.ArrowDtype)
     if isinstance(y, pd.DataFrame):

@@ -69,6 +69,12 @@ def _one_number(score: Any) -> float:
             f"'early_stopping_metric' must give one number, got {dict(score)}; take "
             "mean_task_scorer or task_scorer."
         )
+    if np.isnan(score):
+        raise ValueError(
+            "'early_stopping_metric' is NaN for every task on the validation rows, so "
+            "that it cannot tell when to stop. Take rows with labels of all classes, or "
+            "another metric, such as 'loss'."
+        )
     return float(score)
 
 
