@@ -373,6 +373,19 @@ class TestOneClass:
         assert np.isfinite(search.cv_results_["mean_test_mean"]).all()
 
 
+def test_early_stopping_needs_a_score(data, tiny):
+    X, y = data
+    y = y[["rich", "size"]]
+    model = MultiTaskMMoEClassifier(
+        **tiny, early_stopping=True, early_stopping_metric="accuracy"
+    )
+    with (
+        pytest.warns(UserWarning, match="'rich'.*'size'"),
+        pytest.raises(ValueError, match="is NaN for every task on the validation rows"),
+    ):
+        model.fit(X, y, X_val=X, y_val=y.assign(rich=None, size=None))
+
+
 class TestWeights:
     @pytest.fixture(scope="class")
     @classmethod

@@ -42,7 +42,9 @@ def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray
     n_samples, n_tasks = _num_samples(X), len(names)
     if sample_weight is None:
         return np.ones((n_samples, n_tasks))
-    if len(getattr(sample_weight, "shape", np.shape(sample_weight))) == 2:
+    if not hasattr(sample_weight, "shape"):
+        sample_weight = np.asarray(sample_weight)
+    if len(sample_weight.shape) == 2:
         columns = split_columns(sample_weight)
         if (n_rows := len(columns.columns[0]), len(columns)) != (n_samples, n_tasks):
             raise ValueError(

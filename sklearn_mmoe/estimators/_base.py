@@ -71,8 +71,8 @@ def _one_number(score: Any) -> float:
         )
     if np.isnan(score):
         raise ValueError(
-            "'early_stopping_metric' is NaN for every task on the validation rows, so "
-            "that it cannot tell when to stop. Take rows with labels of all classes, or "
+            "'early_stopping_metric' is NaN for every task on the validation rows, and "
+            "cannot tell when to stop. Take rows with labels of all classes, or "
             "another metric, such as 'loss'."
         )
     return float(score)
