@@ -124,7 +124,7 @@ def with_spread(mean: str, spread: float, digits: int) -> str:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Give mean and standard deviation over the splits, as text."""
+    """Return mean and standard deviation over the splits, as text."""
     figures = [column for column in results if column not in ("contender", "split")]
     groups = results.groupby("contender", sort=False)[figures]
     means, spreads = groups.mean(), groups.std()
@@ -140,7 +140,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(results: pd.DataFrame) -> pd.DataFrame:
-    """Give the AUC of each contender less that of LightGBM, paired by split."""
+    """Return the AUC of each contender less that of LightGBM, paired by split."""
     rows = {}
     aucs = [f"{task} AUC" for task in TASKS]
     wide = results.pivot(index="split", columns="contender", values=aucs)

@@ -142,7 +142,7 @@ def lightgbm(split: Split) -> Outcome:
 
 
 def with_categories(X: pd.DataFrame) -> pd.DataFrame:
-    """Give the columns that are not numeric the dtype that LightGBM asks for."""
+    """Return the columns that are not numeric the dtype that LightGBM asks for."""
     others = X.columns.difference(X.select_dtypes("number").columns)
     return X.astype(dict.fromkeys(others, "category"))
 

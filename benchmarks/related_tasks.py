@@ -69,7 +69,7 @@ def errors(activation: str, correlation: float, seed: int) -> pd.DataFrame:
 
 
 def run(activation: str) -> pd.DataFrame:
-    """Give the mean squared error by correlation and model, the mean of all draws."""
+    """Return the mean squared error by correlation and model, the mean of all draws."""
     jobs = [
         (activation, correlation, seed)
         for correlation in CORRELATIONS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -80,16 +81,11 @@ copybutton_prompt_is_regexp = True
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's types say more
 numpydoc_show_class_members = False
-numpydoc_validation_checks = {
-    "all",
-    "ES01",  # a summary line may say it all
-    "EX01",  # methods are shown in the example of their class
-    "RT02",  # scikit-learn writes "self : object"
-    "RT04",  # a description may begin with the name of a dtype
-    "GL01",  # a docstring begins on the line of its quotes, as PEP 257 has it
-    "SA01",  # there is not always something else to see
-    "YD01",  # generators are not part of the interface
-}
+numpydoc_validation_checks = set(
+    tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "numpydoc_validation"
+    ]["checks"]
+)
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],

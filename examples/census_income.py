@@ -47,7 +47,7 @@ class Task:
 
 
 def joint_labels(y: pd.DataFrame) -> pd.Series:
-    """Give each combination of labels a number, to stratify by all tasks at once."""
+    """Return each combination of labels a number, to stratify by all tasks at once."""
     return y.groupby(list(y.columns)).ngroup()
 
 

@@ -6,6 +6,20 @@ They serve :class:`scikeras.wrappers.KerasClassifier` and
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from sklearn_mmoe.architectures.mmoe import mmoe_network
 
-__all__ = ["mmoe_network"]
+if TYPE_CHECKING:
+    from sklearn_mmoe._training.cache import clear_cache
+
+__all__ = ["clear_cache", "mmoe_network"]
+
+
+def __getattr__(name: str) -> Any:
+    # It needs TensorFlow, which the networks do not.
+    if name == "clear_cache":
+        from sklearn_mmoe._training.cache import clear_cache
+
+        return clear_cache
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

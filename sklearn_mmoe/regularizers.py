@@ -1,4 +1,4 @@
-"""The penalty that fades out features which say little."""
+"""The penalty that fades out features which carry little information."""
 
 from __future__ import annotations
 
@@ -29,30 +29,42 @@ class GroupLasso(keras.regularizers.Regularizer):
     ----------
     strength : float
         :math:`\lambda`, 0 or more.
-    n_features : int
-        Number of features. A kernel whose first axis is another one, such as that of
-        an expert's second layer, has no penalty.
 
     References
     ----------
     .. [1] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
        with grouped variables". Journal of the Royal Statistical Society B, 68(1).
        https://doi.org/10.1111/j.1467-9868.2005.00532.x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mmoe.regularizers import GroupLasso
+    >>> kernel = np.array([[3.0, 4.0], [0.0, 0.0]])  # of two features
+    >>> round(float(GroupLasso(0.1, n_features=2)(kernel)), 3)
+    0.5
     """
 
-    def __init__(self, strength: float, n_features: int) -> None:
+    def __init__(self, strength: float) -> None:
         self.strength = float(strength)
-        self.n_features = n_features
 
     def __call__(self, x: Any) -> Any:
-        """Give the penalty of a kernel of shape (features, ...)."""
-        if x.shape[0] != self.n_features:
-            return ops.zeros((), "float32")
-        squares = ops.sum(ops.square(ops.reshape(x, (self.n_features, -1))), axis=1)
+        """Compute the penalty of a kernel.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_features, ...)
+            The kernel; its first axis is the features.
+
+        Returns
+        -------
+        tensor of shape ()
+            The penalty, in Keras' ``floatx``, in which Keras sums all losses.
+        """
+        squares = ops.sum(ops.square(ops.reshape(x, (x.shape[0], -1))), axis=1)
         penalty = self.strength * ops.sum(ops.sqrt(squares + _EPSILON))
-        # Keras sums all losses in float32; the gradient is still that of the kernel.
-        return ops.cast(penalty, "float32")
+        return ops.cast(penalty, keras.config.floatx())
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, for saving and loading."""
-        return {"strength": self.strength, "n_features": self.n_features}
+        """Return the constructor's arguments, for saving and loading."""
+        return {"strength": self.strength}

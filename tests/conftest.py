@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,7 @@ def fitted_regressor(values_data):
 
 @pytest.fixture(scope="session")
 def census_folder():
-    """Give the folder of the census data, or skip where there is none."""
+    """Return the folder of the census data, or skip where there is none."""
     folder = os.environ.get("SKLEARN_MMOE_DATA")
     if not folder or not (Path(folder) / "census-income.test.gz").exists():
         pytest.skip("SKLEARN_MMOE_DATA names no folder with census-income.test.gz")
@@ -64,7 +66,7 @@ def census_folder():
 
 @pytest.fixture(scope="session")
 def mixed_data():
-    """Give a frame of mixed types and two binary tasks: census rows where they are."""
+    """Return a mixed frame and two binary tasks: census rows, where there are any."""
     try:
         X, y = fetch_census_income("test", return_X_y=True, download_if_missing=False)
     except OSError:
@@ -103,3 +105,60 @@ def global_state_stays():
     after = _global_state()
     changed = [name for name in before if before[name] != after[name]]
     assert not changed
+
+
+class FileServer:
+    """A local HTTP server whose files can be had well or badly.
+
+    ``/good/NAME`` is the file, ``/corrupt/NAME`` something else, ``/truncated/NAME``
+    its first half under its whole length, and ``/absent/NAME`` is not found. The first
+    download of ``/pausing/NAME`` waits halfway until `go_on` is set.
+    """
+
+    def __init__(self):
+        self.files: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        self.halfway, self.go_on = threading.Event(), threading.Event()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.requests.append(self.path)
+                kind, name = self.path.removeprefix("/").split("/", 1)
+                if kind == "absent" or name not in outer.files:
+                    self.send_error(404)
+                    return
+                content = b"x" * 100 if kind == "corrupt" else outer.files[name]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                half = len(content) // 2
+                self.wfile.write(content[:half])
+                if kind == "pausing" and outer.requests.count(self.path) == 1:
+                    outer.halfway.set()
+                    outer.go_on.wait(timeout=5)
+                if kind != "truncated":
+                    self.wfile.write(content[half:])
+
+            def log_message(self, *args):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def address(self, kind: str, name: str) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/{kind}/{name}"
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def file_server():
+    server = FileServer()
+    yield server
+    server.close()

@@ -3,10 +3,9 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import http.server
 import os
 import socket
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,70 +53,22 @@ def git_sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-class Server:
-    """A local HTTP server; each file can be served well or badly."""
-
-    def __init__(self):
-        self.answers = {f"/good/{NAMES[half]}": FILES[half] for half in FILES}
-        self.answers |= {f"/corrupt/{NAMES[half]}": b"x" * 100 for half in FILES}
-        self.requests = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.requests.append(self.path)
-                kind, name = self.path.split("/")[1:]
-                content = outer.answers.get(self.path)
-                if kind == "truncated":
-                    content = outer.answers[f"/good/{name}"]
-                if content is None:
-                    self.send_error(404)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                half = len(content) // 2
-                self.wfile.write(content[:half] if kind == "truncated" else content)
-
-            def log_message(self, *args):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def address(self, kind: str, half: str) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/{kind}/{NAMES[half]}"
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
 @pytest.fixture
-def server():
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def serve(server, monkeypatch):
+def serve(file_server, monkeypatch):
     """Make the small files above the official ones, at addresses of given kinds."""
 
-    def serve(*kinds: str) -> Server:
+    def serve(*kinds: str):
+        file_server.files.update({NAMES[half]: FILES[half] for half in FILES})
         files = {
             half: _files.RemoteFile(
                 NAMES[half],
                 git_sha1(FILES[half]),
-                tuple(server.address(kind, half) for kind in kinds),
+                tuple(file_server.address(kind, NAMES[half]) for kind in kinds),
             )
             for half in FILES
         }
         monkeypatch.setattr(_census, "_FILES", files)
-        return server
+        return file_server
 
     return serve
 
@@ -154,7 +105,7 @@ def test_no_good_copy_anywhere(serve, tmp_path, bad, reason):
     with pytest.raises(OSError, match=f"(?s){reason}") as error:
         fetch_census_income("test", data_home=tmp_path)
     message = str(error.value)
-    assert server.address(bad, "test") in message
+    assert server.address(bad, NAMES["test"]) in message
     assert f"put the file, not unpacked, in {tmp_path} as census-income.test.gz" in (
         message
     )
@@ -214,22 +165,20 @@ def test_folder_that_cannot_be_written(serve):
         fetch_census_income("test", data_home="/dev/null/x")
 
 
-def test_two_processes_may_fetch_at_once(serve, tmp_path):
-    serve("good")
-    errors = []
-
-    def fetch():
-        try:
-            fetch_census_income("test", data_home=tmp_path)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=fetch) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+def test_two_may_fetch_at_once(serve, tmp_path):
+    """The second comes while the first is halfway, and is done before it goes on."""
+    server = serve("pausing")
+    path = tmp_path / NAMES["test"]
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(fetch_census_income, "test", data_home=tmp_path)
+        assert server.halfway.wait(timeout=5)
+        # What is not whole does not bear the name of what is.
+        assert not path.exists()
+        second = fetch_census_income("test", data_home=tmp_path)
+        assert path.read_bytes() == FILES["test"]
+        server.go_on.set()
+        pd.testing.assert_frame_equal(first.result(timeout=5).frame, second.frame)
+    assert len(server.requests) == 2
     assert only_file(tmp_path).read_bytes() == FILES["test"]
 
 

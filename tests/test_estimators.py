@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
 from sklearn_mmoe.datasets import make_related_tasks
+from sklearn_mmoe.estimators._fit_data import FitData
 from sklearn_mmoe.metrics import multi_task_scorer
 from sklearn_mmoe.preprocessing import make_tabular_preprocessor
 
@@ -96,7 +97,8 @@ def test_mixed_kinds_of_labels(tiny):
     for name in ("smokes", "grade"):  # as scikit-learn's metrics take them
         assert 0 <= f1_score(y[name], predicted[name], average="macro") <= 1
     assert [p.shape[1] for p in clf.predict_proba(X)] == [2, 3, 2, 4]
-    assert 0 <= clf.score(X, y) <= 1
+    right = np.array([predicted[:, k] == y.iloc[:, k] for k in range(4)])
+    assert clf.score(X, y) == right.all(axis=0).mean()
 
 
 @pytest.mark.parametrize("shape", ["flat", "column"])
@@ -155,6 +157,8 @@ def test_frame_array_and_csr_give_the_same(tiny, labels_data):
 
 
 def test_csr_is_never_made_dense_as_a_whole(tiny, labels_data, monkeypatch):
+    from sklearn_mmoe._batches import arrays
+
     X, y = labels_data
     X = sparse.csr_matrix(np.tile(X, (30, 1)))
     y = np.tile(y, (30, 1))
@@ -166,7 +170,9 @@ def test_csr_is_never_made_dense_as_a_whole(tiny, labels_data, monkeypatch):
         return toarray(self, *args, **kwargs)
 
     monkeypatch.setattr(sparse.csr_matrix, "toarray", counting)
-    clf = MultiTaskMMoEClassifier(**{**tiny, "max_iter": 1}).fit(X, y)
+    clf = MultiTaskMMoEClassifier(**{**tiny, "max_iter": 1})
+    monkeypatch.setattr(arrays, "_TRAINING_BYTES", 40 * 4 * X.shape[1])
+    clf.fit(X, y)
     assert max(rows) == 32
     rows.clear()
     clf.predict(X)
@@ -216,7 +222,7 @@ def test_curves_and_counts(fitted_classifier):
 
 
 def _penalties(clf):
-    """Give what the training loss of each epoch has beyond those of the tasks."""
+    """Return what the training loss of each epoch has beyond those of the tasks."""
     return clf.loss_curve_ - np.sum(list(clf.task_loss_curves_.values()), axis=0)
 
 
@@ -248,14 +254,14 @@ def test_early_stopping_ends_with_the_best_weights(
 ):
     """Also where it never fires, as with the small learning rate."""
     kept = {}
-    set_aside = MultiTaskMMoEClassifier._set_aside
+    set_aside = FitData.set_aside
 
-    def keep(self, data, seed):
-        train, validation = set_aside(self, data, seed)
+    def keep(self, fraction, seed):
+        train, validation = set_aside(self, fraction, seed)
         kept["validation"] = validation.rows
         return train, validation
 
-    monkeypatch.setattr(MultiTaskMMoEClassifier, "_set_aside", keep)
+    monkeypatch.setattr(FitData, "set_aside", keep)
     X, y = labels_data
     clf = MultiTaskMMoEClassifier(
         **{**tiny, "max_iter": 12},
@@ -367,18 +373,16 @@ def test_adamw_is_that_of_keras(tiny, labels_data):
 
 
 def test_the_learning_rate_rises_and_falls_in_a_line():
-    from sklearn_mmoe._training.optimizers import make_optimizer
+    from sklearn_mmoe._training.optimizers import learning_rates
 
-    optimizer = make_optimizer("sgd", 0.2, "linear", 0.0, n_steps=1000)
-    rates = []
-    for step in (0, 75, 150, 575, 1000, 2000):
-        optimizer.iterations.assign(step)
-        rates.append(float(optimizer.learning_rate))
+    steps = np.array([0, 75, 150, 575, 1000, 2000])
+    rates = learning_rates("linear", 0.2, steps, n_steps=1000)
     np.testing.assert_allclose(rates, [0, 0.1, 0.2, 0.1, 0, 0], atol=1e-7)
+    np.testing.assert_allclose(learning_rates("constant", 0.2, steps, 1000), 0.2)
 
 
 def test_auto_sizes():
-    from sklearn_mmoe.estimators._auto import auto_batch_size, auto_epochs
+    from sklearn_mmoe.estimators._parameters import auto_batch_size, auto_epochs
 
     sizes = [auto_batch_size(n) for n in (1, 1000, 5000, 10_000, 10**6)]
     assert sizes == [16, 16, 64, 128, 1024]

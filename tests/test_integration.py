@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from sklearn.ensemble import BaggingRegressor, StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -27,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
 from sklearn_mmoe.metrics import mean_task_scorer, multi_task_scorer
-from sklearn_mmoe.preprocessing import make_tabular_preprocessor
+from sklearn_mmoe.preprocessing import CategoryEncoder, make_tabular_preprocessor
 
 
 @pytest.fixture
@@ -50,8 +53,28 @@ def test_column_transformer(classifier, labels_data):
     assert model[-1].feature_names_in_.tolist() == names
 
 
+def mean_auc(model, X, y):
+    """Return the mean over tasks of the area under the ROC curve, by hand."""
+    probabilities = model.predict_proba(X)
+    y = np.asarray(y)
+    return np.mean(
+        [roc_auc_score(y[:, k], p[:, 1]) for k, p in enumerate(probabilities)]
+    )
+
+
+def check_refit(search, X, y):
+    """A search's best model is what a fit with the parameters it chose makes."""
+    again = clone(search.estimator).set_params(**search.best_params_).fit(X, y)
+    for found, expected in zip(
+        search.predict_proba(X), again.predict_proba(X), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert search.score(X, y) == pytest.approx(mean_auc(again, X, y))
+
+
 def test_randomized_search(classifier, labels_data):
-    found = RandomizedSearchCV(
+    X, y = labels_data
+    search = RandomizedSearchCV(
         classifier,
         {"num_experts": [1, 2, 3]},
         n_iter=2,
@@ -59,12 +82,24 @@ def test_randomized_search(classifier, labels_data):
         cv=2,
         random_state=0,
         error_score="raise",
-    ).fit(*labels_data)
-    assert found.best_params_["num_experts"] in [1, 2, 3]
+    ).fit(X, y)
+    results = search.cv_results_
+    for parameters, score in zip(
+        results["params"], results["mean_test_score"], strict=True
+    ):
+        model = clone(classifier).set_params(**parameters)
+        by_hand = [
+            mean_auc(model.fit(X[train], y[train]), X[test], y[test])
+            for train, test in KFold(2).split(X)
+        ]
+        assert score == pytest.approx(np.mean(by_hand))
+    assert search.best_index_ == np.argmax(results["mean_test_score"])
+    check_refit(search, X, y)
 
 
 def test_halving_search(classifier, labels_data):
-    found = HalvingGridSearchCV(
+    X, y = labels_data
+    search = HalvingGridSearchCV(
         classifier,
         {"num_experts": [1, 2, 3]},
         scoring=mean_task_scorer("roc_auc"),
@@ -73,9 +108,15 @@ def test_halving_search(classifier, labels_data):
         min_resources=40,
         random_state=0,
         error_score="raise",
-    ).fit(*labels_data)
-    assert found.best_params_["num_experts"] in [1, 2, 3]
-    assert found.n_iterations_ > 1
+    ).fit(X, y)
+    results = pd.DataFrame(search.cv_results_)
+    assert results["n_resources"].tolist() == [40, 40, 40, 120]
+    first, last = results[:3], results[3:]
+    assert last["param_num_experts"].tolist() == [
+        first["param_num_experts"][first["mean_test_score"].idxmax()]
+    ]
+    assert search.best_index_ == 3
+    check_refit(search, X, y)
 
 
 def test_cross_val_predict(classifier, labels_data):
@@ -101,8 +142,11 @@ def test_single_task_meta_estimators(classifier, labels_data):
     y = y[:, 0]
     calibrated = CalibratedClassifierCV(classifier, cv=2).fit(X, y)
     assert calibrated.predict_proba(X).shape == (200, 2)
-    tuned = TunedThresholdClassifierCV(classifier, cv=2).fit(X, y)
-    assert 0 <= tuned.best_threshold_ <= 1
+    labels = np.where(y, "yes", "no")
+    tuned = TunedThresholdClassifierCV(classifier, cv=2).fit(X, labels)
+    yes = clone(classifier).fit(X, y).predict_proba(X)[:, 1] >= tuned.best_threshold_
+    assert 0 < yes.mean() < 1
+    np.testing.assert_array_equal(tuned.predict(X), np.where(yes, "yes", "no"))
     stack = StackingClassifier(
         [("mmoe", classifier), ("linear", LogisticRegression())], cv=2
     ).fit(X, y)
@@ -123,7 +167,7 @@ def test_bagging_and_transformed_targets(regressor, values_data):
 def test_other_frames(classifier, labels_data, library):
     X, y = labels_data
     X = pd.DataFrame(X, columns=list("abcdef"))
-    y = pd.DataFrame(y, columns=["income", "college"])
+    y = labels = pd.DataFrame(y, columns=["income", "college"])
     expected = clone(classifier).fit(X, y).predict_proba(X)
     if library == "polars":
         polars = pytest.importorskip("polars")
@@ -136,8 +180,13 @@ def test_other_frames(classifier, labels_data, library):
     assert model.task_names_ == ["income", "college"]
     assert model.feature_names_in_.tolist() == list("abcdef")
     np.testing.assert_array_equal(model.predict_proba(X), expected)
-    assert multi_task_scorer("roc_auc")(model, X, y)["income"] > 0
-    assert 0 <= model.score(X, y) <= 1
+    scores = multi_task_scorer("roc_auc")(model, X, y)
+    for k, name in enumerate(labels):
+        auc = roc_auc_score(labels[name], expected[k][:, 1])
+        assert scores[name] == pytest.approx(auc)
+    predicted = np.column_stack([p.argmax(axis=1) for p in expected])
+    right = (predicted == labels.to_numpy()).all(axis=1)
+    assert model.score(X, y) == right.mean()
 
 
 @pytest.mark.parametrize("library", ["polars", "pyarrow-backed pandas"])
@@ -222,7 +271,20 @@ class TestMetadataRouting:
         assert model[-1].validation_scores_ == by_hand.validation_scores_
 
 
-def test_html_representation_links_to_documentation(fitted_classifier):
-    html = fitted_classifier._repr_html_()
-    assert "MultiTaskMMoEClassifier" in html
-    assert "num_experts" in html
+@pytest.mark.parametrize("site", [None, "http://localhost:8000/docs/"])
+def test_html_representation_links_to_documentation(
+    fitted_classifier, monkeypatch, site
+):
+    monkeypatch.delenv("SKLEARN_MMOE_DOCS", raising=False)
+    if site is not None:
+        monkeypatch.setenv("SKLEARN_MMOE_DOCS", site)
+    models = {
+        "sklearn_mmoe.MultiTaskMMoEClassifier": fitted_classifier,
+        "sklearn_mmoe.preprocessing.CategoryEncoder": CategoryEncoder(),
+    }
+    root = (site or "https://sklearn-mmoe.readthedocs.io/en/stable").rstrip("/")
+    for name, model in models.items():
+        page = f"{root}/reference/generated/{name}.html"
+        hrefs = re.findall(r'href="([^"#]+)', model._repr_html_())
+        assert page in hrefs
+        assert [href for href in hrefs if root in href and href != page] == []

@@ -8,9 +8,10 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import entropy
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -111,25 +112,31 @@ def test_probabilities_of_the_classifications(fitted, data):
 def test_score_is_the_mean_over_tasks(fitted, data):
     X, y = data
     predicted = fitted.predict(X)
-    scores = [
-        r2_score(y["hours"], predicted["hours"]),
-        accuracy_score(y["rich"], predicted["rich"]),
-        accuracy_score(y["size"], predicted["size"]),
-    ]
-    assert fitted.score(X, y) == pytest.approx(np.mean(scores))
-    weight = np.arange(200)
-    assert fitted.score(X, y, sample_weight=weight) != fitted.score(X, y)
+    for weight in (None, np.arange(200)):
+        scores = [
+            r2_score(y["hours"], predicted["hours"], sample_weight=weight),
+            accuracy_score(y["rich"], predicted["rich"], sample_weight=weight),
+            accuracy_score(y["size"], predicted["size"], sample_weight=weight),
+        ]
+        score = fitted.score(X, y, sample_weight=weight)
+        assert score == pytest.approx(np.mean(scores))
 
 
 def test_losses_are_of_one_scale(data, tiny):
-    """Before training each task's loss is about that of a constant prediction: 1."""
+    """The loss of predicting each task's mean or shares of classes would be 1."""
     X, y = data
+    y = y.assign(rich=np.where(np.arange(len(y)) < 20, "yes", "no"))  # uneven
     parameters = {**tiny, "max_iter": 1, "learning_rate": 1e-8, "dropout": 0.0}
-    model = MultiTaskMMoEMixed(**parameters).fit(X, y)
+    # Without anything in X an untrained network predicts the mean, or even shares.
+    model = MultiTaskMMoEMixed(**parameters).fit(np.zeros_like(X), y)
+    shares = [y[name].value_counts(normalize=True) for name in ("rich", "size")]
+    expected = [1.0, *(np.log(len(share)) / entropy(share) for share in shares)]
     losses = [curve[0] for curve in model.task_loss_curves_.values()]
-    assert all(0.5 < loss < 2.5 for loss in losses)
-    scaled = MultiTaskMMoEMixed(**parameters).fit(X, y.assign(hours=y["hours"] * 1e6))
-    assert scaled.task_loss_curves_["hours"] == pytest.approx(losses[:1], rel=1e-4)
+    assert losses == pytest.approx(expected, rel=1e-5)
+    scaled = y.assign(hours=y["hours"] * 1e6)
+    assert MultiTaskMMoEMixed(**parameters).fit(X, scaled).loss_ == pytest.approx(
+        MultiTaskMMoEMixed(**parameters).fit(X, y).loss_, rel=1e-5
+    )
 
 
 def test_scorers_by_task(fitted, data):
@@ -151,8 +158,9 @@ def test_scorers_by_task(fitted, data):
 
 def test_in_a_search(data, tiny):
     X, y = data
+    model = make_pipeline(StandardScaler(), MultiTaskMMoEMixed(**tiny))
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), MultiTaskMMoEMixed(**tiny)),
+        model,
         {"multitaskmmoemixed__num_experts": [1, 2]},
         scoring=multi_task_scorer(
             {"hours": "r2", "rich": "roc_auc", "size": "roc_auc_ovr"}
@@ -161,7 +169,16 @@ def test_in_a_search(data, tiny):
         cv=2,
         error_score="raise",
     ).fit(X, y)
-    assert task_scorer("roc_auc", "rich")(search, X, y) > 0
+    found = search.cv_results_["mean_test_rich"]
+    assert search.best_index_ == np.argmax(found)
+    by_hand = []
+    for train, test in KFold(2).split(X):
+        again = clone(model).set_params(multitaskmmoemixed__num_experts=2)
+        rich = again.fit(X[train], y.iloc[train]).predict_proba(X[test])[0][:, 1]
+        by_hand.append(roc_auc_score(y["rich"].iloc[test] == "yes", rich))
+    assert found[1] == pytest.approx(np.mean(by_hand))
+    best = roc_auc_score(y["rich"] == "yes", search.predict_proba(X)[0][:, 1])
+    assert task_scorer("roc_auc", "rich")(search, X, y) == pytest.approx(best)
 
 
 def test_missing_targets_and_scores(data, tiny):

@@ -24,7 +24,7 @@ from sklearn_mmoe.model_selection import MultiTaskStratifiedKFold, cross_val_pre
 
 
 def off_by(y, splitter):
-    """Give the most rows by which a fold's count of a label is off its exact share."""
+    """Return by how many rows a fold's count of a label misses its share at most."""
     y = pd.DataFrame(y)
     folds = [y.iloc[test] for _, test in splitter.split(y, y)]
     worst = 0

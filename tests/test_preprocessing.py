@@ -373,10 +373,30 @@ def test_clone_and_pickle(frame):
         np.testing.assert_array_equal(again.transform(frame).toarray(), expected)
 
 
-def test_only_numbers_and_only_categories():
-    X, _ = make_related_tasks(100, 4, n_categorical=4)
-    assert make_tabular_preprocessor().fit_transform(X).shape[0] == 100
-    assert make_tabular_preprocessor().fit_transform(X.iloc[:, :0].assign(a=1.0)).shape
+def test_only_categories():
+    X, _ = make_related_tasks(100, 4, n_categorical=4, random_state=0)
+    preprocessor = make_tabular_preprocessor(min_frequency=None)
+    encoded = pd.DataFrame(
+        preprocessor.fit_transform(X).toarray(),
+        columns=preprocessor.get_feature_names_out(),
+    )
+    assert all(name.startswith("one_hot__category_") for name in encoded)
+    for name, column in X.items():
+        for category in column.dropna().unique():
+            there = encoded[f"one_hot__{name}_{category}"]
+            np.testing.assert_array_equal(there, column == category)
+        missing = encoded.get(f"one_hot__{name}_missing", 0)
+        np.testing.assert_array_equal(missing, column.isna())
+
+
+def test_only_numbers():
+    numbers = pd.DataFrame({"a": np.arange(100.0), "b": 1.0})
+    preprocessor = make_tabular_preprocessor(n_bins=4)
+    encoded = preprocessor.fit_transform(numbers)
+    names = preprocessor.get_feature_names_out().tolist()
+    assert encoded.shape == (100, len(names))
+    bins = [f"piecewise__a_bin{k}" for k in range(4)]
+    assert names == [*bins, "piecewise__b_bin0", "scaled__a", "scaled__b"]
 
 
 def test_census(census_folder):

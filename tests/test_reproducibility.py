@@ -69,18 +69,30 @@ def test_random_state_instance(tiny, values_data):
     [
         copy.deepcopy,
         lambda model: pickle.loads(pickle.dumps(model)),
-        lambda model: model.set_params(verbose=0),
         lambda model: pickle.loads(pickle.dumps(copy.deepcopy(model))),
     ],
-    ids=["deepcopy", "pickle", "set_params", "pickled deepcopy"],
+    ids=["deepcopy", "pickle", "pickled deepcopy"],
 )
 def test_copies_keep_every_bit(request, kind, copied):
     model = request.getfixturevalue(f"fitted_{kind}")
     X, _ = request.getfixturevalue("labels_data")
     expected = predictions(model, X)
     again = copied(model)
+    assert again.network_ is not model.network_
     np.testing.assert_array_equal(predictions(again, X), expected)
     np.testing.assert_array_equal(predictions(model, X), expected)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_set_params_changes_no_prediction(request, kind):
+    """Parameters say what the next fit does, not what the last one did."""
+    model = copy.deepcopy(request.getfixturevalue(f"fitted_{kind}"))
+    X, _ = request.getfixturevalue("labels_data")
+    expected = predictions(model, X)
+    model.set_params(num_experts=1, shared_units=(), activation="relu", wide=False)
+    np.testing.assert_array_equal(predictions(model, X), expected)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(predictions(again, X), expected)
 
 
 def test_a_copy_is_trained_on_its_own(fitted_classifier, labels_data):
@@ -125,10 +137,18 @@ np.save(folder + "/logits.npy", np.hstack(network(X.astype("float32"))))
     np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), logits)
 
 
-def test_a_pickle_holds_the_weights_and_no_training_state(fitted_classifier):
-    n_weights = fitted_classifier.network_.count_params()
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_pickle_holds_the_weights_and_no_training_state(
+    tiny, labels_data, warm_start
+):
+    """Of a network so wide that all but its weights is little beside them."""
+    parameters = {**tiny, "max_iter": 1, "shared_units": (500, 50)}
+    model = MultiTaskMMoEClassifier(**parameters, warm_start=warm_start)
+    model.fit(*labels_data)
+    weights = 4 * model.network_.count_params()
+    assert weights > 100_000
     # The optimizer alone would hold twice the weights again.
-    assert len(pickle.dumps(fitted_classifier)) < 4 * n_weights + 6000
+    assert weights < len(pickle.dumps(model)) < 1.1 * weights
 
 
 def test_a_fit_changes_no_global_state(tiny, values_data, global_state_stays):

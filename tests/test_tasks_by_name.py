@@ -381,7 +381,7 @@ def test_early_stopping_needs_a_score(data, tiny):
     )
     with (
         pytest.warns(UserWarning, match="'rich'.*'size'"),
-        pytest.raises(ValueError, match="is NaN for every task on the validation rows"),
+        pytest.raises(ValueError, match="is NaN on the validation rows"),
     ):
         model.fit(X, y, X_val=X, y_val=y.assign(rich=None, size=None))
 

@@ -1,7 +1,9 @@
-"""Rows of the features as dense tensors, without copies on the way."""
+"""Batches of arrays or CSR matrices, and parts of them for prediction."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede tensorflow
@@ -10,26 +12,55 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede tens
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["DenseRows"]
+from sklearn_mmoe._batches.source import Batches
+
+__all__ = ["ArrayBatches", "TaskData", "dense_parts"]
 
 # Bytes at whose multiples TensorFlow's tensors begin.
 _ALIGNMENT = 64
+# Bytes of dense features that are made at once: many small batches of training, as
+# many rows as this holds in prediction, but no more than _PREDICTION_ROWS.
+_TRAINING_BYTES = 2**22
+_PREDICTION_BYTES = 2**25
+_PREDICTION_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Features and targets, of which only `rows` are used.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Features, in the type that the network computes in.
+    targets : list of ndarray
+        One array for each task, shaped as :func:`sklearn_mmoe.losses.task_loss` says.
+    weights : ndarray of shape (n_samples, n_tasks)
+        Weights in each task, of mean one over `rows`.
+    rows : ndarray of int
+        The rows of the arrays above that count.
+    """
+
+    X: Any
+    targets: list[np.ndarray]
+    weights: np.ndarray
+    rows: np.ndarray
 
 
 class DenseRows:
     """Memory into which one part of X after the other is written, as tensors.
 
-    From an array of its own, TensorFlow would make a tensor by copying it twice, which
-    takes a tenth of a training step. So NumPy writes into memory that TensorFlow reads,
-    and the same memory serves every batch. It follows that a tensor is no longer what
-    it was once the next rows are taken.
+    TensorFlow copies an array twice to make a tensor of it, which takes a tenth of a
+    training step. So NumPy writes into memory that TensorFlow reads, and the same
+    memory serves all parts, one after the other: a tensor holds other rows as soon as
+    the next ones are taken.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         The features, in the type that the network computes in.
     n_rows : int
-        Number of rows of each tensor.
+        Largest number of rows of a tensor.
     """
 
     def __init__(self, X: Any, n_rows: int) -> None:
@@ -40,13 +71,87 @@ class DenseRows:
         start = -memory.ctypes.data % _ALIGNMENT
         self._array = memory[start : start + n_bytes].view(X.dtype).reshape(shape)
 
-    def take(self, rows: slice | np.ndarray) -> Any:
-        """Give a tensor that begins with these rows; what follows them is any rows."""
+    def take(self, rows: np.ndarray | slice) -> Any:
+        """Return a tensor of these rows."""
         part = self._X[rows]
         out = self._array[: part.shape[0]]
         if isinstance(part, np.ndarray):
             out[:] = part
         else:
             part.toarray(out=out)
-        # A new one each time: of a tensor, copies on other devices may be kept.
-        return tf.experimental.dlpack.from_dlpack(self._array.__dlpack__())
+        # A new one each time: TensorFlow may keep copies of a tensor on other devices.
+        return tf.experimental.dlpack.from_dlpack(out.__dlpack__())
+
+
+class ArrayBatches:
+    """Batches cut from arrays or CSR; only the rows of a few batches are ever copied.
+
+    All are of one size, so that the training step is traced once. What the last one of
+    an epoch lacks is filled up by rows of zero weight, so that every row counts the
+    same. See :class:`~sklearn_mmoe._batches.source.BatchSource`.
+
+    Parameters
+    ----------
+    data : TaskData
+        What the batches are cut from.
+    batch_size : int
+        Number of rows of each batch.
+    seed : int
+        Seed of the order of the rows.
+    """
+
+    def __init__(self, data: TaskData, batch_size: int, seed: int) -> None:
+        self._data = data
+        self._seed = seed
+        self.batch_size = batch_size
+        bytes_of_batch = batch_size * data.X.shape[1] * data.X.dtype.itemsize
+        self._most = min(self.n_batches, max(1, _TRAINING_BYTES // bytes_of_batch))
+        self._dense = DenseRows(data.X, self._most * batch_size)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self._data.rows)
+
+    @property
+    def n_batches(self) -> int:
+        return -(-self.n_rows // self.batch_size)
+
+    def epoch(self, epoch: int, one_by_one: bool = False) -> Iterator[Batches]:
+        """Yield all batches, in an order that the seed and the epoch alone decide."""
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(self._data.rows)
+        at_once = self.batch_size * (1 if one_by_one else self._most)
+        for start in range(0, len(order), at_once):
+            yield self._cut(order[start : start + at_once])
+
+    def _cut(self, rows: np.ndarray) -> Batches:
+        n_rows, n_batches = len(rows), -(-len(rows) // self.batch_size)
+        rows = np.resize(rows, n_batches * self.batch_size)
+        weights = self._data.weights[rows]
+        weights[n_rows:] = 0
+        targets = [target[rows] for target in self._data.targets]
+        return Batches(self._dense.take(rows), targets, weights, n_batches)
+
+
+def dense_parts(X: Any, rows: np.ndarray | None = None) -> Iterator[Any]:
+    """Yield X, or rows of it, in parts for prediction.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Features, in the type that the network computes in.
+    rows : ndarray of int or None, default=None
+        Rows of X to take; None takes all.
+
+    Yields
+    ------
+    tensor of shape (n_rows, n_features)
+        Some of the rows, valid until the next ones are asked for.
+    """
+    n_rows = X.shape[0] if rows is None else len(rows)
+    bytes_of_row = max(1, X.shape[1] * X.dtype.itemsize)
+    most = min(max(1, _PREDICTION_BYTES // bytes_of_row), _PREDICTION_ROWS)
+    dense = DenseRows(X, min(n_rows, most))
+    for start in range(0, n_rows, most):
+        part = slice(start, min(start + most, n_rows))
+        yield dense.take(part if rows is None else rows[part])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+
+from sklearn_mmoe._training.observer import EpochRecord, Observer
 
 __all__ = ["EpochProgress"]
 
 
 def _interactive_console() -> Any:
-    """Give rich's console in a terminal or a notebook, None elsewhere."""
+    """Return rich's console in a terminal or a notebook, None elsewhere."""
     try:
         import rich
     except ImportError:
@@ -21,7 +24,7 @@ def _interactive_console() -> Any:
     return console if console.is_terminal else None
 
 
-class EpochProgress:
+class EpochProgress(Observer):
     """One bar that fills with the epochs, or a line for each of them.
 
     The bar needs rich and somebody who looks: a terminal or a notebook. Files get
@@ -33,11 +36,19 @@ class EpochProgress:
         How many epochs there will be at most.
     verbose : int or bool
         Whether to show anything.
+    describe : callable
+        Puts the record of an epoch into words.
     """
 
-    def __init__(self, n_epochs: int, verbose: int | bool) -> None:
+    def __init__(
+        self,
+        n_epochs: int,
+        verbose: int | bool,
+        describe: Callable[[EpochRecord], str],
+    ) -> None:
         self._n_epochs = n_epochs
         self._verbose = verbose
+        self._describe = describe
         self._bar: Any = None
 
     def __enter__(self) -> EpochProgress:
@@ -73,9 +84,11 @@ class EpochProgress:
             self._bar.refresh()  # a notebook's bar is not drawn once more at its stop
             self._bar.stop()
 
-    def show(self, epoch: int, message: str) -> None:
-        """Show that an epoch, counted from 0, has ended."""
+    def on_epoch_end(self, record: EpochRecord) -> None:
+        if not self._verbose:
+            return
+        n_done, message = record.epoch + 1, self._describe(record)
         if self._bar is not None:
-            self._bar.update(0, completed=epoch + 1, description=message)
-        elif self._verbose:
-            print(f"Epoch {epoch + 1}/{self._n_epochs}, {message}")
+            self._bar.update(0, completed=n_done, description=message)
+        else:
+            print(f"Epoch {n_done}/{self._n_epochs}, {message}")

@@ -9,7 +9,6 @@ Python's logging cannot reach them.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import sys
@@ -60,18 +59,21 @@ def _without_noise() -> Iterator[None]:
                     os.write(2, line)
 
 
-class _NoFalseRetracing(logging.Filter):
-    """Drop one false alarm of TensorFlow's.
+def require_tensorflow() -> None:
+    """Raise an error in words where Keras runs on another backend.
 
-    Each fit traces the training step of a network of its own. TensorFlow counts
-    these traces by the step's source code, takes them for one function that is
-    traced again and again, and warns.
+    Raises
+    ------
+    RuntimeError
+        If Keras' backend is not TensorFlow.
     """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        return not (
-            "triggered tf.function retracing" in message and "one_step_on_" in message
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise RuntimeError(
+            "The estimators of sklearn_mmoe train and predict with TensorFlow, but "
+            f"Keras runs on {backend!r} here. Set the environment variable "
+            "KERAS_BACKEND=tensorflow before Keras is imported. (The layers and "
+            "networks alone run on every backend.)"
         )
 
 
@@ -86,6 +88,3 @@ if "keras" not in sys.modules and "tensorflow" not in sys.modules:
             keras.ops.zeros(())
 
 import keras  # noqa: E402
-
-if keras.backend.backend() == "tensorflow":
-    logging.getLogger("tensorflow").addFilter(_NoFalseRetracing())

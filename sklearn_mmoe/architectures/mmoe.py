@@ -1,33 +1,23 @@
-"""Layers assembled into one :class:`keras.Model` for each architecture.
-
-The builders follow the protocol of scikeras' ``model=`` parameter (`meta` and
-`compile_kwargs`), so that they serve :class:`scikeras.wrappers.KerasClassifier` and
-:class:`scikeras.wrappers.KerasRegressor` as well as our own engine.
-"""
+"""Multi-gate mixture-of-experts (Ma et al., 2018) between shared layers and towers."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sklearn_mmoe.layers import MMoE
-from sklearn_mmoe.regularizers import GroupLasso
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
 import keras
 
-__all__ = ["mmoe_network"]
+from sklearn_mmoe.architectures.initialize import initialize
+from sklearn_mmoe.architectures.layer_maker import LayerMaker
+from sklearn_mmoe.architectures.parts import Network
+from sklearn_mmoe.regularizers import GroupLasso
 
-
-def _seeds(seed: int | None) -> Iterator[int]:
-    """Give each random layer a seed of its own, without touching global state."""
-    sequence = np.random.SeedSequence(seed)
-    while True:
-        # 31 bits, and never 0: every backend takes such a seed.
-        yield int(sequence.spawn(1)[0].generate_state(1)[0] >> 1) | 1
+__all__ = ["build_mmoe", "mmoe_network"]
 
 
 def _task_units(meta: Mapping[str, Any]) -> list[int]:
@@ -41,145 +31,59 @@ def _task_units(meta: Mapping[str, Any]) -> list[int]:
     return [1 if n is None or n <= 2 else int(n) for n in n_classes]
 
 
-@keras.saving.register_keras_serializable(package="sklearn_mmoe")
-class _LinearAndHidden(keras.initializers.Initializer):
-    """Zeros for the first columns of a kernel, He's uniform weights for the others."""
+def build_mmoe(
+    meta: Mapping[str, Any],
+    *,
+    num_experts: int = 8,
+    expert_units: int = 32,
+    expert_layers: int = 1,
+    shared_units: Sequence[int] = (96,),
+    tower_units: Sequence[int] = (16,),
+    gate: str = "multi",
+    activation: str = "silu",
+    wide: bool = True,
+    dropout: float = 0.2,
+    feature_penalty: float = 0.0,
+    dtype: str = "float32",
+    output_activation: str | None = None,
+    seed: int | None = None,
+) -> Network:
+    """Build the network; the parameters are those of :func:`mmoe_network`.
 
-    def __init__(self, n_linear: int, seed: int) -> None:
-        self.n_linear = n_linear
-        self.seed = seed
-
-    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
-        rows, columns = shape
-        hidden = keras.initializers.HeUniform(seed=self.seed)(
-            (rows, columns - self.n_linear), dtype
-        )
-        linear = keras.ops.zeros((rows, self.n_linear), dtype)
-        return keras.ops.concatenate([linear, hidden], axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"n_linear": self.n_linear, "seed": self.seed}
-
-
-class _Layers:
-    """Makes the layers of one network.
-
-    All have one activation and one dtype, given and not Keras' global one: under a
-    global 'mixed_float16' the same estimator would give other predictions. Each random
-    one has a seed of its own.
+    Returns
+    -------
+    Network
+        The model and what its layers are for.
     """
-
-    def __init__(
-        self,
-        activation: str,
-        dropout: float,
-        penalty: GroupLasso | None,
-        dtype: str,
-        seed: int | None,
-    ) -> None:
-        self.activation = activation
-        self.dropout = dropout
-        self.dtype = dtype
-        self.seeds = _seeds(seed)
-        self.penalty = penalty  # of the kernels that the features meet first
-
-    def dense(
-        self, x: Any, units: int, initializer: Any, name: str, **more: Any
-    ) -> Any:
-        """Append a dense layer."""
-        initializer = initializer(seed=next(self.seeds))
-        layer = keras.layers.Dense(
-            units, kernel_initializer=initializer, dtype=self.dtype, name=name, **more
-        )
-        return layer(x)
-
-    def activate(self, x: Any, activation: str | None, name: str) -> Any:
-        """Append an activation."""
-        return keras.layers.Activation(activation, dtype=self.dtype, name=name)(x)
-
-    def drop(self, x: Any, name: str) -> Any:
-        """Append dropout, if there is any."""
-        if not self.dropout:
-            return x
-        return keras.layers.Dropout(
-            self.dropout,
-            seed=next(self.seeds),
-            dtype=self.dtype,
-            name=f"{name}_dropout",
-        )(x)
-
-    def stack(
-        self,
-        x: Any,
-        sizes: Sequence[int],
-        name: str,
-        start: int = 0,
-        penalty: Any = None,
-    ) -> Any:
-        """Append layers of sizes[start:], each with dropout behind it.
-
-        `penalty` is the regularizer of the first of all, if it is appended.
-        """
-        for depth, size in enumerate(sizes[start:], start):
-            x = self.dense(
-                x,
-                size,
-                keras.initializers.HeUniform,
-                f"{name}_{depth}",
-                activation=self.activation,
-                kernel_regularizer=penalty if depth == 0 else None,
-            )
-            x = self.drop(x, f"{name}_{depth}")
-        return x
-
-    def first(
-        self, inputs: Any, linear_units: Sequence[int], shared_units: Sequence[int]
-    ) -> tuple[list[Any], Any]:
-        """Append the features' linear models, of these widths, and the shared layers.
-
-        The linear models start at zero: the deep part alone decides at first. They are
-        the first columns of the first shared layer's matrix product, because one of
-        their own, with a column or two, takes a sixth of the whole training step.
-        """
-        if not linear_units:
-            return [], self.stack(inputs, shared_units, "shared", penalty=self.penalty)
-        n_hidden = shared_units[0] if shared_units else 0
-        ends = np.cumsum(linear_units).tolist()
-        product = self.dense(
-            inputs,
-            ends[-1] + n_hidden,
-            functools.partial(_LinearAndHidden, ends[-1]),
-            "wide_and_shared_0" if n_hidden else "wide",
-            kernel_regularizer=self.penalty,
-        )
-        splits = ends if n_hidden else ends[:-1]
-        # Not a slice for each, whose gradients would be as large as the product.
-        parts = keras.ops.split(product, splits, axis=1) if splits else [product]
-        if not n_hidden:
-            return parts, inputs
-        *linear, hidden = parts
-        hidden = self.activate(hidden, self.activation, "shared_0")
-        hidden = self.drop(hidden, "shared_0")
-        return linear, self.stack(hidden, shared_units, "shared", start=1)
-
-    def mmoe(self, x: Any, is_first: bool, **parameters: Any) -> list[Any]:
-        """Append the experts and their gates."""
-        penalty = self.penalty if is_first else None
-        layer = MMoE(
-            **parameters,
-            expert_activation=self.activation,
-            expert_kernel_initializer=keras.initializers.HeUniform(
-                seed=next(self.seeds)
-            ),
-            gate_kernel_initializer=keras.initializers.GlorotUniform(
-                seed=next(self.seeds)
-            ),
-            expert_kernel_regularizer=penalty,
-            gate_kernel_regularizer=penalty,
-            dtype=self.dtype,
-            name="mmoe",
-        )
-        return layer(x)
+    task_units = _task_units(meta)
+    n_features = meta["n_features_in_"]
+    penalty = GroupLasso(feature_penalty) if feature_penalty else None
+    make = LayerMaker(activation, dropout, penalty, dtype)
+    inputs = make.features(n_features)
+    linear, shared = make.first(inputs, task_units if wide else [], shared_units)
+    mixtures = make.mmoe(
+        shared,
+        is_first=not shared_units,
+        units=expert_units,
+        num_experts=num_experts,
+        num_tasks=len(task_units) if gate == "multi" else 1,
+        expert_layers=expert_layers,
+    )
+    if gate == "single":
+        mixtures = mixtures * len(task_units)
+    outputs = []
+    for k, (mixture, units) in enumerate(zip(mixtures, task_units, strict=True)):
+        tower = make.stack(mixture, tower_units, f"tower_{k}", "tower", task=k)
+        logits = make.output(tower, units, k)
+        if wide:
+            logits = make.add(logits, linear[k], k)
+        task = make.activate(logits, output_activation, f"task_{k}", "output", k)
+        outputs.append(task)
+    network = keras.Model(
+        inputs, outputs if len(outputs) > 1 else outputs[0], name="mmoe_network"
+    )
+    initialize(network, seed)
+    return Network(network, make.parts, tuple(make.mixtures))
 
 
 def mmoe_network(
@@ -269,33 +173,22 @@ def mmoe_network(
     >>> [output.shape for output in network.outputs]
     [(None, 1), (None, 3)]
     """
-    task_units = _task_units(meta)
-    n_features = meta["n_features_in_"]
-    penalty = GroupLasso(feature_penalty, n_features) if feature_penalty else None
-    make = _Layers(activation, dropout, penalty, dtype, seed)
-    inputs = keras.Input((n_features,), dtype=dtype, name="features")
-    linear, shared = make.first(inputs, task_units if wide else [], shared_units)
-    mixtures = make.mmoe(
-        shared,
-        is_first=not shared_units,
-        units=expert_units,
+    network = build_mmoe(
+        meta,
         num_experts=num_experts,
-        num_tasks=len(task_units) if gate == "multi" else 1,
+        expert_units=expert_units,
         expert_layers=expert_layers,
-    )
-    if gate == "single":
-        mixtures = mixtures * len(task_units)
-    outputs = []
-    for k, (mixture, units) in enumerate(zip(mixtures, task_units, strict=True)):
-        tower = make.stack(mixture, tower_units, f"tower_{k}")
-        glorot = keras.initializers.GlorotUniform
-        logits = make.dense(tower, units, glorot, f"tower_{k}_output")
-        if wide:
-            logits = logits + linear[k]
-        outputs.append(make.activate(logits, output_activation, f"task_{k}"))
-    network = keras.Model(
-        inputs, outputs if len(outputs) > 1 else outputs[0], name="mmoe_network"
-    )
+        shared_units=shared_units,
+        tower_units=tower_units,
+        gate=gate,
+        activation=activation,
+        wide=wide,
+        dropout=dropout,
+        feature_penalty=feature_penalty,
+        dtype=dtype,
+        output_activation=output_activation,
+        seed=seed,
+    ).model
     if compile_kwargs is not None:
         network.compile(**compile_kwargs)
     return network

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pooch
 from pandas.api.types import union_categoricals
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
 
-from sklearn_mmoe.datasets._files import RemoteFile, local_path
+from sklearn_mmoe.datasets._files import RemoteFile, get_data_home, load
 
 _UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/census-income-mld/"
 _GITHUB = (
@@ -68,34 +67,6 @@ _TARGETS: dict[str, tuple[str, list[str]]] = {
     "never_married": ("marital_stat", ["Never married"]),
     "college": ("education", _COLLEGE_DEGREES),
 }
-
-
-def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Give the folder in which data files are looked for and kept.
-
-    Parameters
-    ----------
-    data_home : str, path or None, default=None
-        The folder; ``~`` stands for the user's home. None takes the environment
-        variable ``SKLEARN_MMOE_DATA``, and where that is not set or empty the cache
-        folder of the user.
-
-    Returns
-    -------
-    Path
-        The folder. It need not exist; a download makes it.
-
-    Examples
-    --------
-    >>> from sklearn_mmoe.datasets import get_data_home
-    >>> get_data_home("data").name
-    'data'
-    """
-    if data_home is None:
-        data_home = os.environ.get("SKLEARN_MMOE_DATA") or pooch.os_cache(
-            "sklearn_mmoe"
-        )
-    return Path(data_home).expanduser()
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -252,8 +223,9 @@ def fetch_census_income(
     names = _check_targets(targets)
     folder = get_data_home(data_home)
     halves = ["train", "test"] if subset == "all" else [subset]
-    paths = [local_path(_FILES[half], folder, download_if_missing) for half in halves]
-    table = _stack([_read(path) for path in paths])
+    table = _stack(
+        [load(_FILES[half], folder, download_if_missing, _read) for half in halves]
+    )
     target = pd.DataFrame(
         {
             name: table[column].isin(values).astype("int64")

@@ -8,8 +8,10 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pooch
 
@@ -18,51 +20,102 @@ _logger = logging.getLogger(__name__)
 # Seconds without an answer before the next address is tried.
 _TIMEOUT = 10
 
+Content = TypeVar("Content")
+
+
+class DamagedFileError(ValueError):
+    """A file is not what it should be; the message says what 'it' is or has."""
+
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that is known by its content.
+    """A file that can be had from elsewhere.
 
     Attributes
     ----------
     name : str
-        File name in the data folder.
-    git_sha1 : str
-        SHA-1 of the file as a git blob.
+        Path of the file in the data folder, with slashes.
+    git_sha1 : str or None
+        SHA-1 of the file as a git blob, where it is known.
     addresses : tuple of str
         Where it can be had, tried in this order.
+    sha256 : str or None, default=None
+        SHA-256 of the file, where it is known.
     """
 
     name: str
-    git_sha1: str
+    git_sha1: str | None
     addresses: tuple[str, ...]
+    sha256: str | None = None
+
+    def check(self, path: Path) -> None:
+        """Compare the checksums that are known; raise DamagedFileError if one differs.
+
+        A file without a known checksum is checked by who reads it alone.
+        """
+        content = path.read_bytes()
+        # git hashes a file's kind and size first, then its content.
+        blob = b"blob %d\0" % len(content)
+        sums = (
+            (self.git_sha1, hashlib.sha1(blob, usedforsecurity=False)),
+            (self.sha256, hashlib.sha256()),
+        )
+        for known, digest in sums:
+            if known is not None:
+                digest.update(content)
+                if digest.hexdigest() != known:
+                    raise DamagedFileError("it has a wrong checksum")
 
 
-def _git_sha1(path: Path) -> str:
-    """Hash a file as git does: its kind and size first, then its content."""
-    content = path.read_bytes()
-    header = b"blob %d\0" % len(content)
-    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder in which data files are looked for and kept.
 
-
-def _is_good(file: RemoteFile, path: Path) -> bool:
-    return _git_sha1(path) == file.git_sha1
-
-
-def _download(file: RemoteFile, folder: Path) -> str | None:
-    """Fetch `file` into `folder` from the first address that has it unharmed.
+    Parameters
+    ----------
+    data_home : str, path or None, default=None
+        The folder; ``~`` stands for the user's home. None takes the environment
+        variable ``SKLEARN_MMOE_DATA``, and where that is not set or empty the cache
+        folder of the user.
 
     Returns
     -------
-    str or None
-        What went wrong at each address, or None where one of them served.
+    Path
+        The folder. It need not exist; a download makes it.
+
+    Examples
+    --------
+    >>> from sklearn_mmoe.datasets import get_data_home
+    >>> get_data_home("data").name
+    'data'
+    """
+    if data_home is None:
+        data_home = os.environ.get("SKLEARN_MMOE_DATA") or pooch.os_cache(
+            "sklearn_mmoe"
+        )
+    return Path(data_home).expanduser()
+
+
+def _read_checked(
+    file: RemoteFile, path: Path, read: Callable[[Path], Content]
+) -> Content:
+    file.check(path)
+    return read(path)
+
+
+def _download(file: RemoteFile, path: Path, read: Callable[[Path], Content]) -> Content:
+    """Fetch `file` to `path` from the first address that has it unharmed, and read it.
+
+    Raises
+    ------
+    OSError
+        If none has; the message says what went wrong at each.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder, so that the last step is one atomic rename.
-        handle, name = tempfile.mkstemp(prefix=file.name + ".", dir=folder)
+        handle, name = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
     except OSError as error:
-        return f"  {folder} cannot be written to: {error}"
+        raise OSError(f"  {path.parent} cannot be written to: {error}") from error
     os.close(handle)
     part = Path(name)
     problems = []
@@ -76,33 +129,44 @@ def _download(file: RemoteFile, folder: Path) -> str | None:
                 reason = str(error) if answered else type(error).__name__
                 problems.append(f"  {address}: {reason}")
                 continue
-            if _is_good(file, part):
-                part.chmod(0o644)
-                part.replace(folder / file.name)
-                return None
-            problems.append(f"  {address}: what came has a wrong checksum")
+            try:
+                content = _read_checked(file, part, read)
+            except DamagedFileError as error:
+                problems.append(f"  {address}: what came is no good, {error}")
+                continue
+            part.chmod(0o644)
+            part.replace(path)
+            return content
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()
-    return "\n".join(problems)
+    raise OSError("\n".join(problems))
 
 
-def local_path(file: RemoteFile, folder: Path, download_if_missing: bool) -> Path:
-    """Find a file in a folder, or fetch it.
+def load(
+    file: RemoteFile,
+    folder: Path,
+    download_if_missing: bool,
+    read: Callable[[Path], Content],
+) -> Content:
+    """Read a file of a folder, which is fetched first if need be.
 
     Parameters
     ----------
     file : RemoteFile
         The file.
     folder : Path
-        Where it is kept.
+        The data folder.
     download_if_missing : bool
         Whether a file that is absent or damaged may be fetched.
+    read : callable
+        Read the file at a path. It may raise DamagedFileError; what is fetched is
+        kept only if it has been read.
 
     Returns
     -------
-    Path
-        The file, whose checksum has been verified.
+    object
+        What `read` returned.
 
     Raises
     ------
@@ -112,25 +176,24 @@ def local_path(file: RemoteFile, folder: Path, download_if_missing: bool) -> Pat
     """
     path = folder / file.name
     damaged = path.exists()
-    if damaged and _is_good(file, path):
-        return path
-    trouble = (
-        f"{path} is damaged: its checksum is not that of {file.name}."
-        if damaged
-        else f"{file.name} is not in {folder}."
-    )
+    trouble = f"{path.name} is not in {path.parent}."
+    if damaged:
+        try:
+            return _read_checked(file, path, read)
+        except DamagedFileError as error:
+            trouble = f"{path} is damaged: {error}."
     if download_if_missing:
         if damaged:
             warnings.warn(f"{trouble} It is fetched again.", UserWarning, stacklevel=3)
-        problems = _download(file, folder)
-        if problems is None:
-            return path
-        trouble += f" Fetching it failed:\n{problems}\n"
+        try:
+            return _download(file, path, read)
+        except OSError as error:
+            trouble += f" Fetching it failed:\n{error}\n"
     else:
         trouble += " download_if_missing=False forbids to fetch it. "
     raise OSError(
         trouble
         + ("Delete it and download " if damaged else "Download ")
         + f"{' or '.join(file.addresses)} on a machine that can, and put the file, "
-        f"not unpacked, in {folder} as {file.name}."
+        f"not unpacked, in {path.parent} as {path.name}."
     )

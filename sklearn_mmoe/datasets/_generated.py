@@ -42,7 +42,7 @@ def _task_weights(
 
 
 def _cut(values: np.ndarray, shares: Sequence[float]) -> np.ndarray:
-    """Give the index of the part that each value falls in, parts of given shares."""
+    """Return the index of the part that each value falls in, parts of given shares."""
     edges = np.quantile(values, np.cumsum(shares)[:-1])
     return np.searchsorted(edges, values, side="left")
 

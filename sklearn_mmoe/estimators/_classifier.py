@@ -26,6 +26,7 @@ from sklearn_mmoe._tasks.tasks import (
 )
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
+from sklearn_mmoe.estimators._fitted import is_fitted
 from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, documented
 
 
@@ -109,6 +110,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         verbose: int | bool = 0,
         warm_start: bool = False,
         callbacks: Any = None,
+        network: Any = None,
         dtype: str = "float32",
     ) -> None:
         super().__init__(
@@ -137,6 +139,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             verbose=verbose,
             warm_start=warm_start,
             callbacks=callbacks,
+            network=network,
             dtype=dtype,
         )
         self.class_weight = class_weight
@@ -215,7 +218,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             If ``class_weight='balanced'``, which needs all rows at once, if `classes`
             are not those of the first call, or as ``fit`` does.
         """
-        if classes is not None and hasattr(self, "_engine"):
+        if classes is not None and is_fitted(self):
             announced = self._announced(classes, self.task_names_)
             known = [task.classes for task in self._tasks]
             if any(map(lambda a, b: not np.array_equal(a, b), announced, known)):

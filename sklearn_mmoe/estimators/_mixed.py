@@ -20,6 +20,7 @@ from sklearn_mmoe._tasks.tasks import (
     warn_of_constants,
 )
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
+from sklearn_mmoe.estimators._fitted import is_fitted
 from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, TASK_TYPES, documented
 from sklearn_mmoe.metrics._scoring import TaskScoring
 
@@ -126,6 +127,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         verbose: int | bool = 0,
         warm_start: bool = False,
         callbacks: Any = None,
+        network: Any = None,
         dtype: str = "float32",
     ) -> None:
         super().__init__(
@@ -154,6 +156,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
             verbose=verbose,
             warm_start=warm_start,
             callbacks=callbacks,
+            network=network,
             dtype=dtype,
         )
         self.class_weight = class_weight
@@ -292,7 +295,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
             are not those of the first call or at odds with `task_types`, or as
             ``fit`` does.
         """
-        if classes is not None and hasattr(self, "_engine"):
+        if classes is not None and is_fitted(self):
             announced = self._announced(classes, self.task_names_)
             if any(map(_differ, announced, self.classes_)):
                 raise ValueError(

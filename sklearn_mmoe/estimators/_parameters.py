@@ -1,9 +1,119 @@
-"""What the estimators' docstrings share."""
+"""The parameters that the estimators share: constraints, meaning, documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+__all__ = [
+    "CLASS_WEIGHT",
+    "PARAMETER_CONSTRAINTS",
+    "TASK_TYPES",
+    "auto_batch_size",
+    "auto_epochs",
+    "check_units",
+    "documented",
+    "network_parameters",
+]
+
+PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
+    "num_experts": [Interval(Integral, 1, None, closed="left")],
+    "expert_units": [Interval(Integral, 1, None, closed="left")],
+    "expert_layers": [Interval(Integral, 1, None, closed="left")],
+    "shared_units": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "tower_units": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "gate": [StrOptions({"multi", "single"})],
+    "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
+    "wide": ["boolean"],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "feature_penalty": [Interval(Real, 0, None, closed="left")],
+    "dtype": [StrOptions({"float32", "float64"})],
+    "optimizer": [
+        StrOptions({"adamw", "adam", "nadam", "lion", "rmsprop", "sgd"}),
+        HasMethods(["apply_gradients", "get_config"]),
+    ],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "learning_rate_schedule": [StrOptions({"linear", "constant"})],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "max_iter": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "early_stopping": ["boolean"],
+    "early_stopping_metric": [str, callable],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "network": [None, callable],
+    "callbacks": [None, "array-like", HasMethods(["set_model", "on_epoch_end"])],
+}
+
+
+# 'auto' trains for this many updates, those of large batches counted as several of
+# _UPDATE_ROWS, within these bounds on the epochs.
+_AUTO_UPDATES = 800
+_UPDATE_ROWS = 256
+_AUTO_EPOCHS = (8, 200)
+_AUTO_BATCH_SIZE = (16, 1024)
+
+
+def auto_batch_size(n_samples: int) -> int:
+    """Choose a power of two near n_samples / 50, within bounds."""
+    power = int(np.log2(max(n_samples / 50, 1)))
+    return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
+
+
+def auto_epochs(n_samples: int, batch_size: int) -> int:
+    """Choose as many epochs as make enough updates, within bounds."""
+    rows = _AUTO_UPDATES * min(batch_size, _UPDATE_ROWS)
+    return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
+
+
+def check_units(name: str, sizes: Any) -> tuple[int, ...]:
+    """Bring a width or a sequence of widths to a tuple of ints."""
+    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        raise ValueError(
+            f"The {name!r} parameter must be a positive int or a sequence of them, got "
+            f"{sizes!r}."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def network_parameters(estimator: Any) -> dict[str, Any]:
+    """Collect the parameters that decide on the network's structure.
+
+    Returns
+    -------
+    dict
+        Arguments of :func:`sklearn_mmoe.networks.mmoe_network`, by the estimators' own
+        names. A fit that goes on with a network needs them all unchanged.
+    """
+    return {
+        "num_experts": int(estimator.num_experts),
+        "expert_units": int(estimator.expert_units),
+        "expert_layers": int(estimator.expert_layers),
+        "shared_units": check_units("shared_units", estimator.shared_units),
+        "tower_units": check_units("tower_units", estimator.tower_units),
+        "gate": estimator.gate,
+        "activation": estimator.activation,
+        "wide": bool(estimator.wide),
+        "dropout": float(estimator.dropout),
+        "feature_penalty": float(estimator.feature_penalty),
+        "dtype": estimator.dtype,
+    }
+
 
 _PARAMETERS = """num_experts : int, default=8
         Number of experts, which all tasks share. 1 makes a shared-bottom network.
@@ -83,7 +193,17 @@ _PARAMETERS = """num_experts : int, default=8
         Whether a further ``fit`` starts from the present weights, with a new
         optimizer and schedule, instead of from new ones.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
-        Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`.
+        Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`. Their
+        logs hold 'loss' and 'task_0_loss', 'task_1_loss', ...; with early stopping
+        also 'val_score' (greater is better) and, if it watches the loss, 'val_loss'.
+    network : callable or None, default=None
+        A builder of your own, by the protocol of scikeras' ``model=``: called as
+        ``network(meta=...)``, it returns a ``keras.Model`` with one input of shape
+        (n_samples, ``meta["n_features_in_"]``) and one output of shape (n_samples,
+        ``meta["task_units_"][k]``) for each task k, of logits or standardised values.
+        It is also given those of the parameters above, `compile_kwargs` and `seed`
+        that it names in its signature. None builds
+        :func:`sklearn_mmoe.networks.mmoe_network`.
     dtype : {'float32', 'float64'}, default='float32'
         Type that the network computes in. 'float64' takes about twice the time and
         memory; what float32 rounds off then stays, which a check of gradients or of
@@ -167,8 +287,9 @@ def documented(
     }
 
     def fill_in(cls: Any) -> Any:
-        for placeholder, text in parts.items():
-            cls.__doc__ = cls.__doc__.replace(placeholder, text)
+        if cls.__doc__ is not None:  # python -OO drops docstrings
+            for placeholder, text in parts.items():
+                cls.__doc__ = cls.__doc__.replace(placeholder, text)
         return cls
 
     return fill_in

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 __all__ = ["summary_table"]
 
-_PARTS = {
-    "features": "features",
-    "wide": "linear models",
-    "wide_and_shared_0": "linear models and shared layer",
-    "mmoe": "experts and gates",
-}
-
 
 def summary_table(
-    layers: Iterable[tuple[str, str, tuple[int, ...], int]], task_names: Sequence[str]
+    layers: Iterable[Mapping[str, Any]], task_names: Sequence[str]
 ) -> pd.DataFrame:
     """Make the table.
 
     Parameters
     ----------
-    layers : iterable of (str, str, tuple of int, int)
-        Name, kind, shape of the output and number of weights of each layer.
+    layers : iterable of dict
+        'name', 'part', 'task', 'kind', 'output' and 'weights' of each layer.
     task_names : sequence of str
         Names of the tasks.
 
@@ -33,16 +27,9 @@ def summary_table(
     data frame of shape (n_layers, 4)
         Columns 'part', 'kind', 'output' and 'weights', by the layers' names.
     """
-    table = pd.DataFrame(layers, columns=["name", "kind", "output", "weights"])
-    table.insert(0, "part", [_part(name, task_names) for name in table["name"]])
-    return table.set_index("name")
-
-
-def _part(layer: str, task_names: Sequence[str]) -> str:
-    """Say what a layer belongs to, by the name that ``mmoe_network`` gave it."""
-    kind, _, rest = layer.partition("_")
-    if kind in ("tower", "task"):
-        is_output = kind == "task" or rest.endswith("output")
-        task = task_names[int(rest.split("_")[0])]
-        return f"{'output' if is_output else 'tower'} of {task}"
-    return _PARTS.get(layer, "shared layer")
+    table = pd.DataFrame(list(layers)).set_index("name")
+    table["part"] = [
+        part if pd.isna(task) else f"{part} of {task_names[int(task)]}"
+        for part, task in zip(table["part"], table["task"], strict=True)
+    ]
+    return table.drop(columns="task")

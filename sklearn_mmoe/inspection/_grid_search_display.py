@@ -30,7 +30,7 @@ class GridSearchDisplay:
         the folds).
     param : str
         Name of the parameter.
-    chosen : object
+    chosen : object, default=None
         The value that the search chose; None if it chose none.
 
     Attributes

@@ -41,7 +41,7 @@ def _transformed(estimator: Any, X: Any) -> Any:
 
 
 def gate_weights(estimator: Any, X: Any) -> np.ndarray:
-    r"""Give the weight of each expert in each task, row by row.
+    r"""Return the weight of each expert in each task, row by row.
 
     These are :math:`g_k(x)_i` of equation 7 of Ma et al. (2018) [1]_.
 
@@ -98,7 +98,7 @@ def gate_weights(estimator: Any, X: Any) -> np.ndarray:
 
 
 def expert_outputs(estimator: Any, X: Any) -> np.ndarray:
-    r"""Give what each expert makes of each row.
+    r"""Return what each expert makes of each row.
 
     These are :math:`f_i(x)` of equation 6 of Ma et al. (2018) [1]_, before the gates.
 
@@ -204,7 +204,7 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
 
 
 def _group_labels(X: Any, by: Any) -> pd.Series:
-    """Give each row's label as a named series."""
+    """Return each row's label as a named series."""
     if not isinstance(by, str):
         name = getattr(by, "name", None) or "group"
         labels = np.asarray(by)

@@ -100,7 +100,7 @@ class NetworkDisplay:
         last = final_estimator(estimator)
         check_is_fitted(last)
         display = cls(
-            last._engine.architecture,
+            last._engine.spec.parameters,
             last.n_features_in_,
             last.task_names_,
             [task.units for task in last._tasks],
@@ -160,7 +160,7 @@ class _Drawing:
         self._draw_tasks(level, experts, gates)
 
     def _draw_bottom(self) -> float:
-        """Draw the features and the shared layers; give the height of the last."""
+        """Draw the features and the shared layers; return the height of the last."""
         of, y = self.display.architecture, 0.4
         text = f"{self.display.n_features} features"
         if of["wide"]:

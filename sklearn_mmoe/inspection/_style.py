@@ -20,7 +20,7 @@ LIGHT = ("#CFE5F2", "#F6D9C4", "#BFE3D3", "#F0DCE6", "#DDF0FB", "#F9E4B7")
 
 
 def line_style(k: int) -> dict[str, Any]:
-    """Give colour, line and marker of the k-th task or score."""
+    """Return colour, line and marker of the k-th task or score."""
     return {
         "color": _COLOURS[k % len(_COLOURS)],
         "linestyle": _LINES[k % len(_LINES)],
@@ -39,7 +39,7 @@ def check_kind(kind: Any, allowed: tuple[str, ...]) -> None:
 def axes_in_a_row(
     ax: Any, n_axes: int, width: float, height: float, **subplots: Any
 ) -> np.ndarray:
-    """Give `n_axes` axes: new ones, or those of the user.
+    """Return `n_axes` axes: new ones, or those of the user.
 
     Parameters
     ----------

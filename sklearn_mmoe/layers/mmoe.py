@@ -1,6 +1,4 @@
-"""Keras layers: multi-gate mixture-of-experts.
-
-Only :mod:`keras.ops` is used, so the layers run on every Keras backend.
+"""The layer of multi-gate mixture-of-experts.
 
 References
 ----------
@@ -11,7 +9,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
@@ -21,54 +19,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from sklearn_mmoe.layers._initializers import block_initializer, with_seed
+
 __all__ = ["MMoE"]
-
-
-def _reseeded(initializer: Any, block: int) -> Any:
-    """Copy `initializer` with a seed of its own for this block.
-
-    A Keras initializer with an integer seed draws the same numbers at every call,
-    which would make all experts equal for ever. Initializers without a seed
-    (``'zeros'``, plain functions) and those that hold a ``SeedGenerator``, which
-    moves on by itself, are returned as they are.
-    """
-    seed = getattr(initializer, "seed", None)
-    if block == 0 or not isinstance(seed, int):
-        return initializer
-    config = initializer.get_config()
-    # SeedSequence keeps (seed, block) apart from (seed + 1, block - 1).
-    config["seed"] = int(
-        np.random.SeedSequence([seed, block]).generate_state(1)[0] >> 1
-    )
-    return type(initializer).from_config(config)
-
-
-def _block_initializer(
-    initializer: Any, block_shape: tuple[int, ...], axis: int
-) -> Callable[..., Any]:
-    """Fill a fused kernel block by block, each block with its own fan.
-
-    One draw for the whole fused shape would give the variance of a layer that is
-    `n_blocks` times as wide; experts initialised so are too small from the start.
-
-    Parameters
-    ----------
-    initializer : keras.initializers.Initializer or callable
-        Called once for each block with `block_shape`.
-    block_shape : tuple of int
-        Shape of one block's kernel, (fan_in, fan_out).
-    axis : int
-        Axis of the fused kernel that counts the blocks.
-    """
-
-    def initialize(shape: Sequence[int], dtype: Any = None) -> Any:
-        n_blocks = shape[axis]
-        return ops.stack(
-            [_reseeded(initializer, i)(block_shape, dtype) for i in range(n_blocks)],
-            axis=axis,
-        )
-
-    return initialize
 
 
 def _check_positive_int(name: str, value: Any) -> int:
@@ -117,17 +70,30 @@ class MMoE(keras.layers.Layer):
         shape of that gate's own kernel.
     gate_bias_initializer : str or Initializer, default='zeros'
         Initializer of the gates' biases.
-    expert_kernel_regularizer, expert_bias_regularizer : str, Regularizer or None
-        Regularizers of the experts' weights; by default there are none.
-    gate_kernel_regularizer, gate_bias_regularizer : str, Regularizer or None
-        Regularizers of the gates' weights; by default there are none.
-    expert_kernel_constraint, expert_bias_constraint : str, Constraint or None
-        Constraints on the experts' weights; by default there are none. They see the
-        fused kernels, whose first axis is the features.
-    gate_kernel_constraint, gate_bias_constraint : str, Constraint or None
-        Constraints on the gates' weights, likewise.
+    expert_kernel_regularizer : str, Regularizer or None, default=None
+        Regularizer of the experts' kernels.
+    expert_bias_regularizer : str, Regularizer or None, default=None
+        Regularizer of the experts' biases.
+    gate_kernel_regularizer : str, Regularizer or None, default=None
+        Regularizer of the gates' kernels.
+    gate_bias_regularizer : str, Regularizer or None, default=None
+        Regularizer of the gates' biases.
+    expert_kernel_constraint : str, Constraint or None, default=None
+        Constraint of the experts' kernels; it sees the fused
+        kernels, whose first axis is the features.
+    expert_bias_constraint : str, Constraint or None, default=None
+        Constraint of the experts' biases.
+    gate_kernel_constraint : str, Constraint or None, default=None
+        Constraint of the gates' kernels; it sees the fused
+        kernels, whose first axis is the features.
+    gate_bias_constraint : str, Constraint or None, default=None
+        Constraint of the gates' biases.
     activity_regularizer : str, Regularizer or None, default=None
         Regularizer of the outputs.
+    input_regularizer : str, Regularizer or None, default=None
+        Regularizer of the kernels that multiply the layer's input: the experts' first
+        ones and the gates'. For these it takes the place of `expert_kernel_regularizer`
+        and `gate_kernel_regularizer`.
     expert_layers : int, default=1
         Depth of each expert; every layer of it has `units` units, the same
         activation, initializers, regularizers and constraints.
@@ -201,6 +167,7 @@ class MMoE(keras.layers.Layer):
         gate_bias_constraint: Any = None,
         activity_regularizer: Any = None,
         expert_layers: int = 1,
+        input_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -225,6 +192,7 @@ class MMoE(keras.layers.Layer):
         self.expert_bias_regularizer = regularizer(expert_bias_regularizer)
         self.gate_kernel_regularizer = regularizer(gate_kernel_regularizer)
         self.gate_bias_regularizer = regularizer(gate_bias_regularizer)
+        self.input_regularizer = regularizer(input_regularizer)
         self.expert_kernel_constraint = constraint(expert_kernel_constraint)
         self.expert_bias_constraint = constraint(expert_bias_constraint)
         self.gate_kernel_constraint = constraint(gate_kernel_constraint)
@@ -277,14 +245,21 @@ class MMoE(keras.layers.Layer):
         axis: int,
         depth: int = 0,
     ) -> Any:
-        initializer = getattr(self, f"{kind}_kernel_initializer")
         # Blocks of further layers are counted on from those of the first.
-        initializer = _reseeded(initializer, depth * self.num_experts)
+        initializer = block_initializer(
+            getattr(self, f"{kind}_kernel_initializer"),
+            block_shape,
+            axis,
+            first_block=depth * self.num_experts,
+        )
+        regularizer = getattr(self, f"{kind}_kernel_regularizer")
+        if depth == 0 and self.input_regularizer is not None:
+            regularizer = self.input_regularizer
         return self.add_weight(
             name=name,
             shape=shape,
-            initializer=_block_initializer(initializer, block_shape, axis),
-            regularizer=getattr(self, f"{kind}_kernel_regularizer"),
+            initializer=initializer,
+            regularizer=regularizer,
             constraint=getattr(self, f"{kind}_kernel_constraint"),
         )
 
@@ -298,6 +273,35 @@ class MMoE(keras.layers.Layer):
             regularizer=getattr(self, f"{kind}_bias_regularizer"),
             constraint=getattr(self, f"{kind}_bias_constraint"),
         )
+
+    def draw_weights(self, expert_seed: int, gate_seed: int) -> None:
+        """Draw all weights anew, with other seeds than the initializers' own.
+
+        Parameters
+        ----------
+        expert_seed, gate_seed : int
+            Seeds of the experts' and of the gates' kernels.
+        """
+        n, u = self.num_experts, self.units
+        features = self.expert_kernel.shape[0]
+        experts = with_seed(self.expert_kernel_initializer, expert_seed)
+        gates = with_seed(self.gate_kernel_initializer, gate_seed)
+        drawn = [
+            (self.expert_kernel, block_initializer(experts, (features, u), 1)),
+            (self.gate_kernel, block_initializer(gates, (features, n), 1)),
+            *(
+                (kernel, block_initializer(experts, (u, u), 0, first_block=depth * n))
+                for depth, kernel in enumerate(self.hidden_expert_kernels, 1)
+            ),
+            *((bias, self.expert_bias_initializer) for bias in self._expert_biases()),
+            (self.gate_bias, self.gate_bias_initializer),
+        ]
+        for variable, initializer in drawn:
+            if variable is not None:
+                variable.assign(initializer(variable.shape, variable.dtype))
+
+    def _expert_biases(self) -> list[Any]:
+        return [self.expert_bias, *self.hidden_expert_biases]
 
     def call(self, inputs: Any) -> list[Any]:
         """Mix the experts once for each task.
@@ -376,11 +380,11 @@ class MMoE(keras.layers.Layer):
     def compute_output_shape(
         self, input_shape: Sequence[int | None]
     ) -> list[tuple[int | None, ...]]:
-        """Give the shape (..., units) once for each task."""
+        """Return the shape (..., units) once for each task."""
         return [(*input_shape[:-1], self.units)] * self.num_tasks
 
     def get_config(self) -> dict[str, Any]:
-        """Give the constructor's arguments, for saving and loading."""
+        """Return the constructor's arguments, for saving and loading."""
         config: dict[str, Any] = {
             "units": self.units,
             "num_experts": self.num_experts,
@@ -391,6 +395,7 @@ class MMoE(keras.layers.Layer):
             "activity_regularizer": keras.regularizers.serialize(
                 self.activity_regularizer
             ),
+            "input_regularizer": keras.regularizers.serialize(self.input_regularizer),
         }
         serializers = {
             "initializer": keras.initializers.serialize,

@@ -1,0 +1,67 @@
+"""What a source of batches offers to the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["BatchSource", "Batches"]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Several batches, one below the other.
+
+    Attributes
+    ----------
+    features : tensor of shape (n_batches * batch_size, n_features)
+        Valid until the next ones are asked for.
+    targets : list of ndarray of shape (n_batches * batch_size, ...)
+        Targets of each task.
+    weights : ndarray of shape (n_batches * batch_size, n_tasks)
+        Weights of the rows in each task; zero for rows that only fill up a batch.
+    n_batches : int
+        Number of batches.
+    """
+
+    features: Any
+    targets: list[np.ndarray]
+    weights: np.ndarray
+    n_batches: int
+
+
+class BatchSource(Protocol):
+    """Batches of one size, as often as they are asked for.
+
+    Attributes
+    ----------
+    batch_size : int
+        Number of rows of each batch.
+    n_batches : int
+        Number of batches of an epoch.
+    n_rows : int
+        Number of rows of an epoch, without those that fill up its last batch.
+    """
+
+    batch_size: int
+
+    @property
+    def n_batches(self) -> int: ...
+
+    @property
+    def n_rows(self) -> int: ...
+
+    def epoch(self, epoch: int, one_by_one: bool = False) -> Iterator[Batches]:
+        """Yield all batches of an epoch, in an order of its own.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch. Together with a seed it alone decides the order.
+        one_by_one : bool, default=False
+            Whether to yield each batch by itself, instead of several at once.
+        """
+        ...

@@ -1,0 +1,59 @@
+"""The targets of all tasks, as the training loop takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.split import joint_groups
+from sklearn_mmoe._tasks.tasks import LabelTask
+
+__all__ = ["EncodedTargets", "encode_targets"]
+
+
+@dataclass(frozen=True)
+class EncodedTargets:
+    """Targets as the engine wants them.
+
+    Attributes
+    ----------
+    columns : list of ndarray
+        Each task's targets, shaped as its loss takes them.
+    codes : list of ndarray of shape (n_samples,) or None
+        Class indices of each classification.
+    observed : ndarray of bool of shape (n_samples, n_tasks)
+        Where there is a target.
+    """
+
+    columns: list[np.ndarray]
+    codes: list[np.ndarray | None]
+    observed: np.ndarray
+
+    def groups(self) -> np.ndarray | None:
+        """Give each combination of labels, missing ones among them, a number."""
+        codes = [
+            np.where(self.observed[:, k], code, -1)
+            for k, code in enumerate(self.codes)
+            if code is not None
+        ]
+        return joint_groups(codes) if codes else None
+
+
+def encode_targets(tasks: list[Any], columns: TaskColumns) -> EncodedTargets:
+    """Encode the targets of each task as its loss takes them."""
+    encoded: list[np.ndarray] = []
+    codes: list[np.ndarray | None] = []
+    for task, column, observed in zip(
+        tasks, columns.columns, columns.observed, strict=True
+    ):
+        if isinstance(task, LabelTask):
+            of_task = task.codes(column, observed)
+            codes.append(of_task)
+            encoded.append(task.encode_codes(of_task))
+        else:
+            codes.append(None)
+            encoded.append(task.encode(column, observed))
+    return EncodedTargets(encoded, codes, np.column_stack(columns.observed))

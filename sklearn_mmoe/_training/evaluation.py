@@ -1,0 +1,47 @@
+"""Evaluating a network as a function of its weights and of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+import tensorflow as tf
+
+from sklearn_mmoe.architectures.network import NetworkSpec, build
+
+__all__ = ["Evaluator"]
+
+
+class Evaluator:
+    """Evaluates any network of one structure, without dropout.
+
+    The weights are an argument, so that one traced function serves all networks of a
+    structure, and any number of threads at once.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The structure.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        model = build(spec).model
+
+        def evaluate(weights: list[Any], x: Any) -> list[Any]:
+            values = zip(model.weights, weights, strict=True)
+            with keras.StatelessScope(state_mapping=list(values)):
+                return keras.tree.flatten(model(x, training=False))
+
+        # Traced now, before other threads see it.
+        self._function = tf.function(evaluate, autograph=False).get_concrete_function(
+            [tf.TensorSpec(v.shape, v.dtype) for v in model.weights],
+            tf.TensorSpec([None, spec.n_features], spec.dtype),
+        )
+
+    def __call__(self, weights: Sequence[Any], x: Any) -> list[Any]:
+        """Return the outputs of each task, tensors of shape (n_rows, units)."""
+        return self._function([tf.convert_to_tensor(w) for w in weights], x)

@@ -1,0 +1,119 @@
+"""The training loop: epochs of batches, watched by observers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sklearn_mmoe._batches.source import BatchSource
+from sklearn_mmoe._training.keras_callbacks import KerasCallbacks, logs_of
+from sklearn_mmoe._training.observer import EpochRecord, Observer
+from sklearn_mmoe._training.optimizers import learning_rates
+
+if TYPE_CHECKING:
+    from sklearn_mmoe._training.trainer import Trainer
+
+__all__ = ["TrainingPlan", "train"]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a network is trained; mostly the estimators' parameters of the same names.
+
+    Attributes
+    ----------
+    n_epochs : int
+        Number of epochs.
+    first_epoch : int
+        Number of epochs that this network was trained for before. The order of the
+        rows goes on from there.
+    continuing : bool
+        Whether the optimizer goes on where an earlier such fit left it, and is kept
+        for a later one.
+    """
+
+    optimizer: Any
+    learning_rate: float
+    learning_rate_schedule: str
+    weight_decay: float
+    batch_size: int
+    n_epochs: int
+    n_iter_no_change: int
+    tol: float
+    first_epoch: int = 0
+    continuing: bool = False
+
+
+def train(
+    trainer: Trainer,
+    source: BatchSource,
+    plan: TrainingPlan,
+    observers: Sequence[Observer],
+) -> None:
+    """Train for the epochs of a plan, or until an observer asks for a stop.
+
+    Raises
+    ------
+    ValueError
+        If a loss or a weight is no longer finite.
+    """
+    asked = [o for o in observers if isinstance(o, KerasCallbacks) and o.want_batches]
+    for observer in observers:
+        observer.on_train_begin()
+    for epoch in range(plan.n_epochs):
+        for observer in observers:
+            observer.on_epoch_begin(epoch)
+        record = _train_epoch(trainer, source, plan, epoch, asked)
+        _check_finite(record.loss, plan, epoch)
+        for observer in observers:
+            observer.on_epoch_end(record)
+        if record.stop:
+            break
+    for observer in observers:
+        observer.on_train_end()
+    for weights in trainer.weights():
+        _check_finite(weights, plan, epoch)
+
+
+def _train_epoch(
+    trainer: Trainer,
+    source: BatchSource,
+    plan: TrainingPlan,
+    epoch: int,
+    callbacks: Sequence[KerasCallbacks],
+) -> EpochRecord:
+    """Train on every batch once; return the mean losses.
+
+    `callbacks` are called at each batch, for which batches are trained on one by one.
+    """
+    n_batches = source.n_batches
+    losses, penalty, done = np.zeros(1), 0.0, 0
+    for batches in source.epoch(plan.first_epoch + epoch, one_by_one=bool(callbacks)):
+        steps = epoch * n_batches + np.arange(done, done + batches.n_batches)
+        rates = learning_rates(
+            plan.learning_rate_schedule,
+            plan.learning_rate,
+            steps,
+            plan.n_epochs * n_batches,
+        )
+        for callback in callbacks:
+            callback.on_batch_begin(done)
+        of_batches, own = trainer.train(batches, rates)
+        losses, penalty = losses + of_batches, penalty + own
+        for callback in callbacks:
+            mean = EpochRecord(epoch, of_batches / source.batch_size, own)
+            callback.on_batch_end(done, logs_of(mean))
+        done += batches.n_batches
+    return EpochRecord(epoch, losses / source.n_rows, penalty / n_batches)
+
+
+def _check_finite(values: Any, plan: TrainingPlan, epoch: int) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"Training diverged in epoch {epoch + 1}: losses or weights are no longer "
+            f"finite. Lower learning_rate (it is {plan.learning_rate:g}), or bring the "
+            "columns of X, which may hold large values, to one scale first."
+        )

@@ -1,0 +1,62 @@
+"""What may watch a training loop, and what it is told. Knows nothing of Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["EpochRecord", "Observer"]
+
+
+@dataclass
+class EpochRecord:
+    """What is known of an epoch when it ends; observers may add to it.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of the epoch within this fit, from 0.
+    task_losses : ndarray of float64 of shape (n_tasks,)
+        Mean training loss of each task.
+    penalty : float
+        Mean over the updates of what regularizers add to the loss.
+    validation_score : float or None
+        Score of the validation rows, greater being better; None without them.
+    validation_name : str
+        What the score is; of 'loss' the sign is turned.
+    stop : bool
+        Set by an observer to end training with this epoch.
+    """
+
+    epoch: int
+    task_losses: np.ndarray
+    penalty: float
+    validation_score: float | None = None
+    validation_name: str = field(default="loss", repr=False)
+    stop: bool = False
+
+    @property
+    def loss(self) -> float:
+        """The whole loss: the sum over tasks, and the penalty."""
+        return float(self.task_losses.sum() + self.penalty)
+
+
+class Observer:
+    """Base class of what watches a training loop; its methods do nothing.
+
+    Observers are called in the order in which they are given, so that each sees what
+    those before it have added to the record of an epoch.
+    """
+
+    def on_train_begin(self) -> None:
+        """Note that training begins, from the weights that the network has."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Note that an epoch, counted from 0, begins."""
+
+    def on_epoch_end(self, record: EpochRecord) -> None:
+        """Read the record of an epoch that has ended, or add to it."""
+
+    def on_train_end(self) -> None:
+        """Note that training has ended without an error."""

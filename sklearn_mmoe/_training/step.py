@@ -1,0 +1,89 @@
+"""One training step: from a batch to the losses of the tasks, and to new weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+import tensorflow as tf
+
+__all__ = ["TrainingStep"]
+
+
+class TrainingStep:
+    """What is done with one batch, inside a traced function.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network.
+    losses : sequence of keras.losses.Loss
+        The loss of each task.
+    optimizer : keras.optimizers.Optimizer
+        Built for the trainable variables of `model`.
+    dtype : {'float32', 'float64'}
+        Type that the network computes in.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        losses: Sequence[keras.losses.Loss],
+        optimizer: keras.optimizers.Optimizer,
+        dtype: str,
+    ) -> None:
+        self._model = model
+        self._losses = losses
+        self._optimizer = optimizer
+        self._dtype = dtype
+
+    def __call__(
+        self, x: Any, targets: Sequence[Any], weights: Sequence[Any]
+    ) -> tuple[Any, Any]:
+        """Change the weights once; return the losses of the tasks and the penalty."""
+        with tf.GradientTape() as tape:
+            losses, penalty = self.compute_losses(x, targets, weights)
+            total = self.combine(losses, penalty)
+        variables = self._model.trainable_variables
+        gradients = tape.gradient(total, [variable.value for variable in variables])
+        self._optimizer.apply(gradients, variables)
+        return tf.stack(losses), penalty
+
+    def compute_losses(
+        self, x: Any, targets: Sequence[Any], weights: Sequence[Any]
+    ) -> tuple[list[Any], Any]:
+        """Compute the loss of each task, and what the layers' regularizers add.
+
+        Parameters
+        ----------
+        x : tensor of shape (batch_size, n_features)
+            Features.
+        targets : sequence of tensor of shape (batch_size, ...)
+            Targets of each task.
+        weights : sequence of tensor of shape (batch_size,)
+            Weights of the rows in each task.
+
+        Returns
+        -------
+        losses : list of tensor of shape ()
+            Loss of each task, a sum over rows divided by the size of the batch.
+        penalty : tensor of shape ()
+            Sum of the model's own losses.
+        """
+        outputs = keras.tree.flatten(self._model(x, training=True))
+        losses = [
+            loss(target, output, sample_weight=weight)
+            for loss, target, output, weight in zip(
+                self._losses, targets, outputs, weights, strict=True
+            )
+        ]
+        own = [tf.cast(loss, self._dtype) for loss in self._model.losses]
+        return losses, tf.add_n(own) if own else tf.zeros((), self._dtype)
+
+    def combine(self, losses: Sequence[Any], penalty: Any) -> Any:
+        """Combine the losses into the one whose gradient is followed."""
+        return tf.add_n(list(losses)) + penalty

@@ -1,0 +1,61 @@
+"""The weights that a network begins with, as a function of a seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+
+from sklearn_mmoe.layers import MMoE
+from sklearn_mmoe.layers._initializers import with_seed
+
+__all__ = ["initialize"]
+
+
+def initialize(model: keras.Model, seed: int | None) -> None:
+    """Draw all weights anew, and start dropout anew.
+
+    Each layer has a seed of its own. Global random state is neither read nor changed.
+    Biases become what their initializers say too, so that a network that was trained
+    before is as a new one.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A network of dense layers, :class:`~sklearn_mmoe.layers.MMoE` and dropout.
+    seed : int or None
+        The seed; None takes fresh entropy from the operating system.
+    """
+    seeds = _seeds(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            _draw(layer.kernel, with_seed(layer.kernel_initializer, next(seeds)))
+            _draw(layer.bias, layer.bias_initializer)
+        elif isinstance(layer, MMoE):
+            layer.draw_weights(next(seeds), next(seeds))
+        elif isinstance(layer, keras.layers.Dropout):
+            _restart(layer.seed_generator, next(seeds))
+
+
+def _seeds(seed: int | None) -> Iterator[int]:
+    """Yield a seed for each layer."""
+    sequence = np.random.SeedSequence(seed)
+    while True:
+        # 31 bits, and never 0: every backend takes such a seed.
+        yield int(sequence.spawn(1)[0].generate_state(1)[0] >> 1) | 1
+
+
+def _draw(variable: Any, initializer: Any) -> None:
+    variable.assign(initializer(variable.shape, variable.dtype))
+
+
+def _restart(generator: Any, seed: int) -> None:
+    """Set a seed generator to where one of this seed begins."""
+    state = keras.ops.convert_to_tensor([seed, 0], dtype=generator.state.dtype)
+    generator.state.assign(state)

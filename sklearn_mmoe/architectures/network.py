@@ -1,0 +1,153 @@
+"""What a builder returns, and how a network is described before it is built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+
+from sklearn_mmoe.architectures.initialize import initialize
+from sklearn_mmoe.architectures.mmoe import build_mmoe
+from sklearn_mmoe.architectures.parts import Network
+
+__all__ = ["NetworkSpec", "build", "initialize"]
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """All that is needed to build a network, without a weight of it.
+
+    Attributes
+    ----------
+    n_features : int
+        Number of columns of X.
+    kinds : tuple of {'binary', 'multiclass', 'regression'}
+        Kind of each task.
+    units : tuple of int
+        Width of each task's output.
+    parameters : dict
+        Keyword arguments of the builder, `dtype` among them.
+    seed : int
+        Seed of the initial weights and of the dropout.
+    builder : callable or None
+        A user's own builder, by the protocol of scikeras' ``model=``; None is
+        :func:`sklearn_mmoe.networks.mmoe_network`.
+    """
+
+    n_features: int
+    kinds: tuple[str, ...]
+    units: tuple[int, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    builder: Callable[..., keras.Model] | None = None
+
+    @property
+    def dtype(self) -> str:
+        """What the network computes in."""
+        return self.parameters.get("dtype", "float32")
+
+    def structure(self, without: Collection[str] = ()) -> tuple[Any, ...]:
+        """Return what two networks have in common that differ in their weights alone.
+
+        Parameters
+        ----------
+        without : collection of str, default=()
+            Parameters that may differ too.
+        """
+        parameters = sorted(self.parameters.items())
+        kept = tuple((name, value) for name, value in parameters if name not in without)
+        return (self.n_features, self.kinds, self.units, kept)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What is known of the data, by scikeras' names and by ours."""
+        n_classes = [
+            None if kind == "regression" else max(2, units)
+            for kind, units in zip(self.kinds, self.units, strict=True)
+        ]
+        return {
+            "n_features_in_": self.n_features,
+            "n_outputs_": len(self.kinds),
+            "n_outputs_expected_": len(self.kinds),
+            "n_classes_": n_classes if len(n_classes) > 1 else n_classes[0],
+            "X_dtype_": self.dtype,
+            "task_kinds_": list(self.kinds),
+            "task_units_": list(self.units),
+        }
+
+
+def build(
+    spec: NetworkSpec, compile_kwargs: Mapping[str, Any] | None = None
+) -> Network:
+    """Build the network of a specification; its seed decides the weights.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        What to build.
+    compile_kwargs : dict or None, default=None
+        Handed to a user's own builder, if that asks for it.
+
+    Returns
+    -------
+    Network
+        The network, not compiled unless a user's builder compiles it.
+
+    Raises
+    ------
+    TypeError
+        If a user's builder returns something other than a ``keras.Model``.
+    ValueError
+        If its inputs or outputs do not fit the data.
+    """
+    if spec.builder is None:
+        return build_mmoe(spec.meta, seed=spec.seed, **spec.parameters)
+    model = spec.builder(**_accepted(spec, compile_kwargs))
+    _check_model(model, spec)
+    return Network(model, parts={}, mixtures=())
+
+
+def _accepted(
+    spec: NetworkSpec, compile_kwargs: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Choose the arguments that a user's builder has in its signature."""
+    offered = {
+        **spec.parameters,
+        "seed": spec.seed,
+        "meta": spec.meta,
+        "compile_kwargs": dict(compile_kwargs or {}),
+    }
+    assert spec.builder is not None
+    parameters = inspect.signature(spec.builder).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return offered
+    return {name: value for name, value in offered.items() if name in parameters}
+
+
+def _check_model(model: Any, spec: NetworkSpec) -> None:
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "The 'network' parameter must return a keras.Model, got "
+            f"{type(model).__name__}."
+        )
+    expected = [(None, units) for units in spec.units]
+    found = [tuple(output.shape) for output in model.outputs]
+    if found != expected:
+        raise ValueError(
+            f"The model that the 'network' parameter built has outputs of shapes "
+            f"{found}, but the tasks need {expected}: one output for each task, of "
+            "logits or standardised values (see meta['task_units_'])."
+        )
+    inputs = [tuple(tensor.shape) for tensor in model.inputs]
+    if inputs != [(None, spec.n_features)]:
+        raise ValueError(
+            f"The model that the 'network' parameter built has inputs of shapes "
+            f"{inputs}, but X has {spec.n_features} features: one input of shape "
+            f"(None, {spec.n_features}) is needed (see meta['n_features_in_'])."
+        )

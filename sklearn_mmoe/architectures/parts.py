@@ -1,0 +1,56 @@
+"""What a network consists of, said by the one who builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+
+__all__ = ["Network", "Part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a layer is for.
+
+    Attributes
+    ----------
+    kind : str
+        Such as 'shared layer' or 'tower'.
+    task : int or None
+        The task it serves alone; None for all of them.
+    """
+
+    kind: str
+    task: int | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, and what its layers are for.
+
+    Attributes
+    ----------
+    model : keras.Model
+        One input (n_samples, n_features), one output (n_samples, units) for each task:
+        the heads, in the order of the tasks.
+    parts : dict of str to Part
+        What each layer is for, by its name.
+    mixtures : tuple of keras.layers.Layer
+        Layers that mix experts by gates, from the features up. Each has the methods
+        ``expert_outputs`` and ``gate_outputs``.
+    """
+
+    model: keras.Model
+    parts: Mapping[str, Part]
+    mixtures: tuple[Any, ...]
+
+    @property
+    def heads(self) -> list[Any]:
+        """The output of each task."""
+        return list(self.model.outputs)

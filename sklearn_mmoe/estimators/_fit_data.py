@@ -1,0 +1,143 @@
+"""What a fit is given, checked and brought to arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from sklearn_mmoe._tasks.encode import EncodedTargets
+
+if TYPE_CHECKING:
+    from sklearn_mmoe._batches.arrays import TaskData
+
+__all__ = ["FitData", "Seeds", "check_numeric_columns"]
+
+
+def check_numeric_columns(X: Any, estimator_name: str) -> None:
+    """Name the columns of a data frame that are not numbers."""
+    if not isinstance(X, pd.DataFrame):
+        return
+    text = [name for name, dtype in X.dtypes.items() if dtype.kind not in "biuf"]
+    # Columns of Python objects may still hold numbers; scikit-learn converts those.
+    text = [name for name in text if X[name].dtype.kind != "O" or _has_text(X[name])]
+    if text:
+        raise ValueError(
+            f"{estimator_name} takes numeric features only, but these columns of X are "
+            f"not numeric: {text}. Encode them first, for example with "
+            "make_pipeline(make_tabular_preprocessor(), ...)."
+        )
+
+
+def _has_text(column: Any) -> bool:
+    try:
+        np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What a fit was given, validated; only `rows` count.
+
+    Attributes
+    ----------
+    X, y, sample_weight : object
+        As the user gave them, for scorers and callbacks.
+    features : ndarray or CSR matrix of shape (n_samples, n_features)
+        X, in the type that the network computes in.
+    names : list of str
+        Names of the tasks.
+    tasks : list of LabelTask or ValueTask
+        What the tasks are.
+    targets : EncodedTargets
+        y, as the losses take it.
+    weights : ndarray of shape (n_samples, n_tasks)
+        Weights of rows and classes; zero where there is no target.
+    factors : list of ndarray of shape (n_classes_k,) or None
+        What `class_weight` made of each task's classes in training.
+    rows : ndarray of int
+        The rows that count.
+    """
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    features: Any
+    names: list[str]
+    tasks: list[Any]
+    targets: EncodedTargets
+    weights: np.ndarray
+    factors: list[np.ndarray | None]
+    rows: np.ndarray
+
+    def set_aside(self, fraction: float, seed: int) -> tuple[FitData, FitData]:
+        """Set validation rows aside, stratified by the joint labels where possible.
+
+        Raises
+        ------
+        ValueError
+            If there are too few rows.
+        """
+        groups = self.targets.groups()
+        for stratify in (None if groups is None else groups[self.rows], None):
+            try:
+                train, validation = train_test_split(
+                    self.rows, test_size=fraction, random_state=seed, stratify=stratify
+                )
+                return replace(self, rows=train), replace(self, rows=validation)
+            except ValueError as error:
+                # Too few rows for every group of labels on both sides.
+                if stratify is None:
+                    raise ValueError(
+                        f"early_stopping=True cannot set aside validation_fraction="
+                        f"{fraction} of {len(self.rows)} rows: {error}"
+                    ) from error
+        raise AssertionError("unreachable")
+
+    def for_training(self, dtype: str) -> TaskData:
+        """Bring each task's weights to mean one over the rows that count."""
+        from sklearn_mmoe._batches.arrays import TaskData
+
+        means = self.weights[self.rows].mean(axis=0)
+        scales = np.array([task.loss_scale for task in self.tasks])
+        # A task without any target among these rows keeps its zero weights.
+        weights = self.weights * (scales / np.where(means > 0, means, 1))
+        targets = [
+            # Indices of classes, or floats.
+            column.astype(np.int32 if column.ndim == 1 else dtype)
+            for column in self.targets.columns
+        ]
+        return TaskData(self.features, targets, weights.astype(dtype), self.rows)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Seeds of the network, of the order of the rows and of the validation split."""
+
+    network: int
+    shuffle: int
+    split: int
+
+    @classmethod
+    def draw(cls, random_state: Any) -> Seeds:
+        """Derive the three seeds from `random_state`."""
+        words = _seed_sequence(random_state).generate_state(3) >> 1
+        return cls(*(int(word) for word in words))
+
+
+def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
+    """Turn `random_state` into entropy.
+
+    None takes it from the operating system: scikit-learn's custom, to draw from
+    NumPy's global generator, would change that generator's state.
+    """
+    if random_state is None:
+        return np.random.SeedSequence()
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.SeedSequence(random_state.randint(2**31))
+    return np.random.SeedSequence(int(random_state))

@@ -1,0 +1,102 @@
+"""Early stopping's rows and metric, checked before training and scored during it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from sklearn_mmoe.estimators._fit_data import FitData
+from sklearn_mmoe.metrics import mean_task_scorer
+from sklearn_mmoe.metrics._scoring import accepts_sample_weight, warn_once
+
+__all__ = ["check_validation_arguments", "find_scorer", "validation_score"]
+
+
+def check_validation_arguments(
+    estimator: Any, X_val: Any, y_val: Any, sample_weight_val: Any
+) -> None:
+    """Check what can be known to be wrong before anything is read."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val must be given together.")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val is for X_val and y_val; give them too.")
+    if X_val is not None and not estimator.early_stopping:
+        raise ValueError(
+            "X_val and y_val are what early stopping watches; set "
+            "early_stopping=True, or leave them out."
+        )
+
+
+def find_scorer(estimator: Any) -> Callable[..., Any] | None:
+    """Find what `early_stopping_metric` names; None stands for the loss.
+
+    Raises
+    ------
+    ValueError
+        If scikit-learn has no scorer of that name.
+    """
+    metric = estimator.early_stopping_metric
+    if not isinstance(metric, str):
+        return metric
+    if metric == "loss":
+        return None
+    try:
+        return mean_task_scorer(metric)
+    except ValueError as error:
+        raise ValueError(
+            f"The 'early_stopping_metric' parameter must be 'loss', the name of a "
+            f"scorer of scikit-learn, or a scorer, got {metric!r}: {error}"
+        ) from error
+
+
+def validation_score(
+    estimator: Any, data: FitData, scorer: Callable[..., Any] | None
+) -> Callable[[], float]:
+    """Make a function that scores the validation rows; greater is better.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The one that is being fitted.
+    data : FitData
+        The validation rows.
+    scorer : callable or None
+        From :func:`find_scorer`.
+
+    Returns
+    -------
+    callable
+        Called without arguments, it returns a float for the network as it is then.
+    """
+    engine = estimator._engine
+    if scorer is None:
+        task_data = data.for_training(engine.spec.dtype)
+        return lambda: -engine.loss(task_data)
+    X, y = _safe_indexing(data.X, data.rows), _safe_indexing(data.y, data.rows)
+    weight: dict[str, Any] = {}
+    if data.sample_weight is not None and accepts_sample_weight(scorer):
+        weight["sample_weight"] = _safe_indexing(data.sample_weight, data.rows)
+    return warn_once(lambda: _one_number(scorer(estimator, X, y, **weight)))
+
+
+def _one_number(score: Any) -> float:
+    if isinstance(score, Mapping):
+        raise TypeError(
+            "The 'early_stopping_metric' parameter must return one number, got "
+            f"{dict(score)}; take mean_task_scorer or task_scorer."
+        )
+    if np.ndim(score) != 0:
+        raise TypeError(
+            "The 'early_stopping_metric' parameter must return one number, got "
+            f"{score!r}."
+        )
+    if np.isnan(score):
+        raise ValueError(
+            "The 'early_stopping_metric' parameter is NaN on the validation rows, and "
+            "cannot tell when to stop: no task has a defined score there. Take rows "
+            "with labels of all classes, or another metric, such as 'loss'."
+        )
+    return float(score)
