@@ -589,3 +589,18 @@ class TestInScikitLearn:
             Ridge(), X, y, scoring=SCORERS[0], cv=2, train_sizes=[0.5, 1.0]
         )
         assert display.ax_.get_ylabel() == "Mean r2"
+
+
+def test_class_weights_of_validation_rows_are_those_of_training(data, tiny):
+    """Rows that lack a class do not change what the others weigh."""
+    X, y = data
+    y = y["size"]
+    lacking = (y != 0).to_numpy()
+    model = MultiTaskMMoEClassifier(
+        **tiny, class_weight="balanced", early_stopping=True
+    ).fit(X, y, X_val=X[lacking], y_val=y[lacking])
+    counts = y.value_counts().sort_index().to_numpy()
+    weight = (len(y) / (3 * counts))[y[lacking]]
+    chosen = model.predict_proba(X[lacking])[np.arange(lacking.sum()), y[lacking]]
+    expected = np.average(np.log(chosen), weights=weight)
+    assert model.best_validation_score_ == pytest.approx(expected, rel=1e-4)

@@ -196,7 +196,8 @@ class Trainer:
 
 def _arrays(variables: Sequence[Any]) -> list[np.ndarray]:
     # Copies: NumPy may see a variable's own memory, which training goes on to change.
-    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+    # Not by keras.ops.convert_to_numpy, at which NumPy warns of each variable.
+    return [np.array(v.value.numpy()) for v in variables]
 
 
 def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:

@@ -327,7 +327,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             instead of numbers. A label that ``fit`` has not seen counts as wrong.
         """
         check_is_fitted(self)
-        targets = self._match_tasks(split_columns(y))
+        targets = split_columns(y).matched(self.task_names_, type(self).__name__)
         check_consistent_length(X, targets.columns[0])
         weights = task_weights(sample_weight, targets.columns[0], targets.names)
         weights = weights * np.column_stack(targets.observed)
