@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mmoe.architectures.mmoe import mmoe_network
+from sklearn_mmoe._architectures.mmoe import mmoe_network
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.cache import clear_cache

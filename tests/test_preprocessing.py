@@ -9,12 +9,15 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_mmoe.datasets import make_related_tasks
 from sklearn_mmoe.preprocessing import (
+    CalendarEncoder,
     CategoryEncoder,
     PiecewiseLinearEncoder,
+    TailSquashingScaler,
+    TextEncoder,
     make_tabular_preprocessor,
 )
 
@@ -349,20 +352,6 @@ def test_arrays():
     assert columns_of(preprocessor)["one_hot"] == [1]
 
 
-@pytest.mark.parametrize(
-    "times",
-    [
-        pd.date_range("2020", periods=3),
-        pd.to_timedelta([1, 2, 3], unit="D"),
-        pd.period_range("2020", periods=3),
-    ],
-)
-def test_times_are_refused_by_name(times):
-    frame = pd.DataFrame({"a": [1, 2, 3], "when": times})
-    with pytest.raises(ValueError, match=r"columns \['when'\] hold dates or times"):
-        make_tabular_preprocessor().fit(frame)
-
-
 def test_clone_and_pickle(frame):
     preprocessor = make_tabular_preprocessor().fit(frame)
     expected = preprocessor.transform(frame).toarray()
@@ -416,3 +405,149 @@ def test_census(census_folder):
     ]
     assert np.isfinite(encoded.data).all()
     assert preprocessor.transform(X[5000:6000]).shape == (1000, encoded.shape[1])
+
+
+def test_automatic_bins_grow_with_rows_and_shrink_with_columns():
+    rng = np.random.default_rng(0)
+
+    def n_bins(n_samples, n_features=1, missing=0):
+        X = rng.normal(size=(n_samples, n_features))
+        X[:missing] = np.nan
+        encoder = PiecewiseLinearEncoder("auto", spike_frequency="auto").fit(X)
+        return {max(len(edges) - 1, 0) for edges in encoder.bin_edges_}
+
+    assert n_bins(20_000) == {64}
+    assert n_bins(1000) == {25}
+    assert n_bins(100) == {0}
+    assert n_bins(1000, 100) == {10}
+    assert n_bins(300, 411) == {0}
+    assert n_bins(1000, missing=800) == {5}
+
+
+def test_automatic_sizes_of_a_large_table_are_the_largest():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "amount": rng.integers(1, 3000, 15_000)
+            * np.where(rng.random(15_000), 1, 0),
+            "shop": rng.zipf(1.3, 15_000).clip(0, 300).astype(str),
+        }
+    ).assign(shop=lambda frame: "shop " + frame["shop"])
+    automatic = make_tabular_preprocessor().fit_transform(frame)
+    explicit = make_tabular_preprocessor(
+        n_bins=64, spike_frequency=10, min_frequency=10
+    ).fit_transform(frame)
+    np.testing.assert_array_equal(automatic.toarray(), explicit.toarray())
+
+
+def test_encoder_without_bins():
+    X = np.array([[1.0], [2.0], [np.nan]])
+    encoder = PiecewiseLinearEncoder("auto", spike_frequency="auto").fit(X)
+    np.testing.assert_array_equal(encoder.transform(X), [[0], [0], [1]])
+    assert encoder.get_feature_names_out().tolist() == ["x0_missing"]
+    assert PiecewiseLinearEncoder("auto").fit_transform(X[:2]).shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "least"), [(5, 1), (60, 3), (200, 10), (10_000, 10)]
+)
+def test_automatic_least_frequency_of_a_category(n_samples, least):
+    column = np.full(n_samples, "often", dtype=object)
+    column[:least] = "enough"
+    column[least : 2 * least - 1] = "rare"
+    names = CategoryEncoder("auto").fit(column[:, None]).get_feature_names_out()
+    assert "x0_enough" in names
+    assert "x0_rare" not in names
+
+
+def test_names_of_features_are_distinct():
+    column = np.array([["missing"], [None], ["infrequent"], ["a"]], dtype=object)
+    names = CategoryEncoder().fit(column).get_feature_names_out().tolist()
+    assert names == ["x0_a", "x0_infrequent", "x0_missing", "x0_missing_2"]
+
+
+def test_within_the_range_it_is_the_standard_scaler():
+    X = np.random.default_rng(0).lognormal(size=(100, 3))
+    scaler = TailSquashingScaler().fit(X)
+    expected = StandardScaler().fit_transform(X).astype(np.float32)
+    np.testing.assert_array_equal(scaler.transform(X), expected)
+
+
+def test_tails_are_squashed_smoothly():
+    scaler = TailSquashingScaler(max_distance=2.0).fit(np.array([[-1.0], [1.0]]))
+    x = np.linspace(0.9, 50, 1000)[:, None]
+    squashed = scaler.transform(x)[:, 0].astype(np.float64)
+    slopes = np.diff(squashed) / np.diff(x[:, 0])
+    assert slopes[0] == pytest.approx(1, abs=1e-3)
+    assert (np.diff(slopes) < 1e-4).all()
+    assert squashed.max() < 3
+    np.testing.assert_allclose(scaler.transform(-x)[:, 0], -squashed, rtol=1e-6)
+    extreme = scaler.transform([[1e308], [-1e308], [3e38]])[:, 0]
+    np.testing.assert_allclose(extreme, [3, -3, 3])
+
+
+@pytest.mark.parametrize("constant", [1e30, -1e30, 0.1, 0.0, 7.0, 3e38])
+def test_constants_are_zeros(constant):
+    X = np.full((365, 1), constant)
+    scaler = TailSquashingScaler().fit(X)
+    np.testing.assert_array_equal(scaler.transform(X), 0)
+    np.testing.assert_array_equal(scaler.transform([[constant + 5], [-3e38]]), 0)
+    # Rounding errors are no values.
+    X[::2] = np.nextafter(constant, np.inf)
+    assert np.abs(TailSquashingScaler().fit(X).transform(X)).max() <= 1
+
+
+def test_calendar_of_dates():
+    days = pd.to_datetime(["2023-12-31 22:00", "2024-01-01 23:00", None])
+    encoder = CalendarEncoder().fit(pd.DataFrame({"t": days}))
+    names = encoder.get_feature_names_out().tolist()
+    encoded = pd.DataFrame(encoder.transform(pd.DataFrame({"t": days})), columns=names)
+    assert encoded["t_year"].tolist() == [2023, 2024, 2023.5]
+    assert encoded["t_weekday"].tolist() == [7, 1, 4]
+    assert encoded["t_missing"].tolist() == [0, 0, 1]
+    assert encoded["t_total_seconds"][0] == days[0].timestamp()
+    # December is beside January.
+    december, january = encoded.filter(like="month_circular").to_numpy()[:2]
+    assert np.linalg.norm(december - january) < 0.6
+    # What is always the same is left out.
+    alike = CalendarEncoder().fit(pd.DataFrame({"t": days.normalize()}))
+    assert not [n for n in alike.get_feature_names_out() if "hour" in n]
+    parts = [
+        CalendarEncoder(which).fit(pd.DataFrame({"t": days})).get_feature_names_out()
+        for which in ("numbers", "circle")
+    ]
+    assert sorted(names) == sorted(np.concatenate(parts))
+
+
+@pytest.mark.parametrize("dates", [[pd.NaT, pd.NaT], [pd.Timestamp("2020")]])
+def test_calendar_of_few_dates(dates):
+    frame = pd.DataFrame({"t": pd.Series(dates, dtype="datetime64[us]")})
+    assert np.isfinite(CalendarEncoder().fit_transform(frame)).all()
+
+
+def test_texts_with_pieces_in_common_are_near():
+    jobs = ["taxi driver", "truck driver", "bus driver", "night nurse", "head nurse"]
+    frame = pd.DataFrame({"job": jobs * 4})
+    encoder = TextEncoder(3).fit(frame)
+    encoded = encoder.transform(pd.DataFrame({"job": ["cab driver", "nurse", None]}))
+    assert encoded.dtype == np.float32
+    assert encoded.shape == (3, 3) == (3, len(encoder.get_feature_names_out()))
+    known = encoder.transform(frame)[:5]
+
+    def nearness(x):
+        return known @ x / np.linalg.norm(known, axis=1)
+
+    assert nearness(encoded[0])[:3].min() > nearness(encoded[0])[3:].max()
+    assert nearness(encoded[1])[:3].max() < nearness(encoded[1])[3:].min()
+    np.testing.assert_array_equal(encoded[2], 0)
+
+
+def test_texts_do_not_depend_on_order_or_type():
+    rng = np.random.default_rng(0)
+    words = [f"{a} {b}" for a in ("red", "green", "blue") for b in range(12)]
+    column = pd.Series(rng.choice(words, 300))
+    expected = TextEncoder().fit(column.to_frame()).transform(column.to_frame())
+    for dtype in ("category", object, "string"):
+        frame = column[::-1].astype(dtype).to_frame()
+        encoded = TextEncoder().fit(frame).transform(frame)
+        np.testing.assert_array_equal(encoded[::-1], expected)

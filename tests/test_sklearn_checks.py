@@ -13,7 +13,11 @@ from sklearn_mmoe import (
     MultiTaskMMoEMixed,
     MultiTaskMMoERegressor,
 )
-from sklearn_mmoe.preprocessing import CategoryEncoder, PiecewiseLinearEncoder
+from sklearn_mmoe.preprocessing import (
+    CategoryEncoder,
+    PiecewiseLinearEncoder,
+    TailSquashingScaler,
+)
 
 # Small, and with a learning rate at which it learns the checks' few rows in time.
 SMALL = {
@@ -62,7 +66,10 @@ def test_estimators(estimator, check):
         PiecewiseLinearEncoder(),
         PiecewiseLinearEncoder(spike_frequency=3, sparse_output=True),
         CategoryEncoder(),
+        PiecewiseLinearEncoder("auto", spike_frequency="auto"),
         CategoryEncoder(min_frequency=3, sparse_output=False),
+        CategoryEncoder(min_frequency="auto"),
+        TailSquashingScaler(),
     ]
 )
 def test_transformers(estimator, check):

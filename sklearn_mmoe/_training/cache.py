@@ -12,9 +12,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 
+from sklearn_mmoe._architectures.network import NetworkSpec
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.trainer import Trainer
-from sklearn_mmoe.architectures.network import NetworkSpec
 
 __all__ = ["borrow_trainer", "clear_cache", "find_evaluator"]
 

@@ -17,6 +17,7 @@ from sklearn_mmoe._training import keras_import
 import keras
 import numpy as np
 
+from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
 from sklearn_mmoe._training.cache import borrow_trainer, find_evaluator
 from sklearn_mmoe._training.evaluation import Evaluator
@@ -26,7 +27,6 @@ from sklearn_mmoe._training.observer import Observer
 from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
-from sklearn_mmoe.architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe.losses import task_loss
 
 __all__ = ["Engine"]

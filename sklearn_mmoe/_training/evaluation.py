@@ -11,7 +11,7 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 import tensorflow as tf
 
-from sklearn_mmoe.architectures.network import NetworkSpec, build
+from sklearn_mmoe._architectures.network import NetworkSpec, build
 
 __all__ = ["Evaluator"]
 

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sklearn_mmoe._architectures.network import Network, NetworkSpec, build, initialize
 from sklearn_mmoe._batches.source import Batches
 from sklearn_mmoe._training.step import TrainingStep
-from sklearn_mmoe.architectures.network import Network, NetworkSpec, build, initialize
 from sklearn_mmoe.losses import task_loss
 
 __all__ = ["Trainer", "TrainingState"]

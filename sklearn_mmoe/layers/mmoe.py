@@ -90,13 +90,13 @@ class MMoE(keras.layers.Layer):
         Constraint of the gates' biases.
     activity_regularizer : str, Regularizer or None, default=None
         Regularizer of the outputs.
+    expert_layers : int, default=1
+        Depth of each expert; every layer of it has `units` units, the same
+        activation, initializers, regularizers and constraints.
     input_regularizer : str, Regularizer or None, default=None
         Regularizer of the kernels that multiply the layer's input: the experts' first
         ones and the gates'. For these it takes the place of `expert_kernel_regularizer`
         and `gate_kernel_regularizer`.
-    expert_layers : int, default=1
-        Depth of each expert; every layer of it has `units` units, the same
-        activation, initializers, regularizers and constraints.
     **kwargs
         As every Keras layer takes: `name`, `dtype`, `trainable`.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, RealNotInt
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
@@ -17,21 +17,24 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe.preprocessing._auto import AUTO
+from sklearn_mmoe.preprocessing._output import distinct
+from sklearn_mmoe.preprocessing._readers import factorize
 
 __all__ = ["CategoryEncoder"]
 
 
-def _codes(column: Any) -> tuple[np.ndarray, pd.Index]:
-    """Give each row's category as an index into those found, -1 where it is missing.
+def _codes(name: Any, column: Any) -> tuple[np.ndarray, pd.Index]:
+    """Return each row's category as an index into those found, -1 where it is missing.
 
     A column of pandas' category dtype has its codes at hand, which is what makes this
     many times faster than comparing strings.
     """
     if isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype):
         return np.asarray(column.cat.codes), column.cat.categories.astype(object)
-    values = column if isinstance(column, pd.Series) else np.asarray(column)
-    codes, found = pd.factorize(values)
-    return codes, pd.Index(np.asarray(found, dtype=object), dtype=object)
+    values = column if isinstance(column, pd.Series) else pd.Series(np.asarray(column))
+    codes, found = factorize(name, values)
+    return codes, pd.Index(found, dtype=object, tupleize_cols=False)
 
 
 def _sorted(categories: pd.Index) -> pd.Index:
@@ -52,11 +55,12 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    min_frequency : int, float or None, default=None
+    min_frequency : int, float, 'auto' or None, default=None
         Categories of fewer rows (an int) or of a smaller share of the rows (a float)
         are taken together to one column of infrequent ones, which stands for
         categories never seen in ``fit`` as well. Without such a column, those are
-        encoded by zeros. None keeps every category.
+        encoded by zeros. 'auto' is 10 rows, or a twentieth of fewer than 200 rows.
+        None keeps every category.
     sparse_output : bool, default=True
         Whether the result is a CSR matrix, or else an array.
 
@@ -99,13 +103,16 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         "min_frequency": [
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"auto"}),
             None,
         ],
         "sparse_output": ["boolean"],
     }
 
     def __init__(
-        self, min_frequency: int | float | None = None, sparse_output: bool = True
+        self,
+        min_frequency: int | float | str | None = None,
+        sparse_output: bool = True,
     ) -> None:
         self.min_frequency = min_frequency
         self.sparse_output = sparse_output
@@ -130,8 +137,8 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         columns = self._columns(X, reset=True)
         self.categories_ = []
         infrequent_columns, missing_columns = [], []
-        for j, column in enumerate(columns):
-            codes, found = _codes(column)
+        for j, (name, column) in enumerate(columns):
+            codes, found = _codes(name, column)
             counts = np.bincount(codes + 1, minlength=len(found) + 1)
             frequent = counts >= self._least(len(codes))
             self.categories_.append(_sorted(found[frequent[1:]]).to_numpy(dtype=object))
@@ -144,9 +151,11 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         return self
 
     def _least(self, n_samples: int) -> float:
-        """Give the number of rows from which on a category has its own column."""
+        """Return the number of rows from which on a category has its own column."""
         if self.min_frequency is None:
             return 1
+        if isinstance(self.min_frequency, str):
+            return AUTO.min_frequency(n_samples)
         if isinstance(self.min_frequency, Integral):
             return int(self.min_frequency)
         return max(1.0, float(self.min_frequency) * n_samples)
@@ -175,8 +184,8 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         columns = self._columns(X, reset=False)
         parts = []
         start = 0
-        for j, column in enumerate(columns):
-            codes, found = _codes(column)
+        for j, (name, column) in enumerate(columns):
+            codes, found = _codes(name, column)
             targets, n_columns = self._output_columns(j, found)
             targets = np.where(targets < 0, -1, start + targets)
             parts.append(targets.astype(np.int32)[codes])
@@ -211,15 +220,15 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         targets = np.append(own, missing)
         return np.where(targets < 0, infrequent, targets), n_columns
 
-    def _columns(self, X: Any, reset: bool) -> list[Any]:
-        """Check X and take it apart."""
+    def _columns(self, X: Any, reset: bool) -> list[tuple[Any, Any]]:
+        """Check X and take it apart, into names and columns."""
         if hasattr(X, "columns"):
             validate_data(self, X, reset=reset, skip_check_array=True)
             if hasattr(X, "iloc"):
-                return [X.iloc[:, j] for j in range(X.shape[1])]
-            return [X[name] for name in X.columns]
+                return [(name, X.iloc[:, j]) for j, name in enumerate(X.columns)]
+            return [(name, X[name]) for name in X.columns]
         X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
-        return list(X.T)
+        return list(enumerate(X.T))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the output columns.
@@ -234,7 +243,8 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of str of shape (n_features_out,)
             ``<column>_<category>`` for each category, ``<column>_missing`` and
-            ``<column>_infrequent`` for the others.
+            ``<column>_infrequent`` for the others; with a number behind a name that
+            another column has, such as that of a category called 'missing'.
         """
         check_is_fitted(self)
         names = []
@@ -245,7 +255,7 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
                 names.append(f"{column}_missing")
             if j in self.infrequent_columns_:
                 names.append(f"{column}_infrequent")
-        return np.array(names, dtype=object)
+        return distinct(names)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

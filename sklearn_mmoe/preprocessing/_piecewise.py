@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
@@ -22,6 +22,8 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe.preprocessing._auto import AUTO
+from sklearn_mmoe.preprocessing._output import distinct
 
 __all__ = ["PiecewiseLinearEncoder"]
 
@@ -107,7 +109,7 @@ def _spikes(
 def _filled_bins(
     values: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the number of bins that each value has begun, and its share of the last."""
+    """Return how many bins each value has begun, and its share of the last."""
     last = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     # A bin may be so narrow that the quotient overflows; it is bounded next.
     with np.errstate(over="ignore"):
@@ -143,7 +145,9 @@ class _Runs:
         self._n_columns += n_columns
 
     def to_csr(self) -> sparse.csr_matrix:
-        """Give the matrix, as float32."""
+        """Return the matrix, as float32."""
+        if not self._runs:
+            return sparse.csr_matrix(np.zeros((self._n_rows, 0), dtype=np.float32))
         # Each (n_rows * n_runs,), row by row.
         first, length, last = (
             np.stack(part, axis=1).ravel() for part in zip(*self._runs, strict=True)
@@ -188,22 +192,25 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
 
     Parameters
     ----------
-    n_bins : int, default=32
+    n_bins : int or 'auto', default=32
         Number of bins of a column. Columns of at most ``n_bins + 1`` different values
         have an edge at each, and columns with heavy values up to two bins more for
-        each of these.
-    spike_frequency : int or None, default=None
+        each of these. 'auto' is one for every 40 rows in which the column is not
+        missing, 64 at most, and no more bins than rows over all columns; columns that
+        would have fewer than 4 have none.
+    spike_frequency : int, 'auto' or None, default=None
         With a number, a value that at least so many rows share, and that stands out
         from the values around it, gets a column of its own as well, which is 1 where
         the column has exactly this value. Columns of amounts need it: no sum of slopes
-        is 1 at one value and 0 beside it. None is what the paper has.
+        is 1 at one value and 0 beside it. 'auto' is 10, in columns that have bins.
+        None is what the paper has.
     sparse_output : bool, default=False
         Whether the result is a CSR matrix, or else an array.
 
     Attributes
     ----------
     bin_edges_ : list of ndarray of shape (n_edges,)
-        The edges of each column.
+        The edges of each column; none where it has no bins.
     spikes_ : list of ndarray of shape (n_spikes,)
         The values of each column that have a column of their own.
     fill_values_ : ndarray of shape (n_features,)
@@ -243,16 +250,20 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
-        "spike_frequency": [Interval(Integral, 1, None, closed="left"), None],
+        "n_bins": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "spike_frequency": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "sparse_output": ["boolean"],
     }
 
     def __init__(
         self,
-        n_bins: int = 32,
+        n_bins: int | str = 32,
         *,
-        spike_frequency: int | None = None,
+        spike_frequency: int | str | None = None,
         sparse_output: bool = False,
     ) -> None:
         self.n_bins = n_bins
@@ -288,17 +299,31 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         for j, column in enumerate(X.T):
             present = column[~missing[:, j]]
             unique, counts = np.unique(present, return_counts=True)
-            edges = _bin_edges(unique, counts, self.n_bins)
+            n_bins = self._n_bins(len(present), X)
+            edges = _bin_edges(unique, counts, n_bins) if n_bins else unique[:0]
+            least = self._least_of_a_spike(n_bins)
             self.bin_edges_.append(edges)
             self.spikes_.append(
                 unique[:0]
-                if self.spike_frequency is None
-                else _spikes(unique, counts, len(edges), self.spike_frequency)
+                if least is None
+                else _spikes(unique, counts, len(edges), least)
             )
             if len(present):
                 self.fill_values_[j] = np.median(present)
         self.missing_columns_ = np.flatnonzero(missing.any(axis=0))
         return self
+
+    def _n_bins(self, n_values: int, X: np.ndarray) -> int:
+        """Return the number of bins of a column with so many values, or 0."""
+        if isinstance(self.n_bins, str):
+            return AUTO.n_bins(n_values, *X.shape)
+        return self.n_bins
+
+    def _least_of_a_spike(self, n_bins: int) -> int | None:
+        """Return the rows that a spike must have, None where there shall be none."""
+        if isinstance(self.spike_frequency, str):
+            return AUTO.spike_rows if n_bins else None
+        return self.spike_frequency
 
     def transform(self, X: Any) -> Any:
         """Encode the columns.
@@ -327,7 +352,8 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         for j, edges in enumerate(self.bin_edges_):
             missing = np.isnan(X[:, j])
             values = np.where(missing, self.fill_values_[j], X[:, j])
-            runs.add(len(edges) - 1, 0, *_filled_bins(values, edges))
+            if len(edges):
+                runs.add(len(edges) - 1, 0, *_filled_bins(values, edges))
             if j in self.missing_columns_:
                 runs.add(1, 0, missing, 1)
             spikes = self.spikes_[j]
@@ -366,7 +392,7 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
             if j in self.missing_columns_:
                 names.append(f"{column}_missing")
             names += [f"{column}_is_{value:.12g}" for value in self.spikes_[j]]
-        return np.array(names, dtype=object)
+        return distinct(names)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,134 +1,435 @@
-"""A whole preprocessor: from data frames of mixed types to numeric features."""
+"""A whole preprocessor: from tables of mixed kinds to numeric features."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse as scipy_sparse
+from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
+from sklearn_mmoe.preprocessing._kinds import KINDS, learn_reader
+from sklearn_mmoe.preprocessing._output import distinct, wants_frame
 from sklearn_mmoe.preprocessing._piecewise import PiecewiseLinearEncoder
+from sklearn_mmoe.preprocessing._readers import Reader
+from sklearn_mmoe.preprocessing._scaling import TailSquashingScaler
+from sklearn_mmoe.preprocessing._table import Table, column_label, read_table
+from sklearn_mmoe.preprocessing._text import TextEncoder
 
-__all__ = ["make_tabular_preprocessor"]
+__all__ = ["TabularPreprocessor", "make_tabular_preprocessor"]
 
-
-def _kind(column: Any) -> str:
-    """Tell 'numeric' columns from 'categorical' ones and from 'time's."""
-    column = pd.Series(column) if isinstance(column, np.ndarray) else column
-    dtype = column.dtype
-    if hasattr(dtype, "is_numeric"):  # polars
-        if dtype.is_temporal():
-            return "time"
-        return "numeric" if dtype.is_numeric() else "categorical"
-    if pd.api.types.is_object_dtype(dtype):
-        inferred = pd.api.types.infer_dtype(column, skipna=True)
-        if inferred.startswith(("datetime", "timedelta", "date", "period")):
-            return "time"
-        numeric = inferred in {"integer", "floating", "mixed-integer-float"}
-        return "numeric" if numeric else "categorical"
-    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype):
-        return "time"
-    numeric = pd.api.types.is_numeric_dtype(dtype) and dtype.kind != "b"
-    return "numeric" if numeric else "categorical"
+# Where a table that was read says which encoders its columns go through.
+_ENCODINGS = "sklearn_mmoe encodings"
 
 
-class _ColumnsOfKind:
-    """Selects the numeric or the categorical columns when ColumnTransformer is fitted.
+class _ColumnsFor:
+    """Selects the columns that go through an encoder, when they are known.
 
     Parameters
     ----------
-    kind : {'numeric', 'categorical'}
-        Which ones.
-    categorical : sequence of str or int
-        Columns that are categorical whatever their dtype.
+    encoding : {'numeric', 'datetime', 'categorical', 'text'}
+        Name of the encoder.
     """
 
-    def __init__(self, kind: str, categorical: Sequence[Any]) -> None:
-        self.kind = kind
-        self.categorical = categorical
+    def __init__(self, encoding: str) -> None:
+        self.encoding = encoding
 
     def __repr__(self) -> str:
-        return f"<{self.kind} columns>"
+        return f"<{self.encoding} columns>"
 
-    def __call__(self, X: Any) -> list[Any]:
-        framed = hasattr(X, "columns")
-        X = X if framed else np.asarray(X)
-        names = list(X.columns) if framed else list(range(X.shape[1]))
-        unknown = [name for name in self.categorical if name not in names]
+    def __call__(self, X: pd.DataFrame) -> list[Any]:
+        encodings = X.attrs[_ENCODINGS]
+        return [
+            name
+            for name, of_column in zip(X.columns, encodings, strict=True)
+            if self.encoding in of_column
+        ]
+
+
+class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
+    """A ColumnTransformer that finds out what each column of a table holds.
+
+    :func:`make_tabular_preprocessor` makes one with encoders for every kind of
+    column. It reads the table first, so that numbers and dates arrive at the encoders
+    as such, whatever they were written as. It takes arrays, lists of rows, and frames
+    of pandas, polars and pyarrow.
+
+    Columns are matched by their names, whatever these are; further columns are ignored
+    in ``transform``, and so is the order. Without names, in arrays, the position
+    counts.
+
+    Parameters
+    ----------
+    transformers : list of tuples
+        As in :class:`~sklearn.compose.ColumnTransformer`. Where the names of the
+        columns are not all strings, a transformer's columns are positions.
+    categorical : sequence of hashable, default=()
+        Columns that are categorical whatever they hold: names, or positions where X
+        has no names.
+    remainder : {'drop', 'passthrough'} or estimator, default='drop'
+        As in ColumnTransformer, and so are the others.
+    sparse_threshold : float, default=0.3
+        1.0 makes every result a CSR matrix, unless ``set_output`` asks for a frame.
+    n_jobs : int or None, default=None
+        Number of jobs.
+    transformer_weights : dict or None, default=None
+        Weights of the transformers.
+    verbose : bool, default=False
+        Whether to print the time of each.
+    verbose_feature_names_out : bool, default=True
+        Whether names of features begin with that of their transformer.
+
+    Attributes
+    ----------
+    kind_to_columns_ : dict of str to list
+        The columns of each kind: 'numeric', 'datetime', 'time' (of a day), 'duration',
+        'categorical', 'text', and 'identifier', which is left out.
+    column_to_kind_ : dict
+        The kind of each column.
+    transformers_ : list of tuples
+        The fitted transformers and their columns.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where X had names that are all strings.
+
+    See Also
+    --------
+    make_tabular_preprocessor : Makes one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mmoe.preprocessing import make_tabular_preprocessor
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "day": ["2024-05-06", "2024-05-08", "2024-06-01"],
+    ...         "price": ["1,200", "950", "?"],
+    ...         "city": ["Oslo", "Rome", "Oslo"],
+    ...     }
+    ... )
+    >>> make_tabular_preprocessor().fit(frame).column_to_kind_
+    {'day': 'datetime', 'price': 'numeric', 'city': 'categorical'}
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **ColumnTransformer._parameter_constraints,
+        "categorical": ["array-like"],
+    }
+
+    def __init__(
+        self,
+        transformers: Any,
+        *,
+        categorical: Sequence[Hashable] = (),
+        remainder: Any = "drop",
+        sparse_threshold: float = 0.3,
+        n_jobs: int | None = None,
+        transformer_weights: dict[str, float] | None = None,
+        verbose: bool = False,
+        verbose_feature_names_out: bool = True,
+    ) -> None:
+        super().__init__(
+            transformers,
+            remainder=remainder,
+            sparse_threshold=sparse_threshold,
+            n_jobs=n_jobs,
+            transformer_weights=transformer_weights,
+            verbose=verbose,
+            verbose_feature_names_out=verbose_feature_names_out,
+        )
+        self.categorical = categorical
+
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Find out what the columns hold, fit the transformers, and transform X.
+
+        Parameters
+        ----------
+        X : {array-like, data frame} of shape (n_samples, n_features)
+            The table.
+        y : array-like or None, default=None
+            Handed to the transformers.
+        **params : dict
+            Handed to the transformers, if metadata routing is enabled.
+
+        Returns
+        -------
+        CSR matrix, ndarray or data frame of shape (n_samples, n_features_out)
+            The features.
+
+        Raises
+        ------
+        TypeError
+            If X is a sparse matrix or no table.
+        ValueError
+            If a column holds what cannot be a feature, such as infinite numbers or
+            lists, or if ``categorical`` names a column that X does not have. The
+            message names the column.
+
+        Warns
+        -----
+        UserWarning
+            If there are identifiers, which are left out.
+        """
+        table = read_table(X)
+        unknown = [name for name in self.categorical if name not in table.names]
         if unknown:
             raise ValueError(
-                f"The 'categorical' parameter names columns that X does not have: "
+                "The 'categorical' parameter names columns that X does not have: "
                 f"{unknown}."
             )
-        kinds = {
-            name: "categorical"
-            if name in self.categorical
-            else _kind(X[name] if framed else X[:, name])
-            for name in names
+        readers = [
+            learn_reader(name, column, name in self.categorical)
+            for name, column in zip(table.names, table.columns, strict=True)
+        ]
+        frame = _read(table, readers)
+        # From here on the earlier fit is forgotten.
+        self._readers, self._by_name, self._named = readers, table.by_name, table.named
+        self.column_to_kind_ = {reader.name: reader.kind for reader in readers}
+        self.kind_to_columns_ = {
+            kind: [reader.name for reader in readers if reader.kind == kind]
+            for kind in KINDS
         }
-        times = [name for name in names if kinds[name] == "time"]
-        if times:
-            raise ValueError(
-                f"The columns {times} hold dates or times, which have no obvious "
-                "encoding. Replace them by numbers that matter here, such as the age "
-                "in days or the month, or drop them."
+        with config_context(transform_output="default"):
+            encoded = super().fit_transform(frame, y, **params)
+        identifiers = self.kind_to_columns_["identifier"]
+        if identifiers:
+            warnings.warn(
+                f"The columns {identifiers} are left out: they have another value in "
+                "each row, as identifiers do, from which nothing can be learned. Drop "
+                "them before, or name them as 'categorical' to keep them.",
+                UserWarning,
+                stacklevel=2,
             )
-        return [name for name in names if kinds[name] == self.kind]
+        return self._as_asked(encoded)
+
+    def transform(self, X: Any, **params: Any) -> Any:
+        """Transform a table with the columns of ``fit``.
+
+        Parameters
+        ----------
+        X : {array-like, data frame} of shape (n_samples, n_features)
+            The table, in any container, its columns in any order.
+        **params : dict
+            Handed to the transformers, if metadata routing is enabled.
+
+        Returns
+        -------
+        CSR matrix, ndarray or data frame of shape (n_samples, n_features_out)
+            The features.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        TypeError
+            If X is a sparse matrix or no table.
+        ValueError
+            If columns are missing, or one holds what it did not hold in ``fit``, such
+            as text among numbers. The message names the column.
+        """
+        check_is_fitted(self)
+        table = self._matched(read_table(X))
+        frame = _read(table, self._readers)
+        with config_context(transform_output="default"):
+            encoded = super().transform(frame, **params)
+        return self._as_asked(encoded)
+
+    def _matched(self, table: Table) -> Table:
+        """Return the columns of ``fit``, in their order."""
+        names = [reader.name for reader in self._readers]
+        if self._named and table.named:
+            positions = {name: j for j, name in enumerate(table.names)}
+            needed = [reader.name for reader in self._readers if reader.encodings]
+            missing = [name for name in needed if name not in positions]
+            if missing:
+                raise ValueError(f"columns are missing: {missing}")
+            # What is left out may be missing: any column stands for it.
+            columns = [table.columns[positions.get(name, 0)] for name in names]
+            return Table(names, columns, table.index, named=True)
+        if len(table.columns) != len(names):
+            raise ValueError(
+                f"X has {len(table.columns)} features, but {type(self).__name__} is "
+                f"expecting {len(names)} features as input."
+            )
+        if self._by_name:
+            raise ValueError(
+                "X is an array without names of columns, but fit saw the columns "
+                f"{names}. Pass a frame with these names."
+            )
+        if table.by_name:
+            warnings.warn(
+                f"X has feature names, but {type(self).__name__} was fitted without "
+                "feature names: columns are taken by their position.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return Table(names, table.columns, table.index, named=self._named)
+
+    def set_output(self, *, transform: Any = None) -> TabularPreprocessor:
+        """Set the container of the features.
+
+        Parameters
+        ----------
+        transform : {'default', 'pandas', 'polars'} or None, default=None
+            A frame is dense, whatever ``sparse_threshold`` is. None changes nothing.
+
+        Returns
+        -------
+        self : TabularPreprocessor
+            This preprocessor. Its transformers hand out arrays as before: only the
+            whole becomes a frame.
+        """
+        super(ColumnTransformer, self).set_output(transform=transform)
+        return self
+
+    def _hstack(self, Xs: Any, *, n_samples: int) -> Any:
+        """Put the parts side by side, also those without columns."""
+        if not any(scipy_sparse.issparse(X) for X in Xs):
+            return np.hstack(Xs)
+        stacked: Any = scipy_sparse.hstack(Xs, format="csr")
+        dense = wants_frame(self) or not self.sparse_output_
+        return stacked.toarray() if dense else stacked
+
+    def _as_asked(self, encoded: Any) -> Any:
+        """Return what a frame can be made of, or a CSR matrix where one is wanted."""
+        if wants_frame(self):
+            sparse = scipy_sparse.issparse(encoded)
+            return scipy_sparse.csr_matrix(encoded).toarray() if sparse else encoded
+        return (
+            encoded if self.sparse_threshold < 1 else scipy_sparse.csr_matrix(encoded)
+        )
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the features.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns; None takes those of ``fit``, else ``x0``, ``x1``,
+            ...
+
+        Returns
+        -------
+        ndarray of str of shape (n_features_out,)
+            ``<transformer>__<column>_<what it is>``.
+        """
+        check_is_fitted(self)
+        if input_features is None and self._named and not self._by_name:
+            input_features = distinct(
+                column_label(reader.name) for reader in self._readers
+            )
+        return super().get_feature_names_out(input_features)
+
+
+def _read(table: Table, readers: Sequence[Reader]) -> pd.DataFrame:
+    """Return the table as the encoders take it.
+
+    Where the names of columns are not all strings, positions stand for them: what
+    selects columns in scikit-learn takes every other name for a position.
+    """
+    columns = {
+        j: reader.read(column)
+        for j, (reader, column) in enumerate(zip(readers, table.columns, strict=True))
+    }
+    frame = pd.DataFrame(columns, index=table.index)
+    if table.by_name:
+        frame.columns = pd.Index(table.names)
+    frame.attrs[_ENCODINGS] = [reader.encodings for reader in readers]
+    return frame
+
+
+def _numbers(
+    n_bins: int | str, spike_frequency: int | str | None, sparse: bool
+) -> list[tuple[str, Any]]:
+    """Return the two encoders of numbers."""
+    piecewise = PiecewiseLinearEncoder(
+        n_bins=n_bins, spike_frequency=spike_frequency, sparse_output=sparse
+    )
+    scaled = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        TailSquashingScaler(),
+    )
+    return [("piecewise", piecewise), ("scaled", scaled)]
 
 
 def make_tabular_preprocessor(
     *,
-    n_bins: int = 64,
-    spike_frequency: int | None = 10,
-    min_frequency: int | float | None = 10,
-    categorical: Sequence[Any] = (),
+    n_bins: int | str = "auto",
+    spike_frequency: int | str | None = "auto",
+    min_frequency: int | float | str | None = "auto",
+    categorical: Sequence[Hashable] = (),
     sparse: bool = True,
-) -> ColumnTransformer:
-    """Make a preprocessor that brings a data frame of mixed types to numbers.
+) -> TabularPreprocessor:
+    """Make a preprocessor that brings a table of mixed kinds to numbers.
 
-    Numeric columns are encoded twice: piecewise linear, for what happens within their
-    range, and standardised, for their order beyond it. Categorical columns become one
-    column for each category. Columns are told apart by their dtype when the
-    preprocessor is fitted: numbers are numeric; strings, categories, booleans and
-    other objects are categorical.
+    What a column holds is found out when the preprocessor is fitted:
+
+    - Numbers, also those in strings, Decimals and fractions, are encoded twice:
+      piecewise linear, for what happens within their range, and standardised, for
+      their order; values beyond the range of ``fit`` are squashed. Durations are such
+      numbers too, in seconds.
+    - Dates, times of a day and periods, also those in strings, become what a calendar
+      and a clock say of them.
+    - Categories, booleans and strings of which most are frequent become one column for
+      each category.
+    - Strings of which many are rare are text: what has pieces in common is near, and
+      the frequent ones get columns of their own as well.
+    - Identifiers, with another value in each row, are left out, with a warning.
+
+    ``kind_to_columns_`` of the fitted preprocessor says what became of each column.
+    Columns of a category dtype stay categorical, unless most of them are rare.
 
     Parameters
     ----------
-    n_bins : int, default=64
-        Bins of :class:`PiecewiseLinearEncoder`.
-    spike_frequency : int or None, default=10
+    n_bins : int or 'auto', default='auto'
+        Bins of :class:`PiecewiseLinearEncoder`; 'auto' is 64 in large tables, fewer in
+        small ones, and none where rows are too few for the number of columns.
+    spike_frequency : int, 'auto' or None, default='auto'
         Values of numeric columns that at least so many rows share, and that stand out
-        from those around them, get a column of their own; None gives them none.
-    min_frequency : int, float or None, default=10
+        from those around them, get a column of their own; None gives them none, and
+        'auto' is 10 in columns that have bins.
+    min_frequency : int, float, 'auto' or None, default='auto'
         Categories of fewer rows (an int) or of a smaller share of the rows (a float)
         are taken together to one column of infrequent ones, which stands for
-        categories never seen in ``fit`` as well. None keeps every category.
-    categorical : sequence of str or int, default=()
+        categories never seen in ``fit`` as well. None keeps every category, and 'auto'
+        is 10 rows, or a twentieth of fewer than 200.
+    categorical : sequence of hashable, default=()
         Columns that are categorical although they hold numbers, such as codes: names,
-        or indices where X is an array.
+        or positions where X has no names.
     sparse : bool, default=True
-        Whether the result is a CSR matrix; otherwise it is an array, for which
-        ``set_output`` works.
+        Whether the result is a CSR matrix, or else an array. Where ``set_output`` or
+        ``set_config`` asks for a frame, it is one.
 
     Returns
     -------
-    ColumnTransformer
-        Unfitted, with transformers named 'piecewise', 'scaled' and 'one_hot'. Its
-        output is float32. Missing values are allowed: in numeric columns the median
-        stands for them, and a column says where; in categorical columns they are a
-        category. Its ``fit`` raises a ValueError that names them if there are columns
-        of dates or times.
+    TabularPreprocessor
+        A ColumnTransformer, unfitted, with transformers named 'piecewise', 'scaled',
+        'one_hot', 'datetime' and 'text'. Its output is float32. Missing values are
+        allowed: in numeric columns and dates the median stands for them, and a column
+        says where; in categorical columns they are a category.
+
+    Raises
+    ------
+    TypeError
+        If ``categorical`` is a string, where a sequence of columns is meant.
 
     See Also
     --------
-    PiecewiseLinearEncoder : The encoder of the numeric columns.
-    CategoryEncoder : The encoder of the categorical columns.
+    TabularPreprocessor : What it returns.
+    PiecewiseLinearEncoder, TailSquashingScaler : The encoders of numbers.
+    CalendarEncoder, CategoryEncoder, TextEncoder : Those of other columns.
+    skrub.TableVectorizer : The same idea, for any estimator.
 
     Examples
     --------
@@ -146,28 +447,27 @@ def make_tabular_preprocessor(
             "The 'categorical' parameter must be a sequence of columns, got the str "
             f"{categorical!r}."
         )
-    categorical = tuple(categorical)
-    numeric_columns = _ColumnsOfKind("numeric", categorical)
-    categorical_columns = _ColumnsOfKind("categorical", categorical)
-    piecewise = PiecewiseLinearEncoder(
-        n_bins=n_bins, spike_frequency=spike_frequency, sparse_output=sparse
+    (_, piecewise), (_, scaled) = _numbers(n_bins, spike_frequency, sparse)
+    of_calendar = FeatureUnion(
+        _numbers(n_bins, spike_frequency, sparse), verbose_feature_names_out=False
+    )
+    datetime = FeatureUnion(
+        [
+            ("numbers", make_pipeline(CalendarEncoder("numbers"), of_calendar)),
+            ("circle", CalendarEncoder("circle")),
+        ],
+        verbose_feature_names_out=False,
     )
     one_hot = CategoryEncoder(min_frequency=min_frequency, sparse_output=sparse)
-    scaled = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True),
-        StandardScaler(),
-        FunctionTransformer(_to_float32, feature_names_out="one-to-one"),
-    )
-    return ColumnTransformer(
+    return TabularPreprocessor(
         [
-            ("piecewise", piecewise, numeric_columns),
-            ("scaled", scaled, numeric_columns),
-            ("one_hot", one_hot, categorical_columns),
+            ("piecewise", piecewise, _ColumnsFor("numeric")),
+            ("scaled", scaled, _ColumnsFor("numeric")),
+            ("one_hot", one_hot, _ColumnsFor("categorical")),
+            ("datetime", datetime, _ColumnsFor("datetime")),
+            ("text", TextEncoder(), _ColumnsFor("text")),
         ],
+        categorical=tuple(categorical),
         # One sparse part makes the whole sparse, or none is.
         sparse_threshold=1.0 if sparse else 0.0,
     )
-
-
-def _to_float32(X: Any) -> Any:
-    return X.astype(np.float32)

@@ -12,9 +12,9 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
-from sklearn_mmoe.architectures.initialize import initialize
-from sklearn_mmoe.architectures.mmoe import build_mmoe
-from sklearn_mmoe.architectures.parts import Network
+from sklearn_mmoe._architectures.initialize import initialize
+from sklearn_mmoe._architectures.mmoe import build_mmoe
+from sklearn_mmoe._architectures.parts import Network
 
 __all__ = ["NetworkSpec", "build", "initialize"]
 

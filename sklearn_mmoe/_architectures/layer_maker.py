@@ -13,7 +13,7 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
-from sklearn_mmoe.architectures.parts import Part
+from sklearn_mmoe._architectures.parts import Part
 from sklearn_mmoe.layers import MMoE
 from sklearn_mmoe.regularizers import GroupLasso
 
@@ -77,7 +77,7 @@ class LayerMaker:
     All have one activation and one dtype, given and not Keras' global one: under a
     global 'mixed_float16' the same estimator would give other predictions. Their
     initial weights are those of a fixed seed, so that no global random state is read;
-    :func:`~sklearn_mmoe.architectures.initialize.initialize` draws the real ones.
+    :func:`~sklearn_mmoe._architectures.initialize.initialize` draws the real ones.
 
     Parameters
     ----------

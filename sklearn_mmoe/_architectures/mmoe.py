@@ -12,9 +12,9 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
-from sklearn_mmoe.architectures.initialize import initialize
-from sklearn_mmoe.architectures.layer_maker import LayerMaker
-from sklearn_mmoe.architectures.parts import Network
+from sklearn_mmoe._architectures.initialize import initialize
+from sklearn_mmoe._architectures.layer_maker import LayerMaker
+from sklearn_mmoe._architectures.parts import Network
 from sklearn_mmoe.regularizers import GroupLasso
 
 __all__ = ["build_mmoe", "mmoe_network"]

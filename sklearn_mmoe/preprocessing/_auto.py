@@ -1,0 +1,71 @@
+"""What 'auto' means: bins, spikes and categories by the number of rows and columns.
+
+The constants are data, chosen on validation folds of public tables; nothing else in
+the package depends on their values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["AUTO", "AutoSizes"]
+
+
+@dataclass(frozen=True)
+class AutoSizes:
+    """The constants behind 'auto', and the rules that use them.
+
+    Parameters
+    ----------
+    rows_per_bin : int
+        Rows that a bin of a numeric column should hold.
+    max_bins : int
+        Bins of a column of any number of rows.
+    min_bins : int
+        A column that would have fewer bins than this gets none.
+    rows_per_numeric_bin : float
+        Rows for each bin of all numeric columns together, so that a table of many
+        columns does not become one of far more features than rows.
+    spike_rows : int
+        Rows that a value must have to get a column of its own.
+    category_share : int
+        A category must have the rows divided by this,
+    max_category_rows : int
+        but never more than these.
+    """
+
+    rows_per_bin: int = 40
+    max_bins: int = 64
+    min_bins: int = 4
+    rows_per_numeric_bin: float = 1.0
+    spike_rows: int = 10
+    category_share: int = 20
+    max_category_rows: int = 10
+
+    def n_bins(self, n_values: int, n_samples: int, n_columns: int) -> int:
+        """Return the bins of a numeric column; 0 leaves it to its scaled form.
+
+        Parameters
+        ----------
+        n_values : int
+            Rows in which the column is not missing.
+        n_samples : int
+            Rows of the table.
+        n_columns : int
+            Its numeric columns.
+
+        Returns
+        -------
+        int
+            0, or between `min_bins` and `max_bins`.
+        """
+        share = n_samples / (self.rows_per_numeric_bin * max(n_columns, 1))
+        n_bins = min(self.max_bins, n_values // self.rows_per_bin, int(share))
+        return n_bins if n_bins >= self.min_bins else 0
+
+    def min_frequency(self, n_samples: int) -> int:
+        """Return the rows that a category must have for a column of its own."""
+        return min(self.max_category_rows, max(1, n_samples // self.category_share))
+
+
+AUTO = AutoSizes()
