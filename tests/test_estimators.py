@@ -97,7 +97,7 @@ def test_mixed_kinds_of_labels(tiny):
     for name in ("smokes", "grade"):  # as scikit-learn's metrics take them
         assert 0 <= f1_score(y[name], predicted[name], average="macro") <= 1
     assert [p.shape[1] for p in clf.predict_proba(X)] == [2, 3, 2, 4]
-    right = np.array([predicted[:, k] == y.iloc[:, k] for k in range(4)])
+    right = np.array([predicted[name] == y[name] for name in y])
     assert clf.score(X, y) == right.all(axis=0).mean()
 
 
