@@ -275,7 +275,9 @@ def accepts_sample_weight(scorer: Any) -> bool:
     if hasattr(scorer, "_accept_sample_weight"):
         return bool(scorer._accept_sample_weight())
     try:
-        parameters = inspect.signature(scorer).parameters.values()
+        # Of scikit-learn's own scorers, the metric tells.
+        called = getattr(scorer, "_score_func", scorer)
+        parameters = inspect.signature(called).parameters.values()
     except (TypeError, ValueError):
         return False
     return any(
