@@ -16,7 +16,7 @@ __all__ = ["task_loss"]
 
 
 def task_loss(kind: str, dtype: str = "float32") -> keras.losses.Loss:
-    """Give the Keras loss of one task.
+    """Return the Keras loss of one task.
 
     Parameters
     ----------

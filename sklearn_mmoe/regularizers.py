@@ -22,8 +22,8 @@ class GroupLasso(keras.regularizers.Regularizer):
 
     .. math:: \lambda \sum_j \lVert W_{j \cdot} \rVert_2
 
-    All weights of a feature stand under one root, so that they fade out together. A
-    feature that few rows have gets little from the loss and is faded out first.
+    All weights of a feature share one norm, so that they shrink to zero together.
+    Features that reduce the loss least, such as columns that few rows have, go first.
 
     Parameters
     ----------

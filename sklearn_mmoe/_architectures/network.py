@@ -15,6 +15,7 @@ import keras
 from sklearn_mmoe._architectures.initialize import initialize
 from sklearn_mmoe._architectures.mmoe import build_mmoe
 from sklearn_mmoe._architectures.parts import Network
+from sklearn_mmoe.losses import task_loss
 
 __all__ = ["NetworkSpec", "build", "initialize"]
 
@@ -64,6 +65,10 @@ class NetworkSpec:
         kept = tuple((name, value) for name, value in parameters if name not in without)
         return (self.n_features, self.kinds, self.units, kept)
 
+    def losses(self) -> list[keras.losses.Loss]:
+        """Make the loss of each task."""
+        return [task_loss(kind, self.dtype) for kind in self.kinds]
+
     @property
     def meta(self) -> dict[str, Any]:
         """What is known of the data, by scikeras' names and by ours."""
@@ -82,17 +87,15 @@ class NetworkSpec:
         }
 
 
-def build(
-    spec: NetworkSpec, compile_kwargs: Mapping[str, Any] | None = None
-) -> Network:
+def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
     """Build the network of a specification; its seed decides the weights.
 
     Parameters
     ----------
     spec : NetworkSpec
         What to build.
-    compile_kwargs : dict or None, default=None
-        Handed to a user's own builder, if that asks for it.
+    optimizer : str or keras.optimizers.Optimizer, default="sgd"
+        Handed to a user's own builder in `compile_kwargs`, if that asks for it.
 
     Returns
     -------
@@ -108,20 +111,18 @@ def build(
     """
     if spec.builder is None:
         return build_mmoe(spec.meta, seed=spec.seed, **spec.parameters)
-    model = spec.builder(**_accepted(spec, compile_kwargs))
+    model = spec.builder(**_accepted(spec, optimizer))
     _check_model(model, spec)
     return Network(model, parts={}, mixtures=())
 
 
-def _accepted(
-    spec: NetworkSpec, compile_kwargs: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _accepted(spec: NetworkSpec, optimizer: Any) -> dict[str, Any]:
     """Choose the arguments that a user's builder has in its signature."""
     offered = {
         **spec.parameters,
         "seed": spec.seed,
         "meta": spec.meta,
-        "compile_kwargs": dict(compile_kwargs or {}),
+        "compile_kwargs": {"optimizer": optimizer, "loss": spec.losses()},
     }
     assert spec.builder is not None
     parameters = inspect.signature(spec.builder).parameters

@@ -27,7 +27,6 @@ from sklearn_mmoe._training.observer import Observer
 from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
-from sklearn_mmoe.losses import task_loss
 
 __all__ = ["Engine"]
 
@@ -92,6 +91,7 @@ class Engine:
     @property
     def network(self) -> Network:
         """The network as Keras has it, built when it is first asked for."""
+        keras_import.check_not_forked()
         if self._network is None:
             with self._lock:
                 if self._network is None:
@@ -143,6 +143,7 @@ class Engine:
         ValueError
             If training diverges.
         """
+        keras_import.check_not_forked()
         source = ArrayBatches(data, plan.batch_size, seed)
         with borrow_trainer(*self._trainer_for(plan, bool(callbacks))) as trainer:
             self._bring_to_start(trainer, plan)
@@ -230,6 +231,7 @@ class Engine:
         list of ndarray of shape (n_rows, units)
             Outputs of each task: logits, or standardised targets.
         """
+        keras_import.check_not_forked()
         evaluate, weights = self._evaluate(), self._weights()
         weights = [keras.ops.convert_to_tensor(weight) for weight in weights]
         parts = [
@@ -297,10 +299,10 @@ class Engine:
     def loss(self, data: TaskData) -> float:
         """Compute the loss on `data`, summed over tasks, without dropout."""
         total = 0.0
+        losses = self.spec.losses()
         for k, outputs in enumerate(self.predict(data.X, data.rows)):
-            loss = task_loss(self.spec.kinds[k], self.spec.dtype)
             total += float(
-                loss(
+                losses[k](
                     data.targets[k][data.rows],
                     outputs,
                     sample_weight=data.weights[data.rows, k],

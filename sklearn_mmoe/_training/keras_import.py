@@ -59,6 +59,32 @@ def _without_noise() -> Iterator[None]:
                     os.write(2, line)
 
 
+# The process in which TensorFlow has run something; None while it has not.
+_started_in: int | None = None
+
+
+def check_not_forked() -> None:
+    """Raise an error where TensorFlow would wait for ever.
+
+    Its threads are not there in a process that was forked after it had started.
+
+    Raises
+    ------
+    RuntimeError
+        If this process was forked from one in which TensorFlow had run.
+    """
+    global _started_in
+    if _started_in is None:
+        _started_in = os.getpid()
+    if _started_in != os.getpid():
+        raise RuntimeError(
+            "This process was forked after TensorFlow had started in its parent, where "
+            "TensorFlow hangs. Start worker processes with joblib's default backend "
+            "'loky' or multiprocessing.get_context('spawn'), or fork before the first "
+            "fit and before Keras is imported."
+        )
+
+
 def require_tensorflow() -> None:
     """Raise an error in words where Keras runs on another backend.
 
@@ -86,5 +112,6 @@ if "keras" not in sys.modules and "tensorflow" not in sys.modules:
         if keras.backend.backend() == "tensorflow":
             # The first op starts the runtime, and with it the rest of the messages.
             keras.ops.zeros(())
+            _started_in = os.getpid()
 
 import keras  # noqa: E402

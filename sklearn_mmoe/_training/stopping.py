@@ -59,12 +59,14 @@ class EarlyStopping(Observer):
         self._best_score = -math.inf
         self._best_weights: list[np.ndarray] | None = None
         self._epochs_without_change = 0
+        self._has_warned = False
         self.best_epoch: int | None = None
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         score = self._score()
         record.validation_score, record.validation_name = score, self._score_name
-        if math.isnan(score):
+        if math.isnan(score) and not self._has_warned:
+            self._has_warned = True
             self._warn_of_nan(record.epoch)
         if score >= self._best_score + self._tol:
             self._epochs_without_change = 0

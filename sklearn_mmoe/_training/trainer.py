@@ -13,10 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sklearn_mmoe._architectures.network import Network, NetworkSpec, build, initialize
+from sklearn_mmoe._architectures.network import NetworkSpec, build, initialize
 from sklearn_mmoe._batches.source import Batches
 from sklearn_mmoe._training.step import TrainingStep
-from sklearn_mmoe.losses import task_loss
 
 __all__ = ["Trainer", "TrainingState"]
 
@@ -71,12 +70,10 @@ class Trainer:
         self._batch_size = batch_size
         self.sets_learning_rate = sets_learning_rate
         self.optimizer = optimizer
-        losses = [task_loss(kind, spec.dtype) for kind in spec.kinds]
-        compiled_with = {"optimizer": optimizer, "loss": losses}
-        self.network: Network = build(spec, compiled_with)
-        self.model = self.network.model
+        losses = spec.losses()
+        self.model = build(spec, optimizer).model
         # Compiled for Keras' callbacks, which read and save the model's optimizer.
-        self.model.compile(**compiled_with, auto_scale_loss=False)
+        self.model.compile(optimizer, loss=losses, auto_scale_loss=False)
         optimizer.build(self.model.trainable_variables)
         in_weights = {id(variable) for variable in self.model.weights}
         self._random = [v for v in self.model.variables if id(v) not in in_weights]
@@ -196,7 +193,6 @@ class Trainer:
 
 def _arrays(variables: Sequence[Any]) -> list[np.ndarray]:
     # Copies: NumPy may see a variable's own memory, which training goes on to change.
-    # Not by keras.ops.convert_to_numpy, at which NumPy warns of each variable.
     return [np.array(v.value.numpy()) for v in variables]
 
 

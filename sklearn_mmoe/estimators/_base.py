@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from sklearn_mmoe._training.engine import Engine
     from sklearn_mmoe._training.loop import TrainingPlan
 
-# A first call of partial_fit sets the penalty as if it brought so many rows at least.
+# The penalty depends on the number of rows, which is not known when partial_fit is
+# called first. It is set as for this many, or for those of the first call if these are
+# more.
 _ROWS_TO_COME = 10_000
 
 

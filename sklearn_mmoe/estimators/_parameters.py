@@ -60,8 +60,9 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-# 'auto' trains for this many updates, those of large batches counted as several of
-# _UPDATE_ROWS, within these bounds on the epochs.
+# max_iter='auto' makes about this many updates. An update of more than _UPDATE_ROWS
+# rows counts as rows / _UPDATE_ROWS of them, because it does the work of several. The
+# number of epochs stays within the bounds.
 _AUTO_UPDATES = 800
 _UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
@@ -69,13 +70,13 @@ _AUTO_BATCH_SIZE = (16, 1024)
 
 
 def auto_batch_size(n_samples: int) -> int:
-    """Choose a power of two near n_samples / 50, within bounds."""
+    """Return the power of two just below n_samples / 50, within bounds."""
     power = int(np.log2(max(n_samples / 50, 1)))
     return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
 
 
 def auto_epochs(n_samples: int, batch_size: int) -> int:
-    """Choose as many epochs as make enough updates, within bounds."""
+    """Return the number of epochs that makes enough updates, within bounds."""
     rows = _AUTO_UPDATES * min(batch_size, _UPDATE_ROWS)
     return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
 
@@ -161,8 +162,9 @@ _PARAMETERS = """num_experts : int, default=8
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
         least 16 and at most 1024.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' is as many as make 800 updates, of which those of
-        more than 256 rows count as several, at least 8 and at most 200.
+        Number of epochs. 'auto' chooses it so that there are about 800 updates of up
+        to 256 rows each, or the same number of rows in larger updates: at least 8
+        epochs, at most 200.
     <class_weight>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
@@ -235,7 +237,10 @@ _ATTRIBUTES = """n_outputs_ : int
         `early_stopping_metric` on the validation rows after each epoch (the loss with
         its sign turned, so that greater is better); None without early stopping.
     best_validation_score_ : float or None
-        Highest of `validation_scores_`; None without early stopping."""
+        Highest of `validation_scores_` in the last fit, that of the weights which are
+        kept; None without early stopping.
+    best_epoch_ : int or None
+        The epoch, from 1, whose weights are kept; None without early stopping."""
 
 
 TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \

@@ -1,10 +1,15 @@
 """Keras layers: multi-gate mixture-of-experts.
 
-Only :mod:`keras.ops` is used, so the layers run on every Keras backend.
+Only :mod:`keras.ops` is used, so the layers run on every Keras backend. Importing this
+module registers all that a saved network consists of, so that
+``keras.saving.load_model`` reads it without ``custom_objects``.
 """
 
 from __future__ import annotations
 
+from sklearn_mmoe import regularizers  # noqa: F401  registers the penalty
+from sklearn_mmoe._training import optimizers  # noqa: F401  registers the optimizer
+from sklearn_mmoe.layers import _building_blocks  # noqa: F401
 from sklearn_mmoe.layers.mmoe import MMoE
 
 __all__ = ["MMoE"]

@@ -1,0 +1,312 @@
+"""Networks that Keras saves, its own callbacks, a builder of the user's, backends."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+)
+
+
+def run(code, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+def test_files_of_keras_load_in_a_new_process(tmp_path, labels_data, tiny, optimizer):
+    """With no import but the layers', and no ``custom_objects``."""
+    import keras
+
+    X, y = labels_data
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "checkpoint.keras")
+    clf = MultiTaskMMoEClassifier(**tiny, callbacks=checkpoint, optimizer=optimizer)
+    clf.fit(X, y)
+    clf.network_.save(tmp_path / "fit.keras")
+    expected = np.hstack(clf.network_(X.astype("float32")))
+    clf.set_params(callbacks=None).partial_fit(X, y)
+    clf.network_.save(tmp_path / "partial_fit.keras")
+    further = np.hstack(clf.network_(X.astype("float32")))
+    np.save(tmp_path / "X.npy", X.astype("float32"))
+    code = """
+    import sys, numpy as np
+    import sklearn_mmoe.layers
+    import keras
+    folder = sys.argv[1]
+    X = np.load(folder + "/X.npy")
+    for name in ("checkpoint", "fit", "partial_fit"):
+        network = keras.saving.load_model(f"{folder}/{name}.keras")
+        np.save(f"{folder}/{name}.npy", np.hstack(network(X)))
+    checkpoint = keras.saving.load_model(folder + "/checkpoint.keras")
+    print(type(checkpoint.optimizer).__name__, int(checkpoint.optimizer.iterations))
+    """
+    result = run(code, str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    names = {"adamw": "FusedAdamW", "rmsprop": "RMSprop"}
+    assert result.stdout.split() == [names[optimizer], "14"]  # 2 epochs of 7 batches
+    for name, outputs in (
+        ("checkpoint", expected), ("fit", expected), ("partial_fit", further)
+    ):  # fmt: skip
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), outputs)
+
+
+class TestCallbacks:
+    def test_validation_scores_are_in_the_logs(self, labels_data, tiny):
+        import keras
+
+        logs = []
+        watch = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, given: logs.append(dict(given))
+        )
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**tiny, callbacks=[watch], early_stopping=True)
+        clf.fit(X, y)
+        names = ["loss", "task_0_loss", "task_1_loss", "val_score", "val_loss"]
+        assert [set(given) for given in logs] == [set(names)] * 2
+        for given, loss, score in zip(
+            logs, clf.loss_curve_, clf.validation_scores_, strict=True
+        ):
+            assert given["loss"] == loss
+            assert given["val_score"] == -given["val_loss"] == score
+        logs.clear()
+        clf.set_params(early_stopping_metric="roc_auc").fit(X, y)
+        assert [given["val_score"] for given in logs] == clf.validation_scores_
+        assert "val_loss" not in logs[0]
+
+    def test_early_stopping_of_keras_watches_them(self, labels_data, tiny):
+        import keras
+
+        scores = iter([0.5, 0.9, 0.3, 0.2, 0.1, 0.1])
+        stop = keras.callbacks.EarlyStopping("val_score", mode="max", patience=2)
+        clf = MultiTaskMMoEClassifier(
+            **{**tiny, "max_iter": 6},
+            callbacks=stop,
+            early_stopping=True,
+            early_stopping_metric=lambda *args: next(scores),
+        ).fit(*labels_data)
+        assert clf.n_iter_ == 4
+        assert clf.best_epoch_ == 2
+
+    def test_checkpoints_keep_the_best(self, labels_data, tiny, tmp_path):
+        import keras
+
+        path = tmp_path / "best.weights.h5"
+        scores = iter([0.5, 0.9, 0.3, 0.2])
+        keep = keras.callbacks.ModelCheckpoint(
+            path, "val_score", mode="max", save_best_only=True, save_weights_only=True
+        )
+        clf = MultiTaskMMoEClassifier(
+            **{**tiny, "max_iter": 4},
+            callbacks=[keep],
+            early_stopping=True,
+            early_stopping_metric=lambda *args: next(scores),
+        ).fit(*labels_data)
+        network = copy.deepcopy(clf).network_
+        expected = clf.network_.get_weights()
+        network.set_weights([weight * 0 for weight in expected])
+        network.load_weights(path)
+        for weight, best in zip(network.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(weight, best)
+
+    def test_calls_by_batch(self, labels_data, tiny):
+        import keras
+
+        calls = []
+
+        class Count(keras.callbacks.Callback):
+            def on_train_batch_begin(self, batch, logs=None):
+                calls.append(batch)
+
+            def on_train_batch_end(self, batch, logs=None):
+                calls.append(logs["loss"])
+
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**tiny, dropout=0.0, callbacks=Count()).fit(X, y)
+        assert calls[::2] == list(range(7)) * 2
+        plain = MultiTaskMMoEClassifier(**tiny, dropout=0.0).fit(X, y)
+        np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
+        # The last batch of each epoch holds 8 of 32 rows; fillers weigh nothing.
+        assert np.mean(calls[1:14:2]) * 7 * 32 / 200 == pytest.approx(
+            clf.loss_curve_[0], rel=0.02
+        )
+
+    def test_a_stop_is_honoured(self, labels_data, tiny):
+        import keras
+
+        class Stop(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                self.model.stop_training = epoch == 1
+
+        clf = MultiTaskMMoEClassifier(**{**tiny, "max_iter": 5}, callbacks=Stop())
+        assert clf.fit(*labels_data).n_iter_ == 2
+        assert clf.fit(*labels_data).n_iter_ == 2
+        assert clf.callbacks._model is None  # does not keep the network alive
+
+
+def plain_network(meta, num_experts=1, seed=None):
+    """Build a network that this package does not have."""
+    import keras
+
+    def dense(units, offset):
+        return keras.layers.Dense(
+            units, kernel_initializer=keras.initializers.GlorotUniform(seed + offset)
+        )
+
+    inputs = keras.Input((meta["n_features_in_"],))
+    hidden = keras.layers.ReLU()(dense(4 * num_experts, 1)(inputs))
+    hidden = keras.layers.BatchNormalization()(hidden)
+    outputs = [
+        dense(units, 2 + k)(hidden) for k, units in enumerate(meta["task_units_"])
+    ]
+    return keras.Model(inputs, outputs)
+
+
+def everything(**kwargs):
+    """Take whatever is offered."""
+    assert {"meta", "compile_kwargs", "dropout", "seed"} <= set(kwargs)
+    assert kwargs["meta"]["n_classes_"] == [2, 2]
+    assert kwargs["meta"]["n_outputs_"] == 2
+    assert len(kwargs["compile_kwargs"]["loss"]) == 2
+    return plain_network(kwargs["meta"], seed=kwargs["seed"])
+
+
+class TestUsersBuilder:
+    @pytest.mark.parametrize("builder", [plain_network, everything])
+    def test_classifier(self, labels_data, tiny, builder):
+        X, y = labels_data
+        parameters = {**tiny, "max_iter": 20, "learning_rate": 0.05}
+        clf = MultiTaskMMoEClassifier(**parameters, network=builder).fit(X, y)
+        assert clf.network_.layers[1].units == (8 if builder is plain_network else 4)
+        assert np.mean(clf.predict(X) == y) > 0.7
+        expected = clf.predict_proba(X)
+        again = MultiTaskMMoEClassifier(**parameters, network=builder).fit(X, y)
+        np.testing.assert_array_equal(again.predict_proba(X), expected)
+        for other in (copy.deepcopy(clf), pickle.loads(pickle.dumps(clf))):
+            np.testing.assert_array_equal(other.predict_proba(X), expected)
+        assert clf.summary()["part"].unique().tolist() == ["network"]
+
+    def test_other_kinds_and_going_on(self, values_data, tiny):
+        X, y = values_data
+        reg = MultiTaskMMoERegressor(**tiny, network=plain_network, warm_start=True)
+        first = reg.fit(X, y).loss_
+        assert reg.fit(X, y).loss_ < first
+        mixed = np.column_stack(
+            [y[:, 0], y[:, 1] > 0, np.digitize(y[:, 0], [-0.1, 0.1])]
+        )
+        model = MultiTaskMMoEMixed(**tiny, network=plain_network).fit(X, mixed)
+        assert [p.shape[1] for p in model.predict_proba(X)] == [2, 3]
+        model.partial_fit(X, mixed)
+
+    @pytest.mark.parametrize(
+        ("network", "error", "message"),
+        [
+            (lambda meta: "none", TypeError, "must return a keras.Model, got str"),
+            (lambda meta: plain_network({**meta, "task_units_": [1]}, seed=0),
+             ValueError, "one output for each task"),
+            (lambda meta: plain_network({**meta, "task_units_": [1, 3]}, seed=0),
+             ValueError, r"outputs of shapes \[\(None, 1\), \(None, 3\)\]"),
+            (lambda meta: plain_network({**meta, "n_features_in_": 3}, seed=0),
+             ValueError, "X has 6 features"),
+            ("mmoe", ValueError, "'network' parameter"),
+        ],
+    )  # fmt: skip
+    def test_what_does_not_fit_is_told(
+        self, labels_data, tiny, network, error, message
+    ):
+        with pytest.raises(error, match=message):
+            MultiTaskMMoEClassifier(**tiny, network=network).fit(*labels_data)
+
+    def test_it_has_no_gates_to_look_at(self, labels_data, tiny):
+        from sklearn_mmoe.inspection import gate_weights
+
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**tiny, network=plain_network).fit(X, y)
+        with pytest.raises(ValueError, match="no experts and gates"):
+            gate_weights(clf, X)
+
+
+@pytest.mark.parametrize("backend", ["jax"])
+def test_another_backend_is_told(backend, fitted_regressor, tmp_path):
+    pytest.importorskip(backend)
+    (tmp_path / "model").write_bytes(pickle.dumps(fitted_regressor))
+    code = """
+    import pickle, sys
+    import numpy as np
+    from sklearn_mmoe import MultiTaskMMoERegressor
+    X = np.ones((20, 2))
+    for attempt in (lambda: MultiTaskMMoERegressor(max_iter=1).fit(X, X),
+                    lambda: pickle.load(open(sys.argv[1] + "/model", "rb"))):
+        try:
+            attempt()
+        except RuntimeError as error:
+            print(error)
+    import sklearn_mmoe.layers
+    from sklearn_mmoe.networks import mmoe_network
+    network = mmoe_network({"n_features_in_": 2, "task_units_": [1, 1]}, seed=0)
+    print(network(X.astype("float32"))[0].shape)
+    """
+    result = run(code, str(tmp_path), KERAS_BACKEND=backend)
+    assert result.returncode == 0, result.stderr
+    *errors, shape = result.stdout.splitlines()
+    assert len(errors) == 2
+    for error in errors:
+        assert f"Keras runs on {backend!r}" in error
+        assert "KERAS_BACKEND=tensorflow" in error
+    assert shape == "(20, 1)"
+
+
+def test_threads_follow_joblibs_limit():
+    code = """
+    import os
+    import sklearn_mmoe.layers
+    print(os.environ["TF_NUM_INTRAOP_THREADS"], os.environ["TF_NUM_INTEROP_THREADS"])
+    """
+    assert run(code, OMP_NUM_THREADS="1").stdout.split() == ["1", "1"]
+    own = run(code, OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="3").stdout.split()
+    assert own == ["3", "1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_fork_after_a_fit_is_told_and_does_not_hang():
+    code = """
+    import multiprocessing
+    import numpy as np
+    from sklearn_mmoe import MultiTaskMMoERegressor
+
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = MultiTaskMMoERegressor(max_iter=1).fit(X, X)
+
+    def work(what):
+        try:
+            what(X)
+        except RuntimeError as error:
+            print(error, flush=True)
+
+    fit = lambda X: MultiTaskMMoERegressor(max_iter=1).fit(X, X)
+    for what in (model.predict, fit, lambda X: model.network_):
+        process = multiprocessing.get_context("fork").Process(target=work, args=(what,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+    print(model.predict(X).shape)
+    """
+    lines = run(code).stdout.splitlines()
+    assert len(lines) == 4
+    assert all("forked after TensorFlow" in line for line in lines[:3])
+    assert lines[3] == "(40, 2)"

@@ -1,0 +1,587 @@
+"""What each step of training is given, and what it makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+)
+
+
+class Recorder:
+    """Records what every call of the traced training function is given."""
+
+    def __init__(self, monkeypatch):
+        from sklearn_mmoe._training.trainer import Trainer
+
+        self.calls = []
+        train = Trainer.train
+
+        def recording(trainer, batches, learning_rates):
+            x = np.array(batches.features)
+            self.calls.append(
+                (x, batches.targets, batches.weights.copy(), learning_rates.copy())
+            )
+            return train(trainer, batches, learning_rates)
+
+        monkeypatch.setattr(Trainer, "train", recording)
+
+    def rows(self):
+        """Return the first feature of all rows, in order, and their weights."""
+        x = np.concatenate([call[0][:, 0] for call in self.calls])
+        weights = np.concatenate([call[2] for call in self.calls])
+        return x, weights
+
+    def learning_rates(self):
+        return np.concatenate([call[3] for call in self.calls])
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    return Recorder(monkeypatch)
+
+
+@pytest.fixture
+def numbered():
+    """70 rows whose first feature is their number, and two regressions."""
+    X = np.column_stack([np.arange(70.0), np.ones(70)])
+    return X, np.column_stack([np.arange(70.0), np.arange(70.0) ** 2])
+
+
+PLAIN = {
+    "num_experts": 2,
+    "expert_units": 4,
+    "shared_units": (8,),
+    "tower_units": (4,),
+    "batch_size": 32,
+    "max_iter": 2,
+    "random_state": 0,
+}
+
+
+class TestBatches:
+    def test_every_row_once_an_epoch_and_fillers_without_weight(
+        self, recorder, numbered
+    ):
+        MultiTaskMMoERegressor(**PLAIN).fit(*numbered)
+        x, weights = recorder.rows()
+        assert len(x) == 2 * 96  # two epochs of three batches of 32
+        for epoch in (slice(0, 96), slice(96, 192)):
+            counts = (weights[epoch] > 0).all(axis=1)
+            assert sorted(x[epoch][counts]) == list(range(70))
+            assert (weights[epoch][~counts] == 0).all()
+            np.testing.assert_allclose(weights[epoch][counts], 1, rtol=1e-6)
+
+    def test_features_targets_and_weights_belong_together(self, recorder, numbered):
+        X, y = numbered
+        weight = np.arange(1.0, 71.0)
+        MultiTaskMMoERegressor(**PLAIN).fit(X, y, weight)
+        for x, targets, weights, _ in recorder.calls:
+            rows = x[:, 0].astype(int)
+            for k in range(2):
+                mean = np.average(y[:, k], weights=weight)
+                scale = np.sqrt(np.average((y[:, k] - mean) ** 2, weights=weight))
+                expected = (y[rows, k] - mean) / scale
+                np.testing.assert_allclose(targets[k][:, 0], expected, rtol=1e-5)
+                counts = weights[:, k] > 0
+                np.testing.assert_allclose(
+                    weights[counts, k],
+                    (weight / weight.mean())[rows[counts]],
+                    rtol=1e-5,
+                )
+
+    def test_rows_are_shuffled_anew_in_each_epoch(self, recorder, numbered):
+        MultiTaskMMoERegressor(**PLAIN).fit(*numbered)
+        x, _ = recorder.rows()
+        first, second = x[:70], x[96:166]
+        assert not np.array_equal(first, np.sort(first))
+        assert not np.array_equal(first, second)
+
+    def test_and_in_each_call(self, recorder, numbered):
+        """Of ``partial_fit``, and of a warm start, with the same seed."""
+        reg = MultiTaskMMoERegressor(**{**PLAIN, "max_iter": 1}, warm_start=True)
+        for call in (reg.partial_fit, reg.partial_fit, reg.fit, reg.fit):
+            call(*numbered)
+        x, _ = recorder.rows()
+        orders = [tuple(x[start : start + 70]) for start in range(0, 4 * 96, 96)]
+        assert len(set(orders)) == 4
+
+    def test_seeds_give_other_orders(self, recorder, numbered):
+        for seed in (0, 0, 1):
+            parameters = {**PLAIN, "max_iter": 1, "random_state": seed}
+            MultiTaskMMoERegressor(**parameters).fit(*numbered)
+        x, _ = recorder.rows()
+        orders = [tuple(x[start : start + 70]) for start in range(0, 3 * 96, 96)]
+        assert orders[0] == orders[1] != orders[2]
+
+    def test_memory_bounds_how_many_are_made_at_once(
+        self, recorder, numbered, monkeypatch
+    ):
+        from sklearn_mmoe._batches import arrays
+
+        expected = MultiTaskMMoERegressor(**PLAIN).fit(*numbered).loss_curve_
+        assert [len(call[3]) for call in recorder.calls] == [3, 3]
+        recorder.calls.clear()
+        monkeypatch.setattr(arrays, "_TRAINING_BYTES", 2 * 32 * 2 * 4 + 100)
+        again = MultiTaskMMoERegressor(**PLAIN).fit(*numbered).loss_curve_
+        assert [len(call[3]) for call in recorder.calls] == [2, 1, 2, 1]
+        np.testing.assert_allclose(again, expected, rtol=1e-6)
+
+    def test_no_more_than_all_rows(self, recorder, numbered):
+        MultiTaskMMoERegressor(**{**PLAIN, "batch_size": 1000}).fit(*numbered)
+        assert [call[0].shape for call in recorder.calls] == [(70, 2)] * 2
+
+
+class TestLearningRate:
+    def test_linear(self, recorder, numbered):
+        MultiTaskMMoERegressor(
+            **{**PLAIN, "max_iter": 20}, learning_rate=0.2
+        ).fit(*numbered)  # fmt: skip
+        rates = recorder.learning_rates()
+        steps = np.arange(60)
+        expected = 0.2 * np.minimum(steps / 9, (60 - steps) / 51)
+        np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+    def test_constant(self, recorder, numbered):
+        MultiTaskMMoERegressor(
+            **PLAIN, learning_rate=0.02, learning_rate_schedule="constant"
+        ).fit(*numbered)
+        np.testing.assert_allclose(recorder.learning_rates(), 0.02)
+
+    @pytest.mark.parametrize("schedule", ["linear", "constant"])
+    def test_the_optimizer_follows_it(self, numbered, schedule):
+        """Also a trainer that another learning rate was used with before."""
+        import keras
+
+        seen = []
+
+        class Look(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                seen.append(float(self.model.optimizer.learning_rate))
+
+        for rate in (0.1, 0.03):
+            reg = MultiTaskMMoERegressor(
+                **PLAIN,
+                learning_rate=rate,
+                learning_rate_schedule=schedule,
+                callbacks=Look(),
+            )
+            reg.fit(*numbered)
+        steps = np.arange(6)
+        shape = np.ones(6)
+        if schedule == "linear":
+            shape = np.minimum(steps / 1, (6 - steps) / 5)
+        np.testing.assert_allclose(seen, np.r_[0.1 * shape, 0.03 * shape], rtol=1e-5)
+
+    def test_partial_fit_takes_a_new_one(self, numbered, recorder):
+        reg = MultiTaskMMoERegressor(**PLAIN, learning_rate=0.1).partial_fit(*numbered)
+        reg.set_params(learning_rate=0.01).partial_fit(*numbered)
+        rates = recorder.learning_rates()
+        np.testing.assert_allclose(rates, [0.1] * 3 + [0.01] * 3, rtol=1e-6)
+
+    def test_a_callback_may_change_a_constant_one_alone(self, numbered):
+        import keras
+
+        halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        reg = MultiTaskMMoERegressor(
+            **PLAIN, callbacks=halve, learning_rate_schedule="constant"
+        )
+        plain = clone(reg).set_params(callbacks=None).fit(*numbered)
+        assert reg.fit(*numbered).loss_curve_ != plain.loss_curve_
+        with pytest.raises(ValueError, match="learning_rate_schedule='constant'"):
+            reg.set_params(learning_rate_schedule="linear").fit(*numbered)
+
+
+def by_keras(spec, calls, seed_weights, optimizer):
+    """Train a network on recorded batches with Keras' own step."""
+    from sklearn_mmoe._architectures.network import build
+    from sklearn_mmoe.losses import task_loss
+
+    model = build(spec).model
+    model.set_weights(seed_weights)
+    model.compile(optimizer, loss=[task_loss(kind, spec.dtype) for kind in spec.kinds])
+    for x, targets, weights, rates in calls:
+        size = len(x) // len(rates)
+        for i, rate in enumerate(rates):
+            part = slice(i * size, (i + 1) * size)
+            model.optimizer.learning_rate.assign(rate)
+            model.train_on_batch(
+                x[part],
+                [target[part] for target in targets],
+                [weight[part] for weight in weights.T],
+            )
+    return model
+
+
+class TestAgainstKeras:
+    """The same batches, trained on by Keras itself, end in the same weights."""
+
+    @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+    def test_mixed_kinds_penalty_and_weights(self, recorder, labels_data, optimizer):
+        import keras
+
+        X, labels = labels_data
+        rng = np.random.default_rng(0)
+        y = pd.DataFrame(
+            {
+                "two": labels[:, 0],
+                "three": np.digitize(X[:, 0], [-0.5, 0.5]),
+                "value": X[:, 1] + 1,
+            }
+        ).astype({"value": float})
+        y.loc[:20, "value"] = np.nan
+        model = MultiTaskMMoEMixed(
+            **PLAIN, dropout=0.0, optimizer=optimizer, weight_decay=0.01,
+            task_types={"two": "classification", "three": "classification"},
+        )  # fmt: skip
+        model.fit(X, y, sample_weight=rng.uniform(0.5, 2, len(y)))
+        engine = model._engine
+        from sklearn_mmoe._architectures.network import build
+
+        start = build(engine.spec).model.get_weights()
+        config = {"learning_rate": 0.01, "weight_decay": 0.01}
+        theirs = keras.optimizers.get({"class_name": optimizer, "config": config})
+        expected = by_keras(engine.spec, recorder.calls, start, theirs).get_weights()
+        for ours, weight, first in zip(
+            model.network_.get_weights(), expected, start, strict=True
+        ):
+            np.testing.assert_allclose(ours, weight, atol=2e-5)
+            assert ours.ndim == 1 or not np.allclose(ours, first, atol=1e-4)
+
+    def test_losses_are_those_of_the_batches(self, recorder, labels_data):
+        """With a learning rate of nearly nothing, losses are those of the start."""
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(
+            **{**PLAIN, "batch_size": 64},
+            dropout=0.0,
+            learning_rate=1e-12,
+            weight_decay=0.0,
+            feature_penalty=0.0,
+        ).fit(X, y)
+        for k in range(2):
+            p = clf.predict_proba(X)[k][np.arange(200), y[:, k]]
+            losses = clf.task_loss_curves_[f"task_{k}"]
+            np.testing.assert_allclose(losses, -np.log(p).mean(), rtol=1e-5)
+        np.testing.assert_allclose(
+            clf.loss_curve_, np.sum(list(clf.task_loss_curves_.values()), axis=0)
+        )
+
+    @pytest.mark.parametrize("n_tasks", [1, 2])
+    @pytest.mark.parametrize("n_rows", [33, 64])
+    def test_the_penalty_is_what_the_regularizers_say(
+        self, labels_data, n_tasks, n_rows
+    ):
+        """Also where the last batch is nearly empty."""
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(
+            **PLAIN, dropout=0.0, learning_rate=1e-12, feature_penalty=50.0
+        ).fit(X[:n_rows], y[:n_rows, :n_tasks])
+        kernel = clf.network_.get_layer("wide_and_shared_0").get_weights()[0]
+        expected = 50 / np.sqrt(n_rows) * np.linalg.norm(kernel, axis=1).sum()
+        tasks = np.sum([curve[0] for curve in clf.task_loss_curves_.values()])
+        assert clf.loss_curve_[0] - tasks == pytest.approx(expected, rel=1e-4)
+        assert sum(map(float, clf.network_.losses)) == pytest.approx(expected, rel=1e-4)
+
+    def test_the_penalty_counts_the_rows_trained_on(self, labels_data):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(
+            **PLAIN, early_stopping=True, validation_fraction=0.5, feature_penalty=1.0
+        ).fit(X, y)
+        strength = clf.network_.get_layer(
+            "wide_and_shared_0"
+        ).kernel_regularizer.strength
+        assert strength == pytest.approx(1 / np.sqrt(100))
+
+    def test_a_fit_of_few_features_penalises_no_hidden_kernel(self):
+        """Three features and three experts: a hidden kernel's first axis is 3 too."""
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(64, 3)), rng.integers(2, size=(64, 2))
+        clf = MultiTaskMMoEClassifier(
+            **{**PLAIN, "num_experts": 3, "shared_units": ()},
+            expert_layers=2, wide=False, dropout=0.0, learning_rate=1e-12,
+            feature_penalty=8.0,
+        ).fit(X, y)  # fmt: skip
+        mmoe = clf.network_.get_layer("mmoe")
+        kernels = [np.asarray(mmoe.expert_kernel), np.asarray(mmoe.gate_kernel)]
+        norms = [np.linalg.norm(k.reshape(3, -1), axis=1).sum() for k in kernels]
+        tasks = np.sum([curve[0] for curve in clf.task_loss_curves_.values()])
+        assert clf.loss_curve_[0] - tasks == pytest.approx(sum(norms), rel=1e-4)
+
+
+class TestDropout:
+    def test_there_is_some(self, labels_data):
+        """Before anything is learnt, dropout alone makes the loss another."""
+        X, y = labels_data
+        parameters = {**PLAIN, "learning_rate": 1e-12, "feature_penalty": 0.0}
+        losses = [
+            MultiTaskMMoEClassifier(**parameters, dropout=rate).fit(X, y).loss_curve_
+            for rate in (0.0, 0.5)
+        ]
+        assert abs(losses[1][0] - losses[0][0]) > 1e-4
+        assert losses[0][0] == pytest.approx(losses[0][1], rel=1e-6)
+        assert abs(losses[1][0] - losses[1][1]) > 1e-5  # another in each epoch
+
+    def test_it_goes_on_where_it_stood(self, labels_data):
+        """Of a warm start too, on the same rows in the same order."""
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(
+            **{**PLAIN, "max_iter": 1, "batch_size": 200, "learning_rate": 1e-12},
+            dropout=0.5, warm_start=True,
+        )  # fmt: skip
+        for _ in range(3):
+            clf.fit(X, y)
+        assert len(set(np.round(clf.loss_curve_, 6))) == 3
+
+    def test_layers_have_seeds_of_their_own(self, labels_data):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(
+            **{**PLAIN, "shared_units": (8, 8), "max_iter": 1, "learning_rate": 1e-12}
+        ).fit(X, y)
+        weights = {w.path: np.asarray(w) for w in clf.network_.weights}
+        towers = [weights[f"tower_{k}_0/kernel"] for k in range(2)]
+        assert not np.allclose(*towers, atol=1e-3)
+        experts = weights["mmoe/expert_kernel"]
+        assert not np.allclose(experts[:, 0], experts[:, 1], atol=1e-3)
+        states = [s.tolist() for s in clf._engine.state.random]
+        assert len({first for first, _ in states}) == len(states) == 4
+
+
+class TestWideParts:
+    def test_each_task_has_a_linear_model_of_its_own(self):
+        """Two tasks that are linear in features of their own, and little else."""
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(400, 2))
+        reg = MultiTaskMMoERegressor(
+            **{**PLAIN, "max_iter": 30, "learning_rate": 0.05},
+            dropout=0.0, feature_penalty=0.0, weight_decay=0.0,
+        ).fit(X, X)  # fmt: skip
+        kernel = reg.network_.get_layer("wide_and_shared_0").get_weights()[0]
+        assert kernel[0, 0] > 3 * abs(kernel[0, 1])
+        assert kernel[1, 1] > 3 * abs(kernel[1, 0])
+        assert reg.score(X, X) > 0.95
+
+
+class TestEarlyStopping:
+    @staticmethod
+    def stopped(labels_data, scores, **parameters):
+        scores = iter(scores)
+        clf = MultiTaskMMoEClassifier(
+            **{**PLAIN, "max_iter": 20},
+            early_stopping=True,
+            early_stopping_metric=lambda *args: next(scores),
+            **parameters,
+        )
+        return clf.fit(*labels_data)
+
+    @pytest.mark.parametrize("patience", [1, 2, 4])
+    def test_patience(self, labels_data, patience):
+        """As MLPClassifier: more than so many epochs without a change."""
+        scores = [0.1, 0.5] + [0.2] * 18
+        clf = self.stopped(labels_data, scores, n_iter_no_change=patience)
+        assert clf.n_iter_ == 2 + patience + 1
+        assert clf.best_epoch_ == 2
+
+    def test_tol(self, labels_data):
+        rising = 0.5 + 0.01 * np.arange(20)
+        kept = self.stopped(labels_data, rising, n_iter_no_change=2, tol=0.005)
+        assert kept.n_iter_ == 20
+        stopped = self.stopped(labels_data, rising, n_iter_no_change=2, tol=0.05)
+        assert stopped.n_iter_ == 4
+        assert stopped.best_epoch_ == 4  # kept, though it does not count as a change
+        equal = self.stopped(labels_data, [0.5] * 20, n_iter_no_change=2, tol=0.0)
+        assert equal.n_iter_ == 20
+
+    def test_the_split_is_stratified_and_seeded(self, labels_data, recorder):
+        X = np.column_stack([np.arange(200.0), labels_data[0]])
+        rare = np.zeros((200, 2), dtype=int)
+        rare[:20, 0] = 1
+        rare[10:30, 1] = 1
+        trained = []
+        for seed in (0, 0, 1):
+            recorder.calls.clear()
+            MultiTaskMMoEClassifier(
+                **{**PLAIN, "max_iter": 1, "random_state": seed},
+                early_stopping=True,
+                validation_fraction=0.5,
+            ).fit(X, rare)
+            x, weights = recorder.rows()
+            rows = np.unique(x[weights.any(axis=1)]).astype(int)
+            assert rare[rows].sum(axis=0).tolist() == [10, 10]
+            assert (rare[rows].sum(axis=1) == 2).sum() == 5
+            trained.append(tuple(rows))
+        assert trained[0] == trained[1] != trained[2]
+
+    def test_validation_weights_count(self, labels_data):
+        X, y = labels_data
+        wrong = np.r_[y[:100], 1 - y[100:]]
+        weight = np.r_[np.ones(100), np.zeros(100)]
+        clf = MultiTaskMMoEClassifier(**PLAIN, early_stopping=True)
+        weighted = clone(clf).fit(
+            X, y, X_val=X, y_val=wrong, sample_weight_val=weight
+        )  # fmt: skip
+        alone = clone(clf).fit(X, y, X_val=X[:100], y_val=y[:100])
+        plain = clone(clf).fit(X, y, X_val=X, y_val=wrong)
+        np.testing.assert_allclose(
+            weighted.validation_scores_, alone.validation_scores_, rtol=1e-5
+        )
+        assert not np.allclose(plain.validation_scores_, alone.validation_scores_)
+
+    @pytest.mark.parametrize("metric", ["roc_auc", "accuracy"])
+    def test_weights_reach_a_metric(self, labels_data, metric):
+        X, y = labels_data
+        wrong = np.r_[y[:100], 1 - y[100:]]
+        weight = np.r_[np.ones(100), np.full(100, 1e-12)]
+        clf = MultiTaskMMoEClassifier(
+            **PLAIN, early_stopping=True, early_stopping_metric=metric
+        )
+        weighted = clone(clf).fit(
+            X, y, X_val=X, y_val=wrong, sample_weight_val=weight
+        )  # fmt: skip
+        alone = clone(clf).fit(X, y, X_val=X[:100], y_val=y[:100])
+        np.testing.assert_allclose(
+            weighted.validation_scores_, alone.validation_scores_, atol=1e-6
+        )
+
+    def test_a_warm_start_has_scores_of_its_own(self, labels_data):
+        X, y = labels_data
+        scores = iter([0.9, 0.8, 0.3, 0.4])
+        clf = MultiTaskMMoEClassifier(
+            **PLAIN,
+            early_stopping=True,
+            warm_start=True,
+            early_stopping_metric=lambda *args: next(scores),
+        )
+        clf.fit(X, y)
+        assert (clf.best_validation_score_, clf.best_epoch_) == (0.9, 1)
+        clf.fit(X, y)
+        assert clf.validation_scores_ == [0.9, 0.8, 0.3, 0.4]
+        assert (clf.best_validation_score_, clf.best_epoch_) == (0.4, 4)
+        clf.set_params(early_stopping=False).fit(X, y)
+        assert clf.validation_scores_ is None
+        assert clf.best_epoch_ is None
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("num_experts", 3),
+            ("expert_units", 5),
+            ("expert_layers", 2),
+            ("shared_units", (9,)),
+            ("tower_units", ()),
+            ("gate", "single"),
+            ("activation", "relu"),
+            ("wide", False),
+            ("dropout", 0.5),
+            ("feature_penalty", 0.1),
+            ("dtype", "float64"),
+            ("network", lambda meta: None),
+        ],
+    )
+    def test_another_network_is_refused(self, labels_data, name, value):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**PLAIN, warm_start=True).fit(X, y)
+        before = clf.predict_proba(X)
+        for call in (clf.fit, clf.partial_fit):
+            clf.set_params(**{name: value})
+            with pytest.raises(ValueError, match=f"{name}"):
+                call(X, y)
+        np.testing.assert_array_equal(clf.predict_proba(X), before)
+        if name != "network":
+            clf.set_params(warm_start=False).fit(X, y)
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("optimizer", "sgd"), ("weight_decay", 0.5)]
+    )
+    def test_partial_fit_refuses_another_optimizer(self, labels_data, name, value):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**PLAIN).partial_fit(X, y)
+        with pytest.raises(ValueError, match=name):
+            clf.set_params(**{name: value}).partial_fit(X, y)
+        clf.fit(X, y).partial_fit(X, y)
+
+    @pytest.mark.parametrize("optimizer", ["adamw", "adam", "nadam", "lion", "rmsprop"])
+    def test_partial_fit_goes_on_with_the_optimizer(self, labels_data, optimizer):
+        """One fit of two epochs is two calls, where the order of rows says nothing."""
+        X, y = labels_data
+        common = {
+            **PLAIN, "batch_size": 200, "dropout": 0.0, "feature_penalty": 0.0,
+            "optimizer": optimizer, "learning_rate_schedule": "constant",
+        }  # fmt: skip
+        whole = MultiTaskMMoEClassifier(**{**common, "max_iter": 3}).fit(X, y)
+        parts = MultiTaskMMoEClassifier(**common)
+        for _ in range(3):
+            parts.partial_fit(X, y)
+        np.testing.assert_allclose(
+            np.hstack(parts.predict_proba(X)), np.hstack(whole.predict_proba(X)),
+            atol=1e-4,
+        )  # fmt: skip
+
+    def test_weights_count_in_partial_fit(self, recorder, labels_data):
+        X, y = labels_data
+        weight = np.r_[np.ones(100), np.zeros(100)]
+        MultiTaskMMoEClassifier(**PLAIN).partial_fit(X, y, sample_weight=weight)
+        x, weights = recorder.rows()
+        assert set(x[weights.any(axis=1)]) == set(X[:100, 0].astype(np.float32))
+
+    def test_a_fit_keeps_no_training_state(self, labels_data):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**PLAIN).fit(X, y)
+        assert clf._engine.state.optimizer is None
+        assert clf._engine._trainer is None
+        assert clf.partial_fit(X, y)._engine.state.optimizer is not None
+
+
+class TestMixedLosses:
+    def test_each_is_divided_by_that_of_a_constant(self, recorder, values_data):
+        X, y = values_data
+        rare = (y[:, 1] > np.quantile(y[:, 1], 0.9)).astype(int)
+        frame = pd.DataFrame({"hours": y[:, 0], "rare": rare})
+        MultiTaskMMoEMixed(**PLAIN).fit(X, frame)
+        _, weights = recorder.rows()
+        counts = weights.any(axis=1)
+        share = rare.mean()
+        entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+        np.testing.assert_allclose(weights[counts, 0], 1, rtol=1e-6)
+        np.testing.assert_allclose(weights[counts, 1], 1 / entropy, rtol=1e-6)
+
+
+class TestDtype:
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_all_is_computed_in_it(self, recorder, labels_data, dtype):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**PLAIN, dtype=dtype).fit(X, y)
+        x, targets, weights, _ = recorder.calls[0]
+        assert {x.dtype, weights.dtype, *(t.dtype for t in targets)} == {
+            np.dtype(dtype)
+        }
+        assert {w.dtype for w in clf._engine.state.weights} == {np.dtype(dtype)}
+        outputs = clf._engine.predict(X.astype(dtype))
+        assert {output.dtype for output in outputs} == {np.dtype(dtype)}
+
+    @pytest.mark.parametrize("floatx", ["float64", "float16"])
+    def test_global_settings_change_nothing(self, labels_data, floatx):
+        import keras
+
+        from sklearn_mmoe.networks import clear_cache
+
+        X, y = labels_data
+        expected = MultiTaskMMoEClassifier(**PLAIN).fit(X, y).predict_proba(X)
+        before = keras.config.floatx(), keras.config.dtype_policy()
+        clear_cache()
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            probabilities = MultiTaskMMoEClassifier(**PLAIN).fit(X, y).predict_proba(X)
+        finally:
+            keras.config.set_floatx(before[0])
+            keras.config.set_dtype_policy(before[1])
+            clear_cache()
+        np.testing.assert_allclose(probabilities, expected, atol=1e-3)
