@@ -372,3 +372,19 @@ def test_failed_candidates_of_a_search_are_left_out(values_data, tiny):
         search.cv_results_[f"mean_test_{name}"][:] = np.nan
     with pytest.raises(ValueError, match="None of the 3 candidates"):
         GridSearchDisplay.from_estimator(search)
+
+
+def test_training_curve_of_a_warm_start_marks_the_epoch_that_is_kept(labels_data, tiny):
+    scores = iter([0.9, 0.8, 0.3, 0.4])
+    clf = MultiTaskMMoEClassifier(
+        **tiny,
+        early_stopping=True,
+        warm_start=True,
+        early_stopping_metric=lambda *args: next(scores),
+    ).fit(*labels_data)
+    assert TrainingCurveDisplay.from_estimator(clf).best_epoch_ == 1
+    clf.fit(*labels_data)
+    assert TrainingCurveDisplay.from_estimator(clf).best_epoch_ == 4
+    nan = TrainingCurveDisplay({"a": [1.0, 0.5]}, [np.nan, np.nan]).plot()
+    assert nan.best_epoch_ is None
+    assert TrainingCurveDisplay({"a": [1, 1]}, [np.nan, 0.5]).plot().best_epoch_ == 2

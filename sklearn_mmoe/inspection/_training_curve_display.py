@@ -33,6 +33,8 @@ class TrainingCurveDisplay:
         'epoch', 'set', 'task' and one for each metric.
     validation_name : str, default='loss'
         What `validation_scores` are; of 'loss' the sign is turned back.
+    best_epoch : int or None, default=None
+        The epoch, from 1, whose weights were kept. None takes that of the best score.
 
     Attributes
     ----------
@@ -69,11 +71,13 @@ class TrainingCurveDisplay:
         scores: pd.DataFrame | None = None,
         *,
         validation_name: str = "loss",
+        best_epoch: int | None = None,
     ) -> None:
         self.task_losses = task_losses
         self.validation_scores = validation_scores
         self.scores = scores
         self.validation_name = validation_name
+        self.best_epoch = best_epoch
 
     @classmethod
     def from_estimator(
@@ -118,6 +122,7 @@ class TrainingCurveDisplay:
             last.validation_scores_,
             getattr(scores, "scores_", scores),
             validation_name=metric if isinstance(metric, str) else repr(metric),
+            best_epoch=last.best_epoch_,
         )
         return display.plot(ax=ax)
 
@@ -148,7 +153,7 @@ class TrainingCurveDisplay:
         self._draw_losses(self.axes_[0])
         self.best_epoch_ = None
         if watched is not None:
-            self.best_epoch_ = int(np.argmax(watched)) + 1
+            self.best_epoch_ = self.best_epoch or _best(watched)
             self._draw_validation(self.axes_[1], np.asarray(watched))
         for axes, panel in zip(self.axes_[1 + n_watched :], panels, strict=True):
             self._draw_metric(axes, *panel)
@@ -187,6 +192,13 @@ class TrainingCurveDisplay:
                 label=f"best epoch, {self.best_epoch_}",
             )
         ax.legend(fontsize="small")
+
+
+def _best(scores: Sequence[float]) -> int | None:
+    """Find the epoch, from 1, of the best score; nan is no score."""
+    if np.isnan(scores).all():
+        return None
+    return int(np.nanargmax(scores)) + 1
 
 
 def _panels(scores: pd.DataFrame) -> list[tuple[str, str]]:
