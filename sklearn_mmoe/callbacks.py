@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 import pandas as pd
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
 
 from sklearn_mmoe._tasks.columns import split_columns
-from sklearn_mmoe.metrics import _Predictions, score_task
+from sklearn_mmoe.metrics._predictions import Predictions
+from sklearn_mmoe.metrics._scoring import TaskScoring
 
 __all__ = ["TaskScores"]
 
@@ -21,8 +24,8 @@ __all__ = ["TaskScores"]
 _NEGATED = "neg_"
 
 
-def _default_metrics(predictions: _Predictions, task: int) -> list[str]:
-    if not predictions.is_classification(task):
+def _default_metrics(predictions: Predictions, task: int) -> list[str]:
+    if not predictions.are_classified[task]:
         return ["neg_mean_absolute_error", "r2"]
     return ["roc_auc_ovr" if len(predictions.classes(task)) > 2 else "roc_auc"]
 
@@ -34,7 +37,8 @@ class TaskScores(keras.callbacks.Callback):
     ----------
     sets : mapping of str to (X, y)
         The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is
-        what the estimator itself is given: behind a preprocessor, its output.
+        what the estimator itself is given: behind a preprocessor, its output. Columns
+        of y are matched with the tasks by name where both have names.
     metrics : str, sequence of str or None, default=None
         Names of scikit-learn's scorers. None takes 'roc_auc' for a classification
         ('roc_auc_ovr' if it has more than two classes), and
@@ -47,7 +51,8 @@ class TaskScores(keras.callbacks.Callback):
     scores_ : data frame of shape (n_epochs * n_sets * n_tasks, 3 + n_metrics)
         Columns 'epoch' (from 1), 'set', 'task' and one for each metric. A scorer
         named 'neg_...' is shown as the metric itself: without the prefix, and with
-        its sign turned. NaN where a metric is not that of a task.
+        its sign turned. NaN where a metric is not that of a task, or is undefined on a
+        set, which is warned of once in a fit.
 
     Raises
     ------
@@ -125,41 +130,54 @@ class TaskScores(keras.callbacks.Callback):
         self._estimator = estimator
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Check that there is an estimator, and forget an earlier fit's scores."""
+        """Check that there is an estimator of these tasks; forget earlier scores."""
         if self._estimator is None:
             raise ValueError(
                 "TaskScores scores the tasks of our estimators: give it to one, as "
                 "callbacks=[TaskScores(...)]."
             )
+        for name, (_, y) in self.sets.items():
+            try:
+                split_columns(y).matched(self._estimator.task_names_, "the estimator")
+            except ValueError as error:
+                raise ValueError(f"The set {name!r} of TaskScores: {error}") from error
         self._rows = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Score all sets with the weights that the epoch ended with."""
+        undefined: dict[str, str] = {}
         for name, (X, y) in self.sets.items():
-            rows = self._score(X, y)
+            rows, why = self._score(X, y)
+            undefined |= {f"{task!r} of {name!r}": why[task] for task in why}
             self._rows += [{"epoch": epoch + 1, "set": name, **row} for row in rows]
             if self.verbose:
                 print(f"Epoch {epoch + 1}, {name}: {_line(rows)}")
+        if undefined and epoch == 0:
+            warnings.warn(
+                "TaskScores has NaN where a score is undefined: "
+                + "; ".join(f"{where}: {why}" for where, why in undefined.items()),
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
 
     def on_train_end(self, logs: Any = None) -> None:
         """Let go of the estimator, which holds this callback."""
         self._estimator = None
 
-    def _score(self, X: Any, y: Any) -> list[dict[str, Any]]:
-        estimator = self._estimator
-        predictions = _Predictions(estimator, X)
+    def _score(self, X: Any, y: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Score all tasks on a set; tell also where a score is undefined, and why."""
+        scoring = TaskScoring(self._estimator, X, y)
         rows = []
-        columns = split_columns(y).columns
-        for k, (task, column) in enumerate(
-            zip(estimator.task_names_, columns, strict=True)
-        ):
+        for k, task in enumerate(self._estimator.task_names_):
             row: dict[str, Any] = {"task": task}
-            for name in self._given_metrics() or _default_metrics(predictions, k):
-                score = score_task(get_scorer(name), predictions, k, column)
+            for name in self._given_metrics() or _default_metrics(
+                scoring.predictions, k
+            ):
+                score = scoring.score(k, name)
                 negated = name.startswith(_NEGATED)
                 row[name.removeprefix(_NEGATED)] = -score if negated else score
             rows.append(row)
-        return rows
+        return rows, scoring.undefined
 
 
 def _line(rows: list[dict[str, Any]]) -> str:

@@ -70,16 +70,6 @@ def test_parameters_out_of_range(labels_data, name, values):
             MultiTaskMMoEClassifier(**{name: value}).fit(*labels_data)
 
 
-def test_a_task_with_one_class_is_named(labels_data):
-    X, y = labels_data
-    frame = pd.DataFrame({"income": y[:, 0], "college": np.ones(len(y), dtype=int)})
-    message = "task 'college' has only one class: 1"
-    with pytest.raises(ValueError, match=message):
-        fit(MultiTaskMMoEClassifier, X, frame)
-    with pytest.raises(ValueError, match="task 'task_0' has only one class: 'a'"):
-        fit(MultiTaskMMoEClassifier, X, np.full(len(y), "a"))
-
-
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_lengths_differ(estimator, labels_data):
     X, y = labels_data
@@ -196,7 +186,7 @@ def test_other_number_of_columns(fitted_classifier, labels_data):
 def test_a_failed_fit_keeps_the_fitted_model(fitted_classifier, labels_data):
     X, y = labels_data
     before = fitted_classifier.predict_proba(X)
-    for bad_X, bad_y in [(X[:, :5], y[:-1]), (X, np.ones_like(y)), (X, None)]:
+    for bad_X, bad_y in [(X[:, :5], y[:-1]), (X, y * 0.3), (X, None)]:
         with pytest.raises(ValueError):  # noqa: PT011
             fitted_classifier.fit(bad_X, bad_y)
     np.testing.assert_array_equal(fitted_classifier.predict_proba(X), before)

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -352,6 +352,26 @@ def test_diagrams_link_to_the_documentation(monkeypatch, pipeline):
     assert f"https://sklearn-mmoe.readthedocs.io/en/stable/{page}" in (
         pipeline._repr_html_()
     )
+
+
+def test_failed_candidates_of_a_search_are_left_out(values_data, tiny):
+    model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1})
+    grid = {"num_experts": [1, 0, 2]}  # there is no network without experts
+    search = GridSearchCV(model, grid, scoring=multi_task_scorer("r2"), refit=False)
+    search.set_params(cv=2, error_score=np.nan)
+    with (
+        pytest.warns(FitFailedWarning, match="2 fits failed"),
+        pytest.warns(UserWarning, match="non-finite"),
+    ):
+        search.fit(*values_data)
+    with pytest.warns(UserWarning, match=r"left out .* num_experts among 0"):
+        display = GridSearchDisplay.from_estimator(search)
+    assert display.results["value"].unique().tolist() == [1, 2]
+    assert display.results["mean"].notna().all()
+    for name in ("task_0", "task_1", "mean"):
+        search.cv_results_[f"mean_test_{name}"][:] = np.nan
+    with pytest.raises(ValueError, match="None of the 3 candidates"):
+        GridSearchDisplay.from_estimator(search)
 
 
 def test_training_curve_of_a_warm_start_marks_the_epoch_that_is_kept(labels_data, tiny):

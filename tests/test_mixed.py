@@ -97,8 +97,6 @@ def test_each_task_keeps_its_dtype(fitted, data):
     assert predicted["hours"].dtype == np.float64
     assert predicted["size"].dtype == y["size"].dtype
     assert set(predicted["rich"]) <= {"yes", "no"}
-    frame = pd.DataFrame(X, index=np.arange(len(X)) + 1000)
-    assert fitted.predict(frame).index.tolist() == frame.index.tolist()
     as_array = MultiTaskMMoEMixed(**fitted.get_params()).fit(X, y.to_numpy(object))
     assert isinstance(as_array.predict(X), np.ndarray)
     assert as_array.task_types_ == fitted.task_types_
@@ -225,3 +223,49 @@ def test_one_classification_alone_has_one_array_of_probabilities(labels_data, ti
     assert model.predict_proba(X).shape == (200, 2)
     mixed = MultiTaskMMoEMixed(**tiny).fit(X, np.column_stack([y[:, 0], X[:, 0]]))
     assert [proba.shape for proba in mixed.predict_proba(X)] == [(200, 2)]
+
+
+class TestClassesOfPartialFit:
+    CLASSES = [None, ["no", "yes"], [0, 1, 2, 7]]
+
+    @pytest.mark.parametrize(
+        "classes", [CLASSES, {"rich": ["yes", "no"], "size": [7, 2, 1, 0]}]
+    )
+    def test_they_are_announced(self, data, tiny, classes):
+        X, y = data
+        model = MultiTaskMMoEMixed(**tiny)
+        first = y["rich"] == "no"
+        model.partial_fit(X[first], y[first], classes=classes)
+        assert model.task_types_ == ["regression", "classification", "classification"]
+        assert [p.shape[1] for p in model.predict_proba(X)] == [2, 4]
+        model.partial_fit(X, y.assign(size=7), classes=self.CLASSES)
+        with pytest.raises(ValueError, match="not those of the first call"):
+            model.partial_fit(X, y, classes=[None, ["no", "yes"], [0, 1, 2]])
+        with pytest.raises(ValueError, match=r"labels \[8\] that are not among"):
+            model.partial_fit(X, y.assign(size=8))
+
+    def test_weights_come_after_them(self, data, tiny):
+        X, y = data
+        weight = np.arange(len(y)) % 2
+        fits = [
+            MultiTaskMMoEMixed(**tiny).partial_fit(X, y, *arguments, **keywords)
+            for arguments, keywords in [
+                ((self.CLASSES, weight), {}),
+                ((self.CLASSES,), {"sample_weight": weight}),
+            ]
+        ]
+        assert fits[0].loss_ == fits[1].loss_
+
+    @pytest.mark.parametrize(
+        ("classes", "message"),
+        [
+            ([["no", "yes"]], "at least two classes for each of the 3 tasks"),
+            ([None, ["no"], [0, 1]], "at least two classes for each of the 3 tasks"),
+            ({"poor": ["no", "yes"]}, r"no tasks \['poor'\]"),
+            ([None, None, [0, 1, 2]], "make the task 'rich' a regression, but"),
+        ],
+    )
+    def test_bad(self, data, classes, message):
+        model = MultiTaskMMoEMixed(task_types={"rich": "classification"})
+        with pytest.raises(ValueError, match=message):
+            model.partial_fit(*data, classes=classes)

@@ -6,9 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
-from sklearn.model_selection import StratifiedKFold, cross_validate
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_validate,
+)
+from sklearn.model_selection import cross_val_predict as cross_val_predict_of_sklearn
+from sklearn.multioutput import ClassifierChain
 
-from sklearn_mmoe.model_selection import MultiTaskStratifiedKFold
+from sklearn_mmoe import MultiTaskMMoEMixed
+from sklearn_mmoe.inspection import TaskScoresDisplay
+from sklearn_mmoe.model_selection import MultiTaskStratifiedKFold, cross_val_predict
 
 
 def off_by(y, splitter):
@@ -121,5 +133,141 @@ def test_bad_input():
         next(splitter.split(y, y[:-1]))
     with pytest.raises(ValueError, match="continuous"):
         next(splitter.split(y, y * 0.3 + 0.1))
-    with pytest.raises(ValueError, match="'task_1' has only one class"):
-        next(splitter.split(y, y * [1, 0]))
+
+
+def folds_of(y, n_splits=3):
+    splitter = MultiTaskStratifiedKFold(n_splits)
+    return [test.tolist() for _, test in splitter.split(np.zeros(len(y)), y)]
+
+
+@pytest.mark.parametrize("numbers", [np.linspace(0, 1, 60), np.arange(60)])
+def test_numeric_tasks_are_left_out_with_a_word(numbers):
+    y = pd.DataFrame({"a": [0, 1, 1] * 20, "hours": numbers})
+    with pytest.warns(UserWarning, match=r"tasks \['hours'\] have real or too many"):
+        assert folds_of(y) == folds_of(y[["a"]])
+    with pytest.raises(ValueError, match=r"\['hours'\] are continuous.*KFold"):
+        folds_of(y[["hours"]])
+
+
+def test_tasks_of_one_class_or_without_labels():
+    y = pd.DataFrame({"a": [0, 1, 1] * 20, "b": "x", "c": None})
+    assert folds_of(y) == folds_of(y[["a"]])
+
+
+class TestCrossValPredict:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def data(cls):
+        X = np.random.default_rng(0).normal(size=(60, 3))
+        y = pd.DataFrame(
+            {
+                "rich": np.where(X[:, 0] > 0, "yes", "no"),
+                "size": np.digitize(X[:, 1], [-0.5, 0.5]),
+                "hours": X[:, 2] * 10,
+            },
+            index=np.arange(60) * 2,
+            dtype=object,
+        )
+        y.iloc[::4, 0] = None
+        y.iloc[1::4, 2] = None
+        return X, y
+
+    def test_frames_of_mixed_kinds_and_missing_targets(self, data, tiny):
+        X, y = data
+        model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
+        with pytest.warns(UserWarning, match="hours"):
+            predicted = cross_val_predict(model, X, y, cv=2)
+        assert list(predicted) == list(y)
+        assert predicted.index.equals(y.index)
+        kinds = [predicted[name].to_numpy().dtype.kind for name in y]
+        assert kinds == ["O", "i", "f"]
+        splitter = KFold(2)
+        predicted = cross_val_predict(model, X, y, cv=splitter)
+        probabilities = cross_val_predict(
+            model, X, y, cv=splitter, method="predict_proba"
+        )
+        assert [p.shape for p in probabilities] == [(60, 2), (60, 3)]
+        for train, test in splitter.split(X):
+            fitted = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
+            fitted.fit(X[train], y.iloc[train])
+            pd.testing.assert_frame_equal(
+                predicted.iloc[test].reset_index(drop=True), fitted.predict(X[test])
+            )
+            for whole, part in zip(
+                probabilities, fitted.predict_proba(X[test]), strict=True
+            ):
+                np.testing.assert_array_equal(whole[test], part)
+        display = TaskScoresDisplay.from_predictions(y[["rich", "size"]], probabilities)
+        assert next(name for name, *_ in display.curves) == "rich"
+
+    @pytest.mark.parametrize(
+        "model",
+        [RandomForestClassifier(5, random_state=0), Ridge()],
+        ids=["forest", "regressors"],
+    )
+    def test_as_scikit_learn_where_that_can(self, model, data):
+        X, _ = data
+        y = (X[:, :2] > 0).astype(int)
+        folds = KFold(3, shuffle=True, random_state=0)
+        np.testing.assert_array_equal(
+            cross_val_predict(model, X, y, cv=folds),
+            cross_val_predict_of_sklearn(model, X, y, cv=folds),
+        )
+        if hasattr(model, "predict_proba"):
+            for method in ("predict_proba", "predict_log_proba"):
+                with np.errstate(divide="ignore"):
+                    pairs = zip(
+                        cross_val_predict(model, X, y, cv=folds, method=method),
+                        cross_val_predict_of_sklearn(
+                            model, X, y, cv=folds, method=method
+                        ),
+                        strict=True,
+                    )
+                    for ours, theirs in pairs:
+                        np.testing.assert_array_equal(ours, theirs)
+
+    def test_probabilities_of_one_array_and_of_one_task(self, data):
+        X, _ = data
+        y = (X[:, :2] > 0).astype(int)
+        chain = ClassifierChain(LogisticRegression())
+        first, second = cross_val_predict(chain, X, y, cv=3, method="predict_proba")
+        np.testing.assert_allclose(first.sum(axis=1), 1)
+        assert np.mean((second[:, 1] > 0.5) == y[:, 1]) > 0.9
+        one = cross_val_predict(
+            LogisticRegression(), X, y[:, 0], cv=3, method="predict_proba"
+        )
+        assert one.shape == (60, 2)
+
+    def test_a_class_that_a_fold_has_not_seen(self, data):
+        X, _ = data
+        y = pd.DataFrame({"a": [0, 1] * 30, "b": [3] * 29 + [5] + [7] * 30})
+        with pytest.warns(UserWarning, match=r"'b': \[3, 5, 7\]"):
+            _, b = cross_val_predict(
+                RandomForestClassifier(3), X, y, cv=KFold(2), method="predict_proba"
+            )
+        assert b.shape == (60, 3)
+        assert (b[30:, 2] == 0).all()
+        assert (b[:30, 2] == 1).all()
+
+    def test_weights_and_groups(self, data):
+        X, _ = data
+        y = X[:, :2].copy()
+        weight = np.arange(60) % 2
+        y[weight == 0] *= -1
+        predicted = cross_val_predict(
+            Ridge(1e-9), X, y, cv=2, params={"sample_weight": weight}
+        )
+        np.testing.assert_allclose(predicted, X[:, :2], atol=0.3)
+        groups = np.repeat([0, 1, 2], 20)
+        predicted = cross_val_predict(Ridge(), X, y, cv=GroupKFold(3), groups=groups)
+        assert predicted.shape == (60, 2)
+
+    def test_bad_arguments(self, data):
+        X, y = data
+        y = y[["size"]]
+        with pytest.raises(ValueError, match="tests every row exactly once"):
+            cross_val_predict(DummyClassifier(), X, y, cv=ShuffleSplit(2))
+        with pytest.raises(ValueError, match="'method' parameter"):
+            cross_val_predict(DummyClassifier(), X, y, method="transform")
+        with pytest.raises(ValueError, match="Ridge has no predict_proba"):
+            cross_val_predict(Ridge(), X, X, cv=2, method="predict_proba")

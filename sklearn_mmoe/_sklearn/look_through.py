@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sklearn.frozen import FrozenEstimator
+
 __all__ = ["inward", "last_step"]
 
 
 def inward(estimator: Any) -> Iterator[Any]:
-    """Return an estimator and, in turn, what its search or pipeline ends in."""
+    """Yield an estimator and, in turn, what its search or pipeline ends in."""
     while True:
         yield estimator
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         elif hasattr(estimator, "steps"):
             estimator = estimator.steps[-1][1]
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
         else:
             return
 

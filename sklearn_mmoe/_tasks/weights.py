@@ -8,22 +8,25 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
+from sklearn_mmoe._tasks.columns import order_by_name, split_columns
 from sklearn_mmoe._tasks.tasks import LabelTask
 
 
-def row_weights(sample_weight: Any, X: Any, n_tasks: int) -> np.ndarray:
-    """Check `sample_weight` and bring it to a column for each task.
+def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray:
+    """Check weights of rows and bring them to a column for each task.
 
     Parameters
     ----------
-    sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks) or None
-        The weights; None weighs all rows alike.
-    X : array or sparse matrix of shape (n_samples, n_features)
+    sample_weight : array-like or data frame of shape (n_samples,) or \
+            (n_samples, n_tasks), or None
+        The weights; None weighs all rows alike. Columns that have the names of the
+        tasks are matched by them.
+    X : array-like of shape (n_samples, ...)
         Says how many rows there are.
-    n_tasks : int
-        Number of tasks.
+    names : sequence of str
+        Names of the tasks.
 
     Returns
     -------
@@ -33,31 +36,45 @@ def row_weights(sample_weight: Any, X: Any, n_tasks: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the shape is neither of these, or a weight is negative, NaN or infinite, or
-        all of them are zero.
+        If the shape is neither of these, the columns are those of other tasks, or a
+        weight is negative, NaN or infinite.
     """
-    n_samples = X.shape[0]
+    n_samples, n_tasks = _num_samples(X), len(names)
     if sample_weight is None:
         return np.ones((n_samples, n_tasks))
-    sample_weight = np.asarray(sample_weight)
-    if sample_weight.ndim == 2:
-        weights = check_array(
-            sample_weight, dtype=np.float64, input_name="sample_weight"
-        )
-        if weights.shape != (n_samples, n_tasks):
+    if not hasattr(sample_weight, "shape"):
+        sample_weight = np.asarray(sample_weight)
+    if len(sample_weight.shape) == 2:
+        columns = split_columns(sample_weight)
+        if (n_rows := len(columns.columns[0]), len(columns)) != (n_samples, n_tasks):
             raise ValueError(
-                f"sample_weight.shape == {weights.shape}, expected {(n_samples,)} or "
-                f"{(n_samples, n_tasks)}."
+                f"sample_weight.shape == {(n_rows, len(columns))}, expected "
+                f"{(n_samples,)} or {(n_samples, n_tasks)}."
             )
-        weights = weights.copy()
+        if n_tasks > 1:
+            what = f"sample_weight has {n_tasks} columns"
+            order = order_by_name(columns, names, what, "y has")
+            if order is not None:
+                columns = columns.take(order)
+        weights = check_array(
+            np.column_stack(columns.columns),
+            dtype=np.float64,
+            input_name="sample_weight",
+        )
     else:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = _check_sample_weight(np.asarray(sample_weight), X, dtype=np.float64)
         weights = np.repeat(weight[:, None], n_tasks, axis=1)
     if (weights < 0).any():
         raise ValueError(
             "Negative values in data passed to `sample_weight`; weights must be 0 or "
             "more."
         )
+    return weights
+
+
+def row_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray:
+    """As :func:`task_weights`, for training: a ValueError if all of them are zero."""
+    weights = task_weights(sample_weight, X, names)
     if not weights.any():
         raise ValueError(
             "`sample_weight` is zero for every row; at least one weight must be "
@@ -85,13 +102,13 @@ def _of_task(class_weight: Any, k: int, n_tasks: int) -> Any:
     return class_weight[k]
 
 
-def weigh_classes(
+def class_factors(
     weights: np.ndarray,
     class_weight: Any,
     tasks: Sequence[Any],
     codes: Sequence[np.ndarray | None],
-) -> None:
-    """Multiply the weights of rows, in place, by those of their classes.
+) -> list[np.ndarray | None]:
+    """Compute the weight of each class from the rows of training.
 
     Parameters
     ----------
@@ -100,22 +117,29 @@ def weigh_classes(
     class_weight : 'balanced', dict, list of dict or None
         As in :class:`sklearn.ensemble.RandomForestClassifier`.
     tasks : sequence of LabelTask or ValueTask
-        The tasks; regressions have no classes and stay as they are.
+        The tasks; regressions have no classes.
     codes : sequence of ndarray of shape (n_samples,) or None
         Class indices of each classification.
+
+    Returns
+    -------
+    list of ndarray of shape (n_classes_k,) or None
+        For each task the factors of its classes; None where these weigh alike.
 
     Raises
     ------
     ValueError
         If `class_weight` does not fit the tasks or names an unknown class.
     """
+    factors: list[np.ndarray | None] = []
     for k, (task, code) in enumerate(zip(tasks, codes, strict=True)):
         of_classes = _of_task(class_weight, k, len(tasks))
         if of_classes is None or not isinstance(task, LabelTask) or code is None:
+            factors.append(None)
             continue
         present = weights[:, k] > 0
         try:
-            factors = compute_class_weight(
+            of_task = compute_class_weight(
                 of_classes, classes=task.classes, y=task.classes[code[present]]
             )
         except ValueError as error:
@@ -123,7 +147,23 @@ def weigh_classes(
                 f"The 'class_weight' parameter does not fit the task {task.name!r}: "
                 f"{error}"
             ) from error
-        weights[:, k] *= factors[code]
+        factors.append(of_task)
+    return factors
+
+
+def apply_class_factors(
+    weights: np.ndarray,
+    factors: Sequence[np.ndarray | None],
+    codes: Sequence[np.ndarray | None],
+) -> None:
+    """Multiply the weights of rows, in place, by those of their classes.
+
+    The rows may be others than those that the factors were computed from, such as
+    validation rows that lack a class.
+    """
+    for k, (of_task, code) in enumerate(zip(factors, codes, strict=True)):
+        if of_task is not None and code is not None:
+            weights[:, k] *= of_task[code]
 
 
 def check_positive_weights(weights: np.ndarray, names: list[str], each: bool) -> None:

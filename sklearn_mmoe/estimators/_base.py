@@ -26,9 +26,10 @@ from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.weights import (
+    apply_class_factors,
     check_positive_weights,
+    class_factors,
     row_weights,
-    weigh_classes,
 )
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
@@ -44,6 +45,7 @@ from sklearn_mmoe.estimators._parameters import (
 )
 from sklearn_mmoe.estimators._recorder import Recorder, forget, in_words
 from sklearn_mmoe.estimators._summary import summary_table
+from sklearn_mmoe.estimators._task_view import task_view
 from sklearn_mmoe.estimators._validation import (
     check_validation_arguments,
     find_scorer,
@@ -162,6 +164,35 @@ class _BaseMultiTaskMMoE(
         """The trained ``keras.Model``; its outputs are logits or z-scores."""
         check_is_fitted(self)
         return self._engine.network.model
+
+    def task(self, name: Any) -> Any:
+        """Return one task of the fitted estimator as an estimator of its own.
+
+        Parameters
+        ----------
+        name : str, int or another column label
+            The task's name, or its index.
+
+        Returns
+        -------
+        view : TaskClassifierView or TaskRegressorView
+            An estimator of one output with ``predict``, ``score`` and, of a
+            classification, ``classes_``, ``predict_proba`` and ``predict_log_proba``,
+            for what takes one output only: ``CalibratedClassifierCV(FrozenEstimator(
+            clf.task("income")))``, ``PartialDependenceDisplay``. It predicts with
+            this estimator as it is, and cannot be fitted. Behind a preprocessor,
+            ``make_pipeline(pipeline[:-1], pipeline[-1].task("income"))`` takes what
+            the pipeline takes.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If there is no such task.
+        """
+        check_is_fitted(self)
+        return task_view(self, name)
 
     def summary(self) -> pd.DataFrame:
         """List the layers of the trained network.
@@ -292,8 +323,8 @@ class _BaseMultiTaskMMoE(
         check_consistent_length(features, y)
         columns = split_columns(y)
         if resume:
-            self._check_number_of_tasks(columns)
-        weights = row_weights(sample_weight, features, len(columns.columns))
+            columns = columns.matched(self.task_names_, type(self).__name__)
+        weights = row_weights(sample_weight, features, columns.names)
         tasks = self._tasks if resume else self._find_tasks(columns, weights, classes)
         data = self._encode(X, y, sample_weight, features, columns, weights, tasks)
         # Calls of partial_fit may well bring nothing for one of the tasks.
@@ -311,9 +342,11 @@ class _BaseMultiTaskMMoE(
         features = self._validate_features(X, reset=False)
         check_consistent_length(features, y)
         columns = split_columns(y)
-        self._check_number_of_tasks(columns, len(data.tasks))
-        weights = row_weights(sample_weight, features, len(data.tasks))
-        return self._encode(X, y, sample_weight, features, columns, weights, data.tasks)
+        columns = columns.matched(data.names, type(self).__name__)
+        weights = row_weights(sample_weight, features, columns.names)
+        return self._encode(
+            X, y, sample_weight, features, columns, weights, data.tasks, data.factors
+        )
 
     def _encode(
         self,
@@ -324,26 +357,31 @@ class _BaseMultiTaskMMoE(
         columns: TaskColumns,
         weights: np.ndarray,
         tasks: list[Any],
+        factors: list[np.ndarray | None] | None = None,
     ) -> FitData:
-        """Bring targets to arrays, and put the weights of rows and classes together."""
+        """Bring targets to arrays, and put the weights of rows and classes together.
+
+        The `factors` of classes are those of training, where these rows are others.
+        """
         targets = encode_targets(tasks, columns)
         weights = weights * targets.observed
-        class_weight = getattr(self, "class_weight", None)
-        weigh_classes(weights, class_weight, tasks, targets.codes)
+        if factors is None:
+            class_weight = getattr(self, "class_weight", None)
+            factors = class_factors(weights, class_weight, tasks, targets.codes)
+        apply_class_factors(weights, factors, targets.codes)
         rows = np.flatnonzero(weights.any(axis=1))
         return FitData(
-            X, y, sample_weight, features, columns.names, tasks, targets, weights, rows
+            X,
+            y,
+            sample_weight,
+            features,
+            columns.names,
+            tasks,
+            targets,
+            weights,
+            factors,
+            rows,
         )
-
-    def _check_number_of_tasks(
-        self, columns: TaskColumns, n_tasks: int | None = None
-    ) -> None:
-        n_tasks = self.n_outputs_ if n_tasks is None else n_tasks
-        if len(columns.columns) != n_tasks:
-            raise ValueError(
-                f"y has {len(columns.columns)} tasks, but {type(self).__name__} was "
-                f"fitted with {n_tasks}."
-            )
 
     def _validate_features(self, X: Any, reset: bool) -> Any:
         if reset or hasattr(X, "columns"):
@@ -440,7 +478,7 @@ class _BaseMultiTaskMMoE(
         score, scorer = None, find_scorer(self)
         if validation is not None:
             score = validation_score(self, validation, scorer)
-        n_rows, names = len(data.rows), data.names
+        n_rows, names = len(data.rows), self.task_names_
         hooks = SklearnCallbacks(
             self,
             data.X,

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_mmoe._tasks.columns import TaskColumns, join_columns, split_columns
-from sklearn_mmoe._tasks.tasks import LabelTask
+from sklearn_mmoe._tasks.columns import (
+    TaskColumns,
+    frame_columns,
+    join_columns,
+    split_columns,
+)
+from sklearn_mmoe._tasks.tasks import (
+    LabelTask,
+    announced_classes,
+    known_labels,
+    warn_of_constants,
+)
+from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._fitted import is_fitted
 from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, documented
-
-
-def _is_nested(classes: Any) -> bool:
-    """Tell a list of classes from a list of such lists."""
-    return len(classes) > 0 and np.ndim(classes[0]) > 0
 
 
 @documented(outputs="logits", class_weight=CLASS_WEIGHT)
@@ -139,26 +147,32 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     def _find_tasks(
         self, targets: TaskColumns, weights: np.ndarray, classes: Any
     ) -> list[Any]:
-        triples = zip(targets.names, targets.columns, targets.observed, strict=True)
-        if classes is None:
-            return [LabelTask.from_targets(*t, type(self).__name__) for t in triples]
-        return [
-            LabelTask(name, labels)
-            for name, labels in zip(
-                targets.names, self._announced(classes, len(targets.names)), strict=True
+        if classes is not None:
+            return [
+                LabelTask(name, labels)
+                for name, labels in zip(
+                    targets.names, self._announced(classes, targets.names), strict=True
+                )
+            ]
+        tasks = [
+            LabelTask.from_targets(*of_task, type(self).__name__)
+            for of_task in zip(
+                targets.names, targets.columns, targets.observed, strict=True
             )
         ]
+        warn_of_constants(tasks)
+        return tasks
 
-    def _announced(self, classes: Any, n_tasks: int) -> list[np.ndarray]:
+    def _announced(self, classes: Any, names: list[str]) -> list[np.ndarray]:
         """Bring the `classes` of partial_fit to one sorted array for each task."""
-        lists = [classes] if n_tasks == 1 and not _is_nested(classes) else list(classes)
-        lists = [np.unique(labels) for labels in lists]
-        if len(lists) != n_tasks or any(len(labels) < 2 for labels in lists):
+        announced = announced_classes(classes, names)
+        silent = [n for n, c in zip(names, announced, strict=True) if c is None]
+        if silent:
             raise ValueError(
-                "classes must give at least two classes for each of the "
-                f"{n_tasks} tasks, got {classes!r}."
+                f"classes must give at least two classes for each of the {len(names)} "
+                f"tasks; nothing is said of {silent}."
             )
-        return lists
+        return [labels for labels in announced if labels is not None]
 
     def _publish_tasks(self, y: Any) -> None:
         classes = [task.classes for task in self._tasks]
@@ -166,6 +180,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         single = len(classes) == 1
         self.classes_ = classes[0] if single else classes
         self.n_classes_ = n_classes[0] if single else n_classes
+        self._y_columns = frame_columns(y)
 
     @available_if(partial_fit_available)
     def partial_fit(
@@ -182,10 +197,10 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             Numeric features without missing values.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column of labels for each task; they may be missing, as in ``fit``.
-        classes : array-like, list of array-like, or None, default=None
-            All classes of the task, or of each task, that any call will bring. Needed
-            in the first call unless y has all of them; ignored later, where they must
-            be the same.
+        classes : array-like, list of array-like, dict or None, default=None
+            All classes of the task, or of each task in their order or by name, that
+            any call will bring. Needed in the first call unless y has all of them;
+            ignored later, where they must be the same.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
                 or None, default=None
             Weights of the rows.
@@ -204,7 +219,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             are not those of the first call, or as ``fit`` does.
         """
         if classes is not None and is_fitted(self):
-            announced = self._announced(classes, self.n_outputs_)
+            announced = self._announced(classes, self.task_names_)
             known = [task.classes for task in self._tasks]
             if any(map(lambda a, b: not np.array_equal(a, b), announced, known)):
                 raise ValueError(
@@ -212,7 +227,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
                 )
         return self._partial_fit(X, y, classes, sample_weight)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Any:
         """Predict the most probable class in each task.
 
         Parameters
@@ -222,9 +237,13 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predicted classes. An object array where the tasks' labels are of
-            different kinds.
+        DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predicted classes. If y was a data frame of pandas or polars in ``fit``, a
+            data frame of pandas with its columns, each in its own dtype, and rows
+            numbered from 0 in the order of X (X's own index cannot be known behind a
+            preprocessor). Else an array, of the widest dtype where the tasks' labels
+            are numbers of different kinds, and of dtype object where some are text and
+            others numbers; ``task(name).predict(X)`` keeps a task's own.
 
         Raises
         ------
@@ -233,7 +252,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        return join_columns(self._decoded(X))
+        return join_columns(self._decoded(X), self._y_columns)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict class probabilities, as RandomForestClassifier gives them.
@@ -279,42 +298,56 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             return [np.log(probability) for probability in probabilities]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the share of rows that are right in every task.
+        """Return the share of rows that are right in every task.
 
         Parameters
         ----------
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Features.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-            True classes. Missing ones are not asked for, and rows without any are
-            left out.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows.
+            True classes; columns are matched with the tasks by name where both have
+            names. Missing ones are not asked for, and rows without any are left out.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
+                or None, default=None
+            Weights of the rows. With a column for each task, a row weighs the mean
+            over the tasks whose label it has; where the weight is 0, a task is not
+            asked for.
 
         Returns
         -------
         float
             Accuracy; for several tasks the subset accuracy, as
-            :class:`sklearn.multioutput.MultiOutputClassifier` defines it.
+            :class:`sklearn.multioutput.MultiOutputClassifier` defines it. NaN, and a
+            warning, if there is no row of positive weight that has a label.
 
         Raises
         ------
         ValueError
-            If y has another number of tasks than in ``fit``.
+            If y has other tasks than in ``fit``, or labels of another kind: text
+            instead of numbers. A label that ``fit`` has not seen counts as wrong.
         """
-        predictions = self._decoded(X)
-        targets = split_columns(y)
-        self._check_number_of_tasks(targets)
-        right = np.ones(len(predictions[0]), dtype=bool)
-        for predicted, column, observed in zip(
-            predictions, targets.columns, targets.observed, strict=True
-        ):
-            right &= ~observed | (predicted == column)
-        counts = np.any(targets.observed, axis=0)
-        weight = None if sample_weight is None else np.asarray(sample_weight)[counts]
-        return float(
-            accuracy_score(np.ones(counts.sum()), right[counts], sample_weight=weight)
-        )
+        check_is_fitted(self)
+        targets = split_columns(y).matched(self.task_names_, type(self).__name__)
+        check_consistent_length(X, targets.columns[0])
+        weights = task_weights(sample_weight, targets.columns[0], targets.names)
+        weights = weights * np.column_stack(targets.observed)
+        asked = weights > 0
+        right = np.ones(len(weights), dtype=bool)
+        for k, predicted in enumerate(self._decoded(X)):
+            of_task = asked[:, k]
+            labels, classes = targets.columns[k][of_task], self._tasks[k].classes
+            true, _ = known_labels(targets.names[k], labels, classes)
+            right[of_task] &= predicted[of_task] == true
+        counts = asked.any(axis=1)
+        if not counts.any():
+            warnings.warn(
+                "The accuracy is NaN: y has no label of positive weight.",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+            return float("nan")
+        of_rows = weights.sum(axis=1)[counts] / asked.sum(axis=1)[counts]
+        return float(np.average(right[counts], weights=of_rows))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -58,6 +58,8 @@ class FitData:
         y, as the losses take it.
     weights : ndarray of shape (n_samples, n_tasks)
         Weights of rows and classes; zero where there is no target.
+    factors : list of ndarray of shape (n_classes_k,) or None
+        What `class_weight` made of each task's classes in training.
     rows : ndarray of int
         The rows that count.
     """
@@ -70,6 +72,7 @@ class FitData:
     tasks: list[Any]
     targets: EncodedTargets
     weights: np.ndarray
+    factors: list[np.ndarray | None]
     rows: np.ndarray
 
     def set_aside(self, fraction: float, seed: int) -> tuple[FitData, FitData]:

@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mmoe._tasks.columns import TaskColumns, join_columns, split_columns
-from sklearn_mmoe._tasks.tasks import LabelTask, ValueTask, infer_task_type
+from sklearn_mmoe._tasks.columns import TaskColumns, frame_columns, join_columns
+from sklearn_mmoe._tasks.tasks import (
+    LabelTask,
+    ValueTask,
+    announced_classes,
+    infer_task_type,
+    warn_of_constants,
+)
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
+from sklearn_mmoe.estimators._fitted import is_fitted
 from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, TASK_TYPES, documented
+from sklearn_mmoe.metrics._scoring import TaskScoring
 
 _TYPES = ("classification", "regression")
 _ALONE = ["classification"]
@@ -26,6 +33,12 @@ def _entropy(codes: np.ndarray, weight: np.ndarray) -> float:
     shares = np.bincount(codes, weights=weight) / weight.sum()
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())
+
+
+def _differ(some: np.ndarray | None, others: np.ndarray | None) -> bool:
+    if some is None or others is None:
+        return some is not others
+    return not np.array_equal(some, others)
 
 
 @documented(
@@ -152,31 +165,56 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
     def _find_tasks(
         self, targets: TaskColumns, weights: np.ndarray, classes: Any
     ) -> list[Any]:
-        tasks: list[Any] = []
-        for of_task in zip(
-            targets.names,
-            self._types(targets),
-            targets.columns,
-            targets.observed,
-            weights.T,
-            strict=True,
-        ):
-            name, task_type, column, observed, weight = of_task
-            task: Any
-            if task_type == "regression":
-                task = ValueTask.from_targets(name, column, observed, weight)
-            else:
-                task = LabelTask.from_targets(
-                    name, column, observed, type(self).__name__
-                )
-                weight = weight * observed
-                entropy = _entropy(task.codes(column, observed), weight)
-                task.loss_scale = 1 / entropy if entropy > 0 else 1.0
-            tasks.append(task)
+        announced = self._announced(classes, targets.names)
+        types = self._types(targets, announced if classes is not None else None)
+        tasks = [
+            self._find_task(targets, k, types[k], weights[:, k], announced[k])
+            for k in range(len(targets))
+        ]
+        warn_of_constants(tasks)
         return tasks
 
-    def _types(self, targets: TaskColumns) -> list[str]:
-        """Take the given types of tasks, and infer the others."""
+    def _find_task(
+        self,
+        targets: TaskColumns,
+        k: int,
+        task_type: str,
+        weight: np.ndarray,
+        classes: np.ndarray | None,
+    ) -> Any:
+        name, column, observed = (
+            targets.names[k],
+            targets.columns[k],
+            targets.observed[k],
+        )
+        if task_type == "regression":
+            return ValueTask.from_targets(name, column, observed, weight)
+        if classes is None:
+            owner = type(self).__name__
+            task = LabelTask.from_targets(name, column, observed, owner)
+        else:
+            task = LabelTask(name, classes)
+        weight = weight * observed
+        if weight.any() and not task.is_constant:
+            entropy = _entropy(task.codes(column, observed), weight)
+            task.loss_scale = 1 / entropy if entropy > 0 else 1.0
+        return task
+
+    def _announced(self, classes: Any, names: list[str]) -> list[np.ndarray | None]:
+        """Bring the `classes` of partial_fit to a sorted array, or None, by task."""
+        return (
+            [None] * len(names)
+            if classes is None
+            else announced_classes(classes, names)
+        )
+
+    def _types(
+        self, targets: TaskColumns, announced: list[np.ndarray | None] | None
+    ) -> list[str]:
+        """Take the given types of tasks, and infer the others.
+
+        Of announced classes, a task that has some is a classification.
+        """
         given = self.task_types if self.task_types is not None else {}
         if not isinstance(given, Mapping):
             if len(given) != len(targets.names):
@@ -185,6 +223,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
                     f"{len(targets.names)} tasks."
                 )
             given = dict(zip(targets.names, given, strict=True))
+        given = {str(name): task_type for name, task_type in given.items()}
         unknown = sorted(set(given) - set(targets.names))
         wrong = sorted({str(value) for value in given.values()} - set(_TYPES))
         if unknown or wrong:
@@ -192,12 +231,22 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
                 f"The 'task_types' parameter must give one of {_TYPES} for tasks out "
                 f"of {targets.names}, got {self.task_types!r}."
             )
-        return [
-            given.get(name) or infer_task_type(column, observed)
-            for name, column, observed in zip(
-                targets.names, targets.columns, targets.observed, strict=True
-            )
-        ]
+        if announced is None:
+            return [
+                given.get(name) or infer_task_type(column, observed)
+                for name, column, observed in zip(
+                    targets.names, targets.columns, targets.observed, strict=True
+                )
+            ]
+        types = [_TYPES[0] if labels is not None else _TYPES[1] for labels in announced]
+        for name, task_type in zip(targets.names, types, strict=True):
+            if given.get(name, task_type) != task_type:
+                raise ValueError(
+                    f"classes make the task {name!r} a {task_type}, but the "
+                    f"'task_types' parameter says {given[name]!r}. Classes are needed "
+                    "for each classification, and None for each regression."
+                )
+        return types
 
     def _publish_tasks(self, y: Any) -> None:
         self.task_types_ = [task.type for task in self._tasks]
@@ -205,10 +254,12 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         self.n_classes_ = [
             None if classes is None else len(classes) for classes in self.classes_
         ]
-        self._y_columns = list(y.columns) if isinstance(y, pd.DataFrame) else None
+        self._y_columns = frame_columns(y)
 
     @available_if(partial_fit_available)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Any:
         """Go on training for one epoch over these rows.
 
         The optimizer goes on where the last call left it, also after pickling, with
@@ -221,6 +272,11 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
             Numeric features without missing values.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column of targets for each task; they may be missing, as in ``fit``.
+        classes : list of (array-like or None), dict or None, default=None
+            All classes that any call will bring: for each task in their order, None
+            for a regression, or by the names of the classifications, as
+            ``{"rich": ["no", "yes"]}``. Needed in the first call unless y has all of
+            them; ignored later, where they must be the same.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
                 or None, default=None
             Weights of the rows.
@@ -235,9 +291,18 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         AttributeError
             If ``early_stopping=True``.
         ValueError
-            As ``fit`` does.
+            If ``class_weight='balanced'``, which needs all rows at once, if `classes`
+            are not those of the first call or at odds with `task_types`, or as
+            ``fit`` does.
         """
-        return self._partial_fit(X, y, None, sample_weight)
+        if classes is not None and is_fitted(self):
+            announced = self._announced(classes, self.task_names_)
+            if any(map(_differ, announced, self.classes_)):
+                raise ValueError(
+                    f"classes={classes!r} are not those of the first call: "
+                    f"{self.classes_}."
+                )
+        return self._partial_fit(X, y, classes, sample_weight)
 
     def predict(self, X: Any) -> Any:
         """Predict the most probable class, or the value, in each task.
@@ -249,9 +314,13 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
 
         Returns
         -------
-        data frame or ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, each task's in its own dtype: a data frame if y was one, else
-            an array, of dtype object where the tasks' predictions differ in kind.
+        DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions. If y was a data frame of pandas or polars in ``fit``, a data
+            frame of pandas with its columns, each in its own dtype, and rows numbered
+            from 0 in the order of X (X's own index cannot be known behind a
+            preprocessor). Else an array, of the widest dtype where all tasks have
+            numbers, and of dtype object where some have text and others numbers;
+            ``task(name).predict(X)`` keeps a task's own.
 
         Raises
         ------
@@ -260,11 +329,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        columns = self._decoded(X)
-        if self._y_columns is None:
-            return join_columns(columns)
-        frame = pd.DataFrame(dict(enumerate(columns)), index=getattr(X, "index", None))
-        return frame.set_axis(self._y_columns, axis=1)
+        return join_columns(self._decoded(X), self._y_columns)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the class probabilities of the classifications.
@@ -298,42 +363,33 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         return tags
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the mean over tasks of accuracy or coefficient of determination.
+        """Return the mean over tasks of accuracy or coefficient of determination.
 
         Parameters
         ----------
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Features.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-            True targets; missing ones do not count.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows.
+            True targets; columns are matched with the tasks by name where both have
+            names. Missing ones do not count.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
+                or None, default=None
+            Weights of the rows, the same in all tasks or a column for each.
 
         Returns
         -------
         float
             The mean over tasks of the accuracy of a classification and the R2 of a
-            regression.
+            regression. A task whose score is undefined, such as one without targets
+            in y, is warned of, and the mean is that over the others.
 
         Raises
         ------
         ValueError
-            If y has another number of tasks than in ``fit``.
+            If y has other tasks than in ``fit``, or labels of another kind: text
+            instead of numbers. A label that ``fit`` has not seen counts as wrong.
         """
-        predictions = self._decoded(X)
-        targets = split_columns(y)
-        self._check_number_of_tasks(targets)
-        weight = None if sample_weight is None else np.asarray(sample_weight)
-        scores = []
-        for task, values, column, observed in zip(
-            self._tasks, predictions, targets.columns, targets.observed, strict=True
-        ):
-            true, predicted = column[observed], values[observed]
-            metric = accuracy_score
-            if isinstance(task, LabelTask):
-                true = task.classes[task.codes(true, np.ones(len(true), dtype=bool))]
-            else:
-                metric, true = r2_score, true.astype(np.float64)
-            of_rows = None if weight is None else weight[observed]
-            scores.append(metric(true, predicted, sample_weight=of_rows))
-        return float(np.mean(scores))
+        check_is_fitted(self)
+        metrics = {"classification": "accuracy", "regression": "r2"}
+        scorings = [metrics[task.type] for task in self._tasks]
+        return TaskScoring(self, X, y, sample_weight).mean(scorings)

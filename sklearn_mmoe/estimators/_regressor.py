@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mmoe._tasks.columns import TaskColumns, join_columns, split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, frame_columns, join_columns
 from sklearn_mmoe._tasks.tasks import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._parameters import documented
+from sklearn_mmoe.metrics import mean_task_scorer
 
 
 @documented(outputs="standardised targets")
@@ -63,6 +64,9 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
             )
         ]
 
+    def _publish_tasks(self, y: Any) -> None:
+        self._y_columns = frame_columns(y)
+
     @available_if(partial_fit_available)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Go on training for one epoch over these rows.
@@ -95,7 +99,7 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
         """
         return self._partial_fit(X, y, None, sample_weight)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Any:
         """Predict the target of each task.
 
         Parameters
@@ -105,8 +109,11 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions in the units of y, float64.
+        DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions in the units of y, float64. If y was a data frame of pandas or
+            polars in ``fit``, a data frame of pandas with its columns, and rows
+            numbered from 0 in the order of X (X's own index cannot be known behind a
+            preprocessor). Else an array.
 
         Raises
         ------
@@ -115,45 +122,33 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
         ValueError
             If the columns of X are not those of ``fit``.
         """
-        return join_columns(self._decoded(X))
+        return join_columns(self._decoded(X), self._y_columns)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the mean over tasks of the coefficient of determination.
+        """Return the mean over tasks of the coefficient of determination.
 
         Parameters
         ----------
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Features.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-            True targets. Rows without a target count not in that task.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows.
+            True targets; columns are matched with the tasks by name where both have
+            names. Rows without a target do not count in that task.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
+                or None, default=None
+            Weights of the rows, the same in all tasks or a column for each.
 
         Returns
         -------
         float
-            R2, as :class:`sklearn.multioutput.MultiOutputRegressor` defines it.
+            R2, as :class:`sklearn.multioutput.MultiOutputRegressor` defines it. A task
+            whose R2 is undefined, such as one without targets in y, is warned of, and
+            the mean is that over the others.
 
         Raises
         ------
         ValueError
-            If y has another number of tasks than in ``fit``.
+            If y has other tasks than in ``fit``.
         """
-        predicted = self.predict(X).reshape(-1, self.n_outputs_)
-        targets = split_columns(y)
-        self._check_number_of_tasks(targets)
-        weight = None if sample_weight is None else np.asarray(sample_weight)
-        return float(
-            np.mean(
-                [
-                    r2_score(
-                        column[observed].astype(np.float64),
-                        predicted[observed, k],
-                        sample_weight=None if weight is None else weight[observed],
-                    )
-                    for k, (column, observed) in enumerate(
-                        zip(targets.columns, targets.observed, strict=True)
-                    )
-                ]
-            )
-        )
+        check_is_fitted(self)
+        return mean_task_scorer("r2")(self, X, y, sample_weight)

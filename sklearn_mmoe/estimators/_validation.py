@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from sklearn.utils import _safe_indexing
 
 from sklearn_mmoe.estimators._fit_data import FitData
 from sklearn_mmoe.metrics import mean_task_scorer
+from sklearn_mmoe.metrics._scoring import accepts_sample_weight, warn_once
 
 __all__ = ["check_validation_arguments", "find_scorer", "validation_score"]
 
@@ -77,16 +77,9 @@ def validation_score(
         return lambda: -engine.loss(task_data)
     X, y = _safe_indexing(data.X, data.rows), _safe_indexing(data.y, data.rows)
     weight: dict[str, Any] = {}
-    if data.sample_weight is not None and _takes_weights(scorer):
+    if data.sample_weight is not None and accepts_sample_weight(scorer):
         weight["sample_weight"] = _safe_indexing(data.sample_weight, data.rows)
-    return lambda: _one_number(scorer(estimator, X, y, **weight))
-
-
-def _takes_weights(scorer: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(scorer).parameters
-    return "sample_weight" in parameters or any(
-        p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()
-    )
+    return warn_once(lambda: _one_number(scorer(estimator, X, y, **weight)))
 
 
 def _one_number(score: Any) -> float:
@@ -99,5 +92,11 @@ def _one_number(score: Any) -> float:
         raise TypeError(
             "The 'early_stopping_metric' parameter must return one number, got "
             f"{score!r}."
+        )
+    if np.isnan(score):
+        raise ValueError(
+            "The 'early_stopping_metric' parameter is NaN on the validation rows, and "
+            "cannot tell when to stop: no task has a defined score there. Take rows "
+            "with labels of all classes, or another metric, such as 'loss'."
         )
     return float(score)

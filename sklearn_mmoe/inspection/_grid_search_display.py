@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -107,7 +108,14 @@ class GridSearchDisplay:
         TypeError
             If `search` is no search.
         ValueError
-            If there is no such parameter or score, or `param` is needed.
+            If there is no such parameter or score, `param` is needed, or no candidate
+            has any of the scores.
+
+        Warns
+        -----
+        UserWarning
+            If candidates without a score, because a fit failed or the score is
+            undefined, are left out.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if not hasattr(search, "refit"):
@@ -119,6 +127,7 @@ class GridSearchDisplay:
         table = pd.DataFrame(search.cv_results_)
         column = _param_column(table, param)
         names = _score_names(table, scores)
+        _tell_failures(table, column, names)
         parts = [_best_by_value(table, column, name) for name in names]
         chosen = None
         if hasattr(search, "best_index_"):
@@ -222,6 +231,31 @@ def _score_names(table: pd.DataFrame, scores: Sequence[str] | None) -> list[str]
     return list(scores)
 
 
+def _tell_failures(table: pd.DataFrame, column: str, names: Sequence[str]) -> None:
+    """Warn of candidates without a score; raise a ValueError if none has any."""
+    lacking = {
+        name: int(table[f"mean_test_{name}"].isna().sum())
+        for name in names
+        if table[f"mean_test_{name}"].isna().any()
+    }
+    if not lacking:
+        return
+    if sum(lacking.values()) == len(table) * len(names):
+        raise ValueError(
+            f"None of the {len(table)} candidates of the search has a score: all fits "
+            "failed, or the scores are undefined. error_score='raise' shows why."
+        )
+    rows = table[[f"mean_test_{name}" for name in names]].isna().any(axis=1)
+    values = list(dict.fromkeys(map(repr, table.loc[rows, column])))
+    warnings.warn(
+        f"Candidates without a score are left out ({lacking} of {len(table)}), with "
+        f"{column[6:]} among {', '.join(values)}: a fit failed, or the score is "
+        "undefined.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
 def _best_by_value(table: pd.DataFrame, column: str, score: str) -> pd.DataFrame:
     """Give mean and spread of the best candidate of each value of a parameter."""
     rows = pd.DataFrame(
@@ -232,8 +266,9 @@ def _best_by_value(table: pd.DataFrame, column: str, score: str) -> pd.DataFrame
             "std": table[f"std_test_{score}"],
         }
     )
+    rows = rows[rows["mean"].notna()]
     # By their text: a value may be a list, or any other object without an order.
     best = rows.groupby(rows["value"].map(repr), sort=False)["mean"].idxmax()
-    rows = rows.loc[best.dropna().astype(int)]
+    rows = rows.loc[best]
     numeric = rows["value"].map(lambda value: isinstance(value, Real)).all()
     return rows.sort_values("value") if numeric else rows

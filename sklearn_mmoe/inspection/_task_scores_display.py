@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mmoe._sklearn.look_through import last_step
-from sklearn_mmoe._tasks.columns import split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe.inspection._style import axes_in_a_row, check_kind, line_style
-from sklearn_mmoe.metrics import _given_names, _Predictions
+from sklearn_mmoe.metrics._predictions import Predictions, type_name
 
 __all__ = ["TaskScoresDisplay"]
 
@@ -78,7 +81,8 @@ class TaskScoresDisplay:
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Rows as `estimator` takes them.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-            True labels; rows do not count in tasks where theirs is missing.
+            True labels, matched with the tasks by name where both have names; rows do
+            not count in tasks where theirs is missing.
         kind : {'roc', 'precision_recall'}, default='roc'
             Which curve.
         ax : matplotlib Axes or None, default=None
@@ -88,7 +92,8 @@ class TaskScoresDisplay:
         -------
         TaskScoresDisplay
             The display, drawn. A task of two classes has the curve of the second one,
-            a task of more a curve for each class against the others.
+            a task of more a curve for each class against the others. Where y has only
+            rows, or no rows, of that class, there is no curve, but a warning.
 
         Raises
         ------
@@ -104,17 +109,17 @@ class TaskScoresDisplay:
                 f"{type(last_step(estimator)).__name__} has not; its tasks have no "
                 "such curves."
             )
-        predictions = _Predictions(estimator, X)
         tasks = split_columns(y)
-        names = _given_names(estimator, y)
-        names = tasks.names if names is None else names
-        kept = [
-            k for k in range(len(tasks.columns)) if predictions.is_classification(k)
-        ]
+        names = getattr(last_step(estimator), "task_names_", None)
+        if names is not None:
+            tasks = tasks.matched(names, type_name(estimator))
+        predictions = Predictions(estimator, X, len(tasks))
+        tasks = tasks.take(np.flatnonzero(predictions.are_classified).tolist())
+        kept = [k for k in range(predictions.n_tasks) if predictions.are_classified[k]]
         curves = _curves(
-            [names[k] for k in kept],
-            [tasks.columns[k] for k in kept],
-            predictions.probabilities,
+            tasks.names,
+            tasks,
+            [predictions.probabilities(k) for k in kept],
             [predictions.classes(k) for k in kept],
         )
         return cls(curves).plot(kind=kind, ax=ax)
@@ -161,7 +166,7 @@ class TaskScoresDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         tasks = split_columns(y)
         names = tasks.names if task_names is None else list(task_names)
-        curves = _curves(names, tasks.columns, probabilities, classes)
+        curves = _curves(names, tasks, probabilities, classes)
         return cls(curves).plot(kind=kind, ax=ax)
 
     def plot(self, *, kind: str = "roc", ax: Any = None) -> TaskScoresDisplay:
@@ -211,41 +216,57 @@ class TaskScoresDisplay:
 
 def _curves(
     names: Sequence[str],
-    columns: Sequence[np.ndarray],
+    tasks: TaskColumns,
     probabilities: Any,
     classes: Sequence[Any] | None,
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Give the curves of all tasks."""
+    """Return the curves of all tasks; warn of those that cannot be drawn."""
     several = isinstance(probabilities, list | tuple)
     probabilities = probabilities if several else [probabilities]
-    if not len(columns) == len(probabilities) == len(names):
+    if not len(tasks) == len(probabilities) == len(names):
         raise ValueError(
-            f"y has {len(columns)} tasks, but there are probabilities for "
+            f"y has {len(tasks)} tasks, but there are probabilities for "
             f"{len(probabilities)} and names for {len(names)}."
         )
     curves = []
-    for k, (name, column) in enumerate(zip(names, columns, strict=True)):
+    for k, name in enumerate(names):
         of_task = None if classes is None else classes[k]
-        curves += _curves_of_task(name, column, probabilities[k], of_task)
-    return curves
+        curves += _curves_of_task(name, tasks, k, probabilities[k], of_task)
+    drawn = [curve for curve in curves if 0 < curve[1].sum() < len(curve[1])]
+    if len(drawn) < len(curves):
+        kept = [name for name, _, _ in drawn]
+        without = [name for name, _, _ in curves if name not in kept]
+        warnings.warn(
+            f"y has not both positive and negative rows for {without}, which have no "
+            "curve.",
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
+    return drawn
 
 
 def _curves_of_task(
-    name: str, column: np.ndarray, probability: np.ndarray, classes: Any
+    name: str, tasks: TaskColumns, k: int, probability: np.ndarray, classes: Any
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Take one task apart into curves of a class against the others."""
-    check_consistent_length(column, probability)
-    (observed,) = split_columns(column).observed
-    labels, probability = column[observed], probability[observed]
+    check_consistent_length(tasks.columns[k], probability)
+    labels, probability = tasks.values(k), np.asarray(probability)[tasks.observed[k]]
     classes = np.unique(labels) if classes is None else np.asarray(classes)
     if len(classes) != probability.shape[1]:
         raise ValueError(
             f"The task {name!r} has {len(classes)} classes, but probabilities for "
             f"{probability.shape[1]}."
         )
-    if len(classes) == 2:
-        return [(name, labels == classes[1], probability[:, 1])]
+    codes = class_codes(name, labels, classes)
+    if (codes < 0).any():
+        unknown = np.unique(labels[codes < 0]).tolist()
+        raise ValueError(
+            f"The task {name!r} has labels {unknown} in y that are not among the "
+            f"classes {classes.tolist()}, so that they have no probability."
+        )
+    if len(classes) <= 2:
+        return [(name, codes == 1, probability[:, -1])]
     return [
-        (f"{name}: {label}", labels == label, probability[:, i])
+        (f"{name}: {label}", codes == i, probability[:, i])
         for i, label in enumerate(classes)
     ]

@@ -12,42 +12,71 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, indexable
 
-from sklearn_mmoe._tasks.columns import split_columns
-from sklearn_mmoe._tasks.tasks import LabelTask
-
-__all__ = ["MultiTaskStratifiedKFold"]
+from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.tasks import MANY_VALUES, check_labels, has_fractions
 
 # Passes over the rows that may still change their fold.
 _MAX_PASSES = 20
 
 
+def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
+    """Tell whether a task has labels to stratify by, rather than real numbers.
+
+    Whole numbers are labels if they are few, or if there are, on the average, as many
+    rows of each of them as there are folds.
+    """
+    values = targets.values(k)
+    if values.dtype.kind not in "iuf":
+        return True
+    if has_fractions(values) or np.isinf(values).any():
+        return False
+    n_labels = len(np.unique(values))
+    return n_labels <= MANY_VALUES or n_labels * n_splits <= len(values)
+
+
 def _label_columns(y: Any, n_splits: int) -> np.ndarray:
-    """Give the labels of all tasks numbers; a missing label is one of its own.
+    """Assign numbers to the labels of all tasks; a missing label is one of its own.
 
     Returns
     -------
     ndarray of int of shape (n_samples, n_tasks)
         Numbers that no two tasks share, counted from 0.
     """
-    tasks = split_columns(y)
+    targets = split_columns(y)
+    kept = [k for k in range(len(targets)) if is_stratified(targets, k, n_splits)]
+    numeric = [name for k, name in enumerate(targets.names) if k not in kept]
+    if not kept:
+        raise ValueError(
+            f"The tasks {numeric} are continuous: there are no labels to stratify by. "
+            "Take sklearn.model_selection.KFold."
+        )
+    if numeric:
+        warnings.warn(
+            f"The tasks {numeric} have real or too many different numbers; the folds "
+            "are stratified by the other tasks alone.",
+            UserWarning,
+            stacklevel=4,
+        )
     columns = []
     start = 0
-    for name, column, observed in zip(
-        tasks.names, tasks.columns, tasks.observed, strict=True
-    ):
-        task = LabelTask.from_targets(name, column, observed, "Stratified splitting")
-        codes = task.codes(column, observed)
-        counts = np.bincount(codes[observed])
-        if counts.min() < n_splits:
-            label = task.classes.tolist()[counts.argmin()]
+    for k in kept:
+        observed, labels = targets.observed[k], targets.values(k)
+        check_labels(targets.names[k], labels, "Stratified splitting")
+        classes, found = np.unique(labels, return_inverse=True)
+        counts = np.bincount(found)
+        if len(classes) and counts.min() < n_splits:
+            label = classes.tolist()[counts.argmin()]
             warnings.warn(
-                f"The class {label!r} of the task {name!r} has only {counts.min()} "
-                f"rows, fewer than n_splits={n_splits}; some folds will lack it.",
+                f"The class {label!r} of the task {targets.names[k]!r} has only "
+                f"{counts.min()} rows, fewer than n_splits={n_splits}; some folds will "
+                "lack it.",
                 UserWarning,
                 stacklevel=4,
             )
-        columns.append(start + np.where(observed, codes, len(task.classes)))
-        start += len(task.classes) + 1
+        codes = np.full(len(observed), len(classes))
+        codes[observed] = found
+        columns.append(start + codes)
+        start += len(classes) + 1
     return np.column_stack(columns)
 
 
@@ -151,7 +180,8 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
 
     Rows are dealt out by their joint labels; where these are too rare to be in every
     fold, so that the counts of each task's classes stay as even as they can. Missing
-    labels are spread evenly too.
+    labels are spread evenly too. Tasks of real numbers, which have no classes, are left
+    out, with a warning.
 
     Parameters
     ----------
@@ -204,7 +234,7 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         self.random_state = random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Give the number of folds.
+        """Return the number of folds.
 
         Parameters
         ----------
@@ -221,14 +251,16 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Give the rows to train on and to test on, once for each fold.
+        """Yield the rows to train on and to test on, once for each fold.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Says how many rows there are.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
-            One column of labels for each task, which may be missing.
+            One column for each task: labels, which may be missing, or numbers. Real
+            numbers are not stratified by, nor are more than 20 whole ones of which
+            there are, on the average, fewer rows each than folds.
         groups : object
             Ignored.
 
@@ -240,13 +272,14 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If y is missing or of another length, has real-valued columns, or there
-            are fewer rows than folds.
+            If y is None or of another length, has no column of labels, or there are
+            fewer rows than folds.
 
         Warns
         -----
         UserWarning
-            If a class has fewer rows than there are folds.
+            If a class has fewer rows than there are folds, or a task of numbers is
+            left out.
         """
         if y is None:
             raise ValueError("MultiTaskStratifiedKFold splits by y, which is None.")
