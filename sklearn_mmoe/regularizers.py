@@ -41,7 +41,7 @@ class GroupLasso(keras.regularizers.Regularizer):
     >>> import numpy as np
     >>> from sklearn_mmoe.regularizers import GroupLasso
     >>> kernel = np.array([[3.0, 4.0], [0.0, 0.0]])  # of two features
-    >>> round(float(GroupLasso(0.1, n_features=2)(kernel)), 3)
+    >>> round(float(GroupLasso(0.1)(kernel)), 3)
     0.5
     """
 

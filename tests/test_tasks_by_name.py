@@ -373,17 +373,23 @@ class TestOneClass:
         assert np.isfinite(search.cv_results_["mean_test_mean"]).all()
 
 
-def test_early_stopping_needs_a_score(data, tiny):
+def test_early_stopping_without_any_score_stops_in_time(data, tiny):
+    """As with any score that does not rise, and with words."""
     X, y = data
     y = y[["rich", "size"]]
     model = MultiTaskMMoEClassifier(
-        **tiny, early_stopping=True, early_stopping_metric="accuracy"
+        **{**tiny, "max_iter": 20},
+        early_stopping=True,
+        early_stopping_metric="accuracy",
+        n_iter_no_change=2,
     )
     with (
         pytest.warns(UserWarning, match="'rich'.*'size'"),
-        pytest.raises(ValueError, match="is NaN on the validation rows"),
+        pytest.warns(UserWarning, match="nan after epoch 1"),
     ):
         model.fit(X, y, X_val=X, y_val=y.assign(rich=None, size=None))
+    assert model.n_iter_ == 3
+    assert np.isnan(model.best_validation_score_)
 
 
 class TestWeights:

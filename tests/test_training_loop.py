@@ -585,3 +585,11 @@ class TestDtype:
             keras.config.set_dtype_policy(before[1])
             clear_cache()
         np.testing.assert_allclose(probabilities, expected, atol=1e-3)
+
+    def test_a_refit_in_another_dtype_reads_its_validation_rows_so(self, labels_data):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**PLAIN, early_stopping=True).fit(X, y)
+        clf.set_params(dtype="float64").fit(X, y, X_val=X, y_val=y)
+        expected = MultiTaskMMoEClassifier(**clf.get_params())
+        expected.fit(X, y, X_val=X, y_val=y)
+        assert clf.validation_scores_ == expected.validation_scores_

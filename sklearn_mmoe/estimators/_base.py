@@ -314,7 +314,8 @@ class _BaseMultiTaskMMoE(
         classes: Any = None,
     ) -> FitData:
         """Validate what a fit is given, and find out what the tasks are."""
-        features = self._validate_features(X, reset=not resume)
+        dtype = self._engine.spec.dtype if resume else self.dtype
+        features = self._validate_features(X, dtype, reset=not resume)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
@@ -339,7 +340,7 @@ class _BaseMultiTaskMMoE(
         self, data: FitData, X: Any, y: Any, sample_weight: Any
     ) -> FitData:
         """Validate the rows that the user gave for early stopping."""
-        features = self._validate_features(X, reset=False)
+        features = self._validate_features(X, data.features.dtype)
         check_consistent_length(features, y)
         columns = split_columns(y)
         columns = columns.matched(data.names, type(self).__name__)
@@ -383,22 +384,14 @@ class _BaseMultiTaskMMoE(
             rows,
         )
 
-    def _validate_features(self, X: Any, reset: bool) -> Any:
+    def _validate_features(self, X: Any, dtype: Any, reset: bool = False) -> Any:
         if reset or hasattr(X, "columns"):
             check_numeric_columns(X, type(self).__name__)
         # What the dtype cannot hold becomes infinite, and is then refused by name.
         with np.errstate(over="ignore", invalid="ignore"):
             return validate_data(
-                self,
-                X,
-                accept_sparse="csr",
-                dtype=np.dtype(self._dtype(fitted=not reset)),
-                reset=reset,
+                self, X, accept_sparse="csr", dtype=np.dtype(dtype), reset=reset
             )
-
-    def _dtype(self, fitted: bool) -> str:
-        """Find the type to compute in: that of the network, once there is one."""
-        return self._engine.spec.dtype if fitted and is_fitted(self) else self.dtype
 
     def _begin(self, data: FitData, seeds: Seeds, resume: bool, n_rows: int) -> None:
         """Set everything that training does not: the tasks, and a network for them.
@@ -542,10 +535,11 @@ class _BaseMultiTaskMMoE(
     def _raw_predictions(self, X: Any) -> list[np.ndarray]:
         """Evaluate the network: float64 (n_samples, units) for each task."""
         check_is_fitted(self)
-        X = self._validate_features(X, reset=False)
+        X = self._validate_features(X, self._engine.spec.dtype)
         return [output.astype(np.float64) for output in self._engine.predict(X)]
 
     def _mixture(self, X: Any, part: str) -> np.ndarray:
         """Evaluate the experts or the gates; see ``Engine.mixture``."""
         check_is_fitted(self)
-        return self._engine.mixture(self._validate_features(X, reset=False), part)
+        X = self._validate_features(X, self._engine.spec.dtype)
+        return self._engine.mixture(X, part)

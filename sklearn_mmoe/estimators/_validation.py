@@ -93,10 +93,4 @@ def _one_number(score: Any) -> float:
             "The 'early_stopping_metric' parameter must return one number, got "
             f"{score!r}."
         )
-    if np.isnan(score):
-        raise ValueError(
-            "The 'early_stopping_metric' parameter is NaN on the validation rows, and "
-            "cannot tell when to stop: no task has a defined score there. Take rows "
-            "with labels of all classes, or another metric, such as 'loss'."
-        )
     return float(score)
