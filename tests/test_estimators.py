@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
 from sklearn_mmoe.datasets import make_related_tasks
 from sklearn_mmoe.estimators._fit_data import FitData
+from sklearn_mmoe.estimators._parameters import by_rows
 from sklearn_mmoe.metrics import multi_task_scorer
 from sklearn_mmoe.preprocessing import make_tabular_preprocessor
 
@@ -389,6 +390,55 @@ def test_auto_sizes():
     assert [auto_epochs(n, 16) for n in (16, 640, 10**6)] == [200, 20, 8]
     # Larger batches do not make for more epochs.
     assert auto_epochs(20_000, 256) == auto_epochs(20_000, 1024) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("feature_penalty", [0.25, 0.09995, 0.0075, 0.0075]),
+        ("weight_decay", [2.0, 0.9139, 0.1, 0.1]),
+    ],
+)
+def test_auto_regularization_by_rows(name, values):
+    found = [by_rows(name, "auto", n) for n in (50, 500, 15_000, 100_000)]
+    assert found[0] == values[0]
+    np.testing.assert_allclose(found[1], values[1], rtol=1e-3)
+    # From 15,000 rows on nothing is changed, not even by rounding.
+    assert found[2:] == values[2:]
+    falling = [by_rows(name, "auto", n) for n in range(1, 20_000, 50)]
+    assert falling == sorted(falling, reverse=True)
+    for value in (0, 0.3, np.float32(2)):
+        assert by_rows(name, value, 50) == by_rows(name, value, 10**6) == value
+
+
+@pytest.mark.parametrize("n_samples", [200, 1000, 15_000])
+def test_auto_regularization_is_that_of_its_rows(tiny, n_samples):
+    X, y = make_related_tasks(n_samples=n_samples, n_features=3, random_state=0)
+    parameters = {**tiny, "batch_size": "auto", "max_iter": 1}
+    auto = MultiTaskMMoERegressor(**parameters).fit(X, y)
+    explicit = {
+        name: by_rows(name, "auto", n_samples)
+        for name in ("feature_penalty", "weight_decay")
+    }
+    same = MultiTaskMMoERegressor(**parameters, **explicit).fit(X, y)
+    np.testing.assert_array_equal(auto.predict(X[:50]), same.predict(X[:50]))
+    assert all(auto.get_params()[name] == "auto" for name in explicit)
+
+
+def test_auto_regularization_goes_on_with_other_rows(tiny, labels_data):
+    X, y = labels_data
+    started = MultiTaskMMoEClassifier(**tiny, warm_start=True).fit(X[:50], y[:50])
+    assert started.fit(X, y).n_iter_ == 4
+    streamed = MultiTaskMMoEClassifier(**tiny)
+    for rows in (slice(50), slice(50, None)):
+        streamed.partial_fit(X[rows], y[rows], classes=[[0, 1], [0, 1]])
+    assert streamed.t_ == len(X)
+
+
+@pytest.mark.parametrize("name", ["feature_penalty", "weight_decay"])
+def test_only_auto_is_a_word(tiny, values_data, name):
+    with pytest.raises(ValueError, match=f"'{name}' parameter .*'auto'"):
+        MultiTaskMMoERegressor(**{**tiny, name: "scale"}).fit(*values_data)
 
 
 def test_verbose_prints_a_line_for_each_epoch(tiny, labels_data, capsys):

@@ -155,8 +155,9 @@ def test_zero_weight_equals_absence_in_full_batches(tiny, labels_data, estimator
 
 def test_weight_of_two_equals_a_row_twice_in_full_batches(tiny, labels_data):
     X, y = labels_data
-    # The penalty counts rows.
-    parameters = {**tiny, **FULL_BATCH, "feature_penalty": 0.0}
+    # The penalty counts rows, and so does 'auto'.
+    fixed = {"feature_penalty": 0.0, "weight_decay": 0.1}
+    parameters = {**tiny, **FULL_BATCH, **fixed}
     weight = np.ones(len(y))
     weight[:40] = 2
     weighted = MultiTaskMMoEClassifier(**parameters).fit(X, y, sample_weight=weight)

@@ -419,9 +419,19 @@ def test_automatic_bins_grow_with_rows_and_shrink_with_columns():
     assert n_bins(20_000) == {64}
     assert n_bins(1000) == {25}
     assert n_bins(100) == {0}
-    assert n_bins(1000, 100) == {10}
+    assert n_bins(1000, 50) == {6}
     assert n_bins(300, 411) == {0}
     assert n_bins(1000, missing=800) == {5}
+
+
+def test_automatic_bins_do_not_count_columns_of_two_values():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (1000, 200)).astype(float)
+    X[:, 7] = rng.normal(size=1000)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:, 8] = np.nan
+    edges = PiecewiseLinearEncoder("auto", spike_frequency="auto").fit(X).bin_edges_
+    assert len(edges[7]) - 1 == np.isfinite(X[:, 7]).sum() // 40
 
 
 def test_automatic_sizes_of_a_large_table_are_the_largest():

@@ -513,6 +513,7 @@ class TestGoingOn:
         X, y = labels_data
         common = {
             **PLAIN, "batch_size": 200, "dropout": 0.0, "feature_penalty": 0.0,
+            "weight_decay": 0.1,
             "optimizer": optimizer, "learning_rate_schedule": "constant",
         }  # fmt: skip
         whole = MultiTaskMMoEClassifier(**{**common, "max_iter": 3}).fit(X, y)

@@ -41,6 +41,7 @@ from sklearn_mmoe.estimators._parameters import (
     PARAMETER_CONSTRAINTS,
     auto_batch_size,
     auto_epochs,
+    by_rows,
     network_parameters,
 )
 from sklearn_mmoe.estimators._recorder import Recorder, forget, in_words
@@ -56,9 +57,9 @@ if TYPE_CHECKING:
     from sklearn_mmoe._training.engine import Engine
     from sklearn_mmoe._training.loop import TrainingPlan
 
-# The penalty depends on the number of rows, which is not known when partial_fit is
-# called first. It is set as for this many, or for those of the first call if these are
-# more.
+# The penalty and the weight decay depend on the number of rows, which is not known when
+# partial_fit is called first. The penalty is set as for this many, or for those of the
+# first call if these are more; the weight decay of every call as for just so many.
 _ROWS_TO_COME = 10_000
 
 
@@ -92,11 +93,11 @@ class _BaseMultiTaskMMoE(
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
-        feature_penalty: float = 0.0075,
+        feature_penalty: float | str = "auto",
         optimizer: Any = "adamw",
         learning_rate: float = 1e-2,
         learning_rate_schedule: str = "linear",
-        weight_decay: float = 0.1,
+        weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
         early_stopping: bool = False,
@@ -426,7 +427,8 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.engine import Engine, NetworkSpec
 
         parameters = network_parameters(self)
-        parameters["feature_penalty"] /= np.sqrt(n_rows)
+        penalty = by_rows("feature_penalty", self.feature_penalty, n_rows)
+        parameters["feature_penalty"] = penalty / np.sqrt(n_rows)
         return Engine(
             NetworkSpec(
                 n_features=data.features.shape[1],
@@ -445,13 +447,15 @@ class _BaseMultiTaskMMoE(
         n_rows, size, n_epochs = len(data.rows), self.batch_size, self.max_iter
         size = auto_batch_size(n_rows) if size == "auto" else min(int(size), n_rows)
         n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
+        # One optimizer serves all calls of partial_fit, however many rows each brings.
+        rows_of_decay = _ROWS_TO_COME if continuing else n_rows
         return TrainingPlan(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate),
             learning_rate_schedule=(
                 "constant" if continuing else self.learning_rate_schedule
             ),
-            weight_decay=float(self.weight_decay),
+            weight_decay=by_rows("weight_decay", self.weight_decay, rows_of_decay),
             batch_size=size,
             n_epochs=1 if continuing else n_epochs,
             n_iter_no_change=int(self.n_iter_no_change),

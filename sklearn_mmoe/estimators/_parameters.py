@@ -15,6 +15,7 @@ __all__ = [
     "TASK_TYPES",
     "auto_batch_size",
     "auto_epochs",
+    "by_rows",
     "check_units",
     "documented",
     "network_parameters",
@@ -30,7 +31,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
     "wide": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
-    "feature_penalty": [Interval(Real, 0, None, closed="left")],
+    "feature_penalty": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "dtype": [StrOptions({"float32", "float64"})],
     "optimizer": [
         StrOptions({"adamw", "adam", "nadam", "lion", "rmsprop", "sgd"}),
@@ -38,7 +39,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "learning_rate_schedule": [StrOptions({"linear", "constant"})],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "batch_size": [
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
@@ -67,6 +68,34 @@ _AUTO_UPDATES = 800
 _UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 1024)
+
+# 'auto' of these falls from the first value, on few rows, to the second, on many.
+_FEW_ROWS, _MANY_ROWS = 150, 15_000
+_AUTO_BY_ROWS = {"feature_penalty": (0.25, 0.0075), "weight_decay": (2.0, 0.1)}
+
+
+def by_rows(name: str, value: float | str, n_samples: int) -> float:
+    """Return a parameter's value; 'auto' falls as a power of the rows, within bounds.
+
+    Parameters
+    ----------
+    name : {'feature_penalty', 'weight_decay'}
+        Name of the parameter.
+    value : float or 'auto'
+        What it was set to.
+    n_samples : int
+        Rows to train on.
+
+    Returns
+    -------
+    float
+        The value to train with.
+    """
+    if not isinstance(value, str):
+        return float(value)
+    few, many = _AUTO_BY_ROWS[name]
+    fewness = np.log(_MANY_ROWS / n_samples) / np.log(_MANY_ROWS / _FEW_ROWS)
+    return float(many * (few / many) ** np.clip(fewness, 0, 1))
 
 
 def auto_batch_size(n_samples: int) -> int:
@@ -111,7 +140,7 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
         "activation": estimator.activation,
         "wide": bool(estimator.wide),
         "dropout": float(estimator.dropout),
-        "feature_penalty": float(estimator.feature_penalty),
+        "feature_penalty": estimator.feature_penalty,
         "dtype": estimator.dtype,
     }
 
@@ -141,12 +170,13 @@ _PARAMETERS = """num_experts : int, default=8
     dropout : float, default=0.2
         Share of the units of shared and tower layers that each training step leaves
         out, in [0, 1).
-    feature_penalty : float, default=0.0075
+    feature_penalty : float or 'auto', default='auto'
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
         of rows, is added to the loss. It fades out features that say little, such as
-        the columns of rare categories. 0 is none. ``partial_fit`` counts the rows of
-        its first call, and at least 10,000.
+        the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000 rows on,
+        and more for fewer, up to 0.25 for 150 rows and less. ``partial_fit`` counts
+        the rows of its first call, and at least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
         object a copy is used, and `learning_rate`, `learning_rate_schedule` and
@@ -156,8 +186,10 @@ _PARAMETERS = """num_experts : int, default=8
     learning_rate_schedule : {'linear', 'constant'}, default='linear'
         'linear' rises to `learning_rate` over the first 15 % of all updates and then
         falls to zero, both in proportion to the updates; 'constant' stays.
-    weight_decay : float, default=0.1
+    weight_decay : float or 'auto', default='auto'
         Decoupled weight decay for each update, as a multiple of the learning rate.
+        'auto' is 0.1 from 15,000 rows on, and more for fewer, up to 2 for 150 rows
+        and less; in ``partial_fit`` that for 10,000 rows.
     batch_size : int or 'auto', default='auto'
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
         least 16 and at most 1024.

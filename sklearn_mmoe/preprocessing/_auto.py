@@ -37,7 +37,7 @@ class AutoSizes:
     rows_per_bin: int = 40
     max_bins: int = 64
     min_bins: int = 4
-    rows_per_numeric_bin: float = 1.0
+    rows_per_numeric_bin: float = 3.0
     spike_rows: int = 10
     category_share: int = 20
     max_category_rows: int = 10
@@ -52,7 +52,7 @@ class AutoSizes:
         n_samples : int
             Rows of the table.
         n_columns : int
-            Its numeric columns.
+            Its numeric columns of more than two values: others need no bins.
 
         Returns
         -------

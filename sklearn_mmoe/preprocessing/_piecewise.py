@@ -32,6 +32,14 @@ __all__ = ["PiecewiseLinearEncoder"]
 _OUTSTANDING = 4
 
 
+def _has_inner_values(column: np.ndarray) -> bool:
+    """Whether a column has more than two values, so that bins may tell them apart."""
+    present = column[~np.isnan(column)]
+    if not len(present):
+        return False
+    return bool(((present != present.min()) & (present != present.max())).any())
+
+
 def _bin_edges(unique: np.ndarray, counts: np.ndarray, n_bins: int) -> np.ndarray:
     """Find the edges of the bins of one column.
 
@@ -196,8 +204,8 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         Number of bins of a column. Columns of at most ``n_bins + 1`` different values
         have an edge at each, and columns with heavy values up to two bins more for
         each of these. 'auto' is one for every 40 rows in which the column is not
-        missing, 64 at most, and no more bins than rows over all columns; columns that
-        would have fewer than 4 have none.
+        missing, 64 at most, and one for every three rows over all columns of more
+        than two values; columns that would have fewer than 4 have none.
     spike_frequency : int, 'auto' or None, default=None
         With a number, a value that at least so many rows share, and that stands out
         from the values around it, gets a column of its own as well, which is 1 where
@@ -296,10 +304,11 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         self.bin_edges_ = []
         self.spikes_ = []
         self.fill_values_ = np.zeros(X.shape[1])
+        n_columns = sum(map(_has_inner_values, X.T))
         for j, column in enumerate(X.T):
             present = column[~missing[:, j]]
             unique, counts = np.unique(present, return_counts=True)
-            n_bins = self._n_bins(len(present), X)
+            n_bins = self._n_bins(len(present), len(X), n_columns)
             edges = _bin_edges(unique, counts, n_bins) if n_bins else unique[:0]
             least = self._least_of_a_spike(n_bins)
             self.bin_edges_.append(edges)
@@ -313,10 +322,10 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         self.missing_columns_ = np.flatnonzero(missing.any(axis=0))
         return self
 
-    def _n_bins(self, n_values: int, X: np.ndarray) -> int:
+    def _n_bins(self, n_values: int, n_samples: int, n_columns: int) -> int:
         """Return the number of bins of a column with so many values, or 0."""
         if isinstance(self.n_bins, str):
-            return AUTO.n_bins(n_values, *X.shape)
+            return AUTO.n_bins(n_values, n_samples, n_columns)
         return self.n_bins
 
     def _least_of_a_spike(self, n_bins: int) -> int | None:
