@@ -376,9 +376,12 @@ def test_adamw_is_that_of_keras(tiny, labels_data):
 def test_the_learning_rate_rises_and_falls_in_a_line():
     from sklearn_mmoe._training.optimizers import learning_rates
 
-    steps = np.array([0, 75, 150, 575, 1000, 2000])
+    steps = np.array([-1, 74, 149, 575, 1000, 2000])
     rates = learning_rates("linear", 0.2, steps, n_steps=1000)
     np.testing.assert_allclose(rates, [0, 0.1, 0.2, 0.1, 0, 0], atol=1e-7)
+    assert learning_rates("linear", 0.2, np.arange(1), n_steps=1).tolist() == [
+        pytest.approx(0.2)
+    ]
     np.testing.assert_allclose(learning_rates("constant", 0.2, steps, 1000), 0.2)
 
 
@@ -460,6 +463,20 @@ def test_verbose_shows_a_bar_in_a_terminal(tiny, labels_data, monkeypatch):
     shown = console.file.getvalue()
     assert "2/2" in shown
     assert f"loss {clf.loss_:.4f} (task_0 " in shown
+
+
+def test_a_bar_shows_any_name_of_a_task(tiny, labels_data, monkeypatch):
+    """Square brackets are not read as markup."""
+    rich = pytest.importorskip("rich")
+    from rich.console import Console
+
+    console = Console(force_terminal=True, file=io.StringIO(), width=140)
+    monkeypatch.setattr(rich, "get_console", lambda: console)
+    X, y = labels_data
+    frame = pd.DataFrame(y, columns=["load [/day]", "mass [kg]"])
+    MultiTaskMMoEClassifier(**tiny, verbose=1).fit(X, frame)
+    assert "load [/day]" in console.file.getvalue()
+    assert "mass [kg]" in console.file.getvalue()
 
 
 def test_nothing_is_printed_by_default(tiny, labels_data, capfd):

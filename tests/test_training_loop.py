@@ -145,7 +145,7 @@ class TestLearningRate:
         ).fit(*numbered)  # fmt: skip
         rates = recorder.learning_rates()
         steps = np.arange(60)
-        expected = 0.2 * np.minimum(steps / 9, (60 - steps) / 51)
+        expected = 0.2 * np.minimum((steps + 1) / 9, (60 - steps) / 51)
         np.testing.assert_allclose(rates, expected, rtol=1e-5)
 
     def test_constant(self, recorder, numbered):
@@ -176,7 +176,7 @@ class TestLearningRate:
         steps = np.arange(6)
         shape = np.ones(6)
         if schedule == "linear":
-            shape = np.minimum(steps / 1, (6 - steps) / 5)
+            shape = np.minimum(steps + 1, (6 - steps) / 5)
         np.testing.assert_allclose(seen, np.r_[0.1 * shape, 0.03 * shape], rtol=1e-5)
 
     def test_partial_fit_takes_a_new_one(self, numbered, recorder):
@@ -594,3 +594,191 @@ class TestDtype:
         expected = MultiTaskMMoEClassifier(**clf.get_params())
         expected.fit(X, y, X_val=X, y_val=y)
         assert clf.validation_scores_ == expected.validation_scores_
+
+
+class TestValidationRows:
+    @pytest.mark.parametrize("what", ["y_val", "sample_weight_val"])
+    def test_without_any_target_they_are_refused(self, values_data, what):
+        X, y = values_data
+        given = {"X_val": X, "y_val": y}
+        if what == "y_val":
+            given["y_val"] = np.full_like(y, np.nan)
+        else:
+            given["sample_weight_val"] = np.zeros(len(y))
+        reg = MultiTaskMMoERegressor(**PLAIN, early_stopping=True)
+        with pytest.raises(ValueError, match=r"y_val|sample_weight"):
+            reg.fit(X, y, **given)
+
+    def test_a_warm_start_keeps_its_split(self, labels_data, recorder):
+        X, y = labels_data
+        X = np.column_stack([np.arange(200.0), X])
+        clf = MultiTaskMMoEClassifier(
+            **{**PLAIN, "random_state": None, "max_iter": 1},
+            early_stopping=True,
+            warm_start=True,
+        )
+        trained = []
+        for _ in range(2):
+            recorder.calls.clear()
+            clf.fit(X, y)
+            x, weights = recorder.rows()
+            trained.append(set(x[weights.any(axis=1)]))
+        assert trained[0] == trained[1]
+        assert len(trained[0]) == 180
+
+    def test_one_rare_row_leaves_the_split_stratified(self, labels_data, recorder):
+        X = np.column_stack([np.arange(200.0), labels_data[0]])
+        y = np.zeros(200, dtype=int)
+        y[:20], y[20] = 1, 2
+        MultiTaskMMoEClassifier(
+            **{**PLAIN, "max_iter": 1}, early_stopping=True, validation_fraction=0.5
+        ).fit(X, y)
+        x, weights = recorder.rows()
+        rows = np.unique(x[weights.any(axis=1)]).astype(int)
+        assert (y[rows] == 1).sum() == 10
+
+    def test_a_task_of_one_target_is_trained_on(self, values_data, recorder):
+        X, y = values_data
+        y = y.copy()
+        y[1:, 1] = np.nan
+        for seed in range(6):
+            recorder.calls.clear()
+            MultiTaskMMoERegressor(
+                **{**PLAIN, "random_state": seed, "max_iter": 1},
+                early_stopping=True,
+                validation_fraction=0.5,
+            ).fit(X, y)
+            assert recorder.rows()[1][:, 1].sum() > 0
+
+    @pytest.mark.parametrize("form", ["coo", "csc", "bsr"])
+    def test_sparse_rows_of_every_format_are_scored(self, values_data, form):
+        from scipy import sparse
+
+        X, y = values_data
+        reg = MultiTaskMMoERegressor(
+            **PLAIN, early_stopping=True, early_stopping_metric="r2"
+        )
+        expected = clone(reg).fit(X, y).validation_scores_
+        scores = reg.fit(sparse.csr_matrix(X).asformat(form), y).validation_scores_
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+    def test_minus_infinity_is_no_improvement(self, labels_data):
+        clf = MultiTaskMMoEClassifier(
+            **{**PLAIN, "max_iter": 9},
+            early_stopping=True,
+            early_stopping_metric=lambda *args: -np.inf,
+            n_iter_no_change=2,
+        )
+        with pytest.warns(UserWarning, match="is -inf after epoch 1"):
+            clf.fit(*labels_data)
+        assert clf.n_iter_ == 3
+
+
+class TestWhileTraining:
+    def test_the_network_is_the_present_one(self, labels_data):
+        from sklearn_mmoe.inspection import gate_weights
+
+        X, y = labels_data
+        seen = []
+
+        def metric(estimator, X, y):
+            network = np.hstack(estimator.network_(X.astype("float32")))
+            outputs = np.hstack(estimator._engine.predict(X.astype("float32")))
+            np.testing.assert_allclose(network, outputs, atol=1e-5)
+            seen.append(gate_weights(estimator, X))
+            return 0.0
+
+        clf = MultiTaskMMoEClassifier(
+            **PLAIN, early_stopping=True, early_stopping_metric=metric
+        ).fit(X, y)
+        assert not np.allclose(seen[0], seen[1], atol=1e-6)
+        kept = gate_weights(clf, X)
+        assert kept.shape[2] == 2
+
+    def test_batch_hooks_of_a_lambda_callback(self, labels_data):
+        import keras
+
+        calls = []
+        count = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: calls.append(batch)
+        )
+        MultiTaskMMoEClassifier(**PLAIN, callbacks=count).fit(*labels_data)
+        assert calls == list(range(7)) * 2
+
+    def test_a_batch_hook_may_not_set_a_linear_learning_rate(self, labels_data):
+        import keras
+
+        class Set(keras.callbacks.Callback):
+            def on_train_batch_begin(self, batch, logs=None):
+                self.model.optimizer.learning_rate.assign(0.5)
+
+        clf = MultiTaskMMoEClassifier(**PLAIN, callbacks=Set())
+        with pytest.raises(ValueError, match="learning_rate_schedule='constant'"):
+            clf.fit(*labels_data)
+
+    def test_a_callback_may_look_at_its_model(self, labels_data):
+        import keras
+
+        class Look(keras.callbacks.Callback):
+            def set_model(self, model):
+                super().set_model(model)
+                self.n_layers = len(model.layers)
+
+        look = Look()
+        MultiTaskMMoEClassifier(**PLAIN, callbacks=look).fit(*labels_data)
+        assert look.n_layers > 3
+        assert look._model is None
+
+    def test_task_scores_let_go_after_an_error(self, labels_data):
+        import keras
+
+        from sklearn_mmoe.callbacks import TaskScores
+
+        def fail(epoch, logs):
+            raise RuntimeError("enough")
+
+        X, y = labels_data
+        scores = TaskScores({"train": (X, y)}, verbose=False)
+        failing = keras.callbacks.LambdaCallback(on_epoch_end=fail)
+        clf = MultiTaskMMoEClassifier(**PLAIN, callbacks=[scores, failing])
+        with pytest.raises(RuntimeError, match="enough"):
+            clf.fit(X, y)
+        assert scores._estimator is None
+
+
+class TestOptimizerObjects:
+    def test_partial_fit_follows_their_learning_rate(self, labels_data):
+        import keras
+
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**PLAIN, optimizer=keras.optimizers.SGD(0.1))
+        before = np.hstack(clf.partial_fit(X, y).predict_proba(X))
+        # Another object of the same settings, and another rate.
+        clf.set_params(optimizer=keras.optimizers.SGD(1e-12)).partial_fit(X, y)
+        np.testing.assert_allclose(np.hstack(clf.predict_proba(X)), before, atol=1e-6)
+        with pytest.raises(ValueError, match="optimizer"):
+            clf.set_params(optimizer=keras.optimizers.SGD(0.1, 0.9)).partial_fit(X, y)
+
+
+def test_one_update_learns(labels_data):
+    X, y = labels_data
+    clf = MultiTaskMMoEClassifier(
+        **{**PLAIN, "batch_size": 200, "max_iter": 1}, warm_start=True
+    ).fit(X, y)
+    before = np.hstack(clf.predict_proba(X))
+    assert not np.allclose(np.hstack(clf.fit(X, y).predict_proba(X)), before)
+
+
+def test_few_rows_make_a_small_batch(numbered, recorder):
+    X, y = numbered
+    parameters = {**PLAIN, "batch_size": "auto", "max_iter": 1}
+    MultiTaskMMoERegressor(**parameters).fit(X[:4], y[:4])
+    assert recorder.calls[0][0].shape == (4, 2)
+
+
+def test_outputs_beyond_numbers_are_refused(fitted_classifier, fitted_regressor):
+    X = np.full((2, 6), 3e38)
+    X[:, ::2] *= -1
+    for model in (fitted_classifier, fitted_regressor):
+        with pytest.raises(ValueError, match="not finite for some rows"):
+            model.predict(X)

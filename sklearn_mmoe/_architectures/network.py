@@ -137,6 +137,12 @@ def _check_model(model: Any, spec: NetworkSpec) -> None:
             "The 'network' parameter must return a keras.Model, got "
             f"{type(model).__name__}."
         )
+    if getattr(model, "outputs", None) is None:
+        raise TypeError(
+            "The 'network' parameter must return a functional keras.Model, whose "
+            f"inputs and outputs are known; {type(model).__name__} is a subclass with "
+            "a call method of its own."
+        )
     expected = [(None, units) for units in spec.units]
     found = [tuple(output.shape) for output in model.outputs]
     if found != expected:

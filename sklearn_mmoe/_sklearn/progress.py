@@ -67,7 +67,7 @@ class EpochProgress(Observer):
                 MofNCompleteColumn(),
                 BarColumn(bar_width=20),
                 TimeRemainingColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 console=console,
             )
             self._bar.add_task("", total=self._n_epochs)
@@ -81,8 +81,10 @@ class EpochProgress(Observer):
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            self._bar.refresh()  # a notebook's bar is not drawn once more at its stop
-            self._bar.stop()
+            try:
+                self._bar.refresh()  # a notebook's bar is not drawn again at its stop
+            finally:
+                self._bar.stop()
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         if not self._verbose:

@@ -32,10 +32,10 @@ class EncodedTargets:
     codes: list[np.ndarray | None]
     observed: np.ndarray
 
-    def groups(self) -> np.ndarray | None:
-        """Give each combination of labels, missing ones among them, a number."""
+    def groups(self, rows: np.ndarray) -> np.ndarray | None:
+        """Count off the combinations of labels in `rows`, missing ones among them."""
         codes = [
-            np.where(self.observed[:, k], code, -1)
+            np.where(self.observed[rows, k], code[rows], -1)
             for k, code in enumerate(self.codes)
             if code is not None
         ]

@@ -8,8 +8,8 @@ import numpy as np
 def joint_groups(codes: list[np.ndarray]) -> np.ndarray:
     """Assign a number to each combination of labels, for stratified splitting.
 
-    Combinations of fewer than two rows, which cannot be on both sides of a split,
-    are taken together.
+    Combinations of fewer than two rows, which cannot be on both sides of a split, are
+    taken together; a single such row goes with the most frequent combination.
 
     Parameters
     ----------
@@ -22,6 +22,7 @@ def joint_groups(codes: list[np.ndarray]) -> np.ndarray:
         Group number of each row.
     """
     groups = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
-    rare = np.bincount(groups) < 2
-    groups[rare[groups]] = -1
+    counts = np.bincount(groups)
+    rare = counts[groups] < 2
+    groups[rare] = -1 if rare.sum() > 1 else counts.argmax()
     return groups

@@ -16,7 +16,7 @@ from sklearn_mmoe._architectures.network import NetworkSpec
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.trainer import Trainer
 
-__all__ = ["borrow_trainer", "clear_cache", "find_evaluator"]
+__all__ = ["borrow_trainer", "building", "clear_cache", "find_evaluator"]
 
 _MOST_KEPT = 16
 # Larger networks are not kept: tracing is then a small part of a fit.
@@ -25,7 +25,8 @@ _MOST_BYTES = 2**26
 # Parameters of a network that do not change what it computes for given weights.
 _FOR_TRAINING_ALONE = ("dropout", "feature_penalty")
 
-_lock = threading.RLock()
+# Networks are built and traced one at a time: Keras promises no safety with threads.
+building = threading.RLock()
 _idle_trainers: OrderedDict[Hashable, list[Trainer]] = OrderedDict()
 _evaluators: OrderedDict[Hashable, Evaluator] = OrderedDict()
 
@@ -50,14 +51,13 @@ def borrow_trainer(
     Trainer
         A trainer in any state: start it, or load a state into it.
     """
-    with _lock:
+    with building:
         idle = _idle_trainers.get(key, []) if key is not None else []
-        # Built and traced one at a time: neither is safe with threads.
         trainer = idle.pop() if idle else make()
     yield trainer
     if key is None or trainer.n_bytes > _MOST_BYTES:
         return
-    with _lock:
+    with building:
         _idle_trainers.setdefault(key, []).append(trainer)
         _idle_trainers.move_to_end(key)
         while sum(map(len, _idle_trainers.values())) > _MOST_KEPT:
@@ -71,7 +71,7 @@ def borrow_trainer(
 def find_evaluator(spec: NetworkSpec) -> Evaluator:
     """Return the evaluator of a structure, made now if there is none yet."""
     key = spec.structure(without=_FOR_TRAINING_ALONE)
-    with _lock:
+    with building:
         evaluator = _evaluators.get(key)
         if evaluator is None:
             evaluator = _evaluators[key] = Evaluator(spec)
@@ -92,6 +92,6 @@ def clear_cache() -> None:
     >>> from sklearn_mmoe.networks import clear_cache
     >>> clear_cache()
     """
-    with _lock:
+    with building:
         _idle_trainers.clear()
         _evaluators.clear()

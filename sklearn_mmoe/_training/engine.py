@@ -7,7 +7,6 @@ they are needed.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
-from sklearn_mmoe._training.cache import borrow_trainer, find_evaluator
+from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
@@ -62,7 +61,6 @@ class Engine:
         self._network: Network | None = None
         self._evaluator: Evaluator | None = None
         self._trainer: Trainer | None = None
-        self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.state
@@ -92,8 +90,13 @@ class Engine:
     def network(self) -> Network:
         """The network as Keras has it, built when it is first asked for."""
         keras_import.check_not_forked()
+        if self._trainer is not None:  # as it is now; the trainer's own stays its own
+            with building:
+                network = build(self.spec)
+            network.model.set_weights(self._trainer.weights())
+            return network
         if self._network is None:
-            with self._lock:
+            with building:
                 if self._network is None:
                     network = build(self.spec)
                     if self._state is not None:
@@ -112,7 +115,7 @@ class Engine:
         score_name: str = "loss",
         observers: Sequence[Observer] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
-    ) -> int | None:
+    ) -> None:
         """Train, from new weights or from those of an earlier fit.
 
         Parameters
@@ -133,11 +136,6 @@ class Engine:
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called after the observers.
 
-        Returns
-        -------
-        int or None
-            The epoch, from 0, that early stopping went back to.
-
         Raises
         ------
         ValueError
@@ -147,7 +145,6 @@ class Engine:
         source = ArrayBatches(data, plan.batch_size, seed)
         with borrow_trainer(*self._trainer_for(plan, bool(callbacks))) as trainer:
             self._bring_to_start(trainer, plan)
-            stopping = None
             watching = list(observers)
             if score is not None:
                 stopping = EarlyStopping(
@@ -166,7 +163,6 @@ class Engine:
             self._state = trainer.state(with_optimizer=plan.continuing)
         self.optimizer_config = _config(plan) if plan.continuing else None
         self._network = None
-        return None if stopping is None else stopping.best_epoch
 
     def _trainer_for(
         self, plan: TrainingPlan, has_callbacks: bool
@@ -195,8 +191,11 @@ class Engine:
             trainer.load(state)
         else:
             trainer.load(TrainingState(state.weights, state.random))
-        if isinstance(plan.optimizer, str):
-            trainer.optimizer.learning_rate.assign(plan.learning_rate)
+        rate: Any = plan.learning_rate
+        if not isinstance(plan.optimizer, str):
+            rate = plan.optimizer.get_config().get("learning_rate")
+        if isinstance(rate, int | float):  # not an optimizer's own schedule
+            trainer.optimizer.learning_rate.assign(rate)
 
     def _weights(self) -> Sequence[Any]:
         """Find the present weights, wherever they are."""
@@ -209,7 +208,7 @@ class Engine:
 
     def _evaluate(self) -> Evaluator:
         if self._evaluator is None:
-            with self._lock:
+            with building:
                 if self._evaluator is None:
                     own = self.spec.builder is None
                     make = find_evaluator if own else Evaluator

@@ -66,24 +66,25 @@ class KerasCallbacks(Observer):
         """Whether one of them asks to be called at each batch."""
         plain = keras.callbacks.Callback
         return any(
-            getattr(type(callback), hook, None) is not getattr(plain, hook)
+            hook in vars(callback)  # such as those of a LambdaCallback
+            or getattr(type(callback), hook, None) is not getattr(plain, hook)
             for callback in self._callbacks
             for hook in _BATCH_HOOKS
         )
 
     def on_train_begin(self) -> None:
-        self._list.on_train_begin()
+        self._call(self._list.on_train_begin)
 
     def on_epoch_begin(self, epoch: int) -> None:
         self._call(self._list.on_epoch_begin, epoch)
 
     def on_batch_begin(self, batch: int) -> None:
         """Call their hooks at a batch's begin."""
-        self._list.on_train_batch_begin(batch)
+        self._call(self._list.on_train_batch_begin, batch)
 
     def on_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Call their hooks at a batch's end."""
-        self._list.on_train_batch_end(batch, logs)
+        self._call(self._list.on_train_batch_end, batch, logs)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         self._logs = logs_of(record)
@@ -96,7 +97,9 @@ class KerasCallbacks(Observer):
     def let_go(self) -> None:
         """Take the model from the callbacks, which would keep it alive."""
         for callback in self._callbacks:
-            callback.set_model(None)
+            if isinstance(callback, keras.callbacks.Callback):
+                # Not an override of it, which may look at the model.
+                keras.callbacks.Callback.set_model(callback, None)
 
     def _call(self, hook: Any, *args: Any) -> None:
         """Call a hook; refuse a change of a learning rate that would not last."""

@@ -24,6 +24,10 @@ _NOISE = re.compile(
 )
 
 
+# Remembers, for child processes, the limit that this one has set.
+_OUR_LIMIT = "SKLEARN_MMOE_NUM_THREADS"
+
+
 def _limit_threads() -> None:
     """Let TensorFlow's pools follow the limit that joblib gives its workers.
 
@@ -31,9 +35,14 @@ def _limit_threads() -> None:
     may start; TensorFlow reads variables of its own.
     """
     limit = os.environ.get("OMP_NUM_THREADS")
-    if limit:
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", limit)
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", limit)
+    if not limit:
+        return
+    # What a parent process has set here goes for itself, and not for its workers.
+    of_parent = os.environ.get(_OUR_LIMIT)
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        if os.environ.get(name) in (None, of_parent):
+            os.environ[name] = limit
+    os.environ[_OUR_LIMIT] = limit
 
 
 @contextlib.contextmanager

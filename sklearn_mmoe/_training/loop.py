@@ -104,7 +104,9 @@ def _train_epoch(
         of_batches, own = trainer.train(batches, rates)
         losses, penalty = losses + of_batches, penalty + own
         for callback in callbacks:
-            mean = EpochRecord(epoch, of_batches / source.batch_size, own)
+            # The last batch of an epoch may be partly empty.
+            size = min(source.batch_size, source.n_rows - done * source.batch_size)
+            mean = EpochRecord(epoch, of_batches / size, own)
             callback.on_batch_end(done, logs_of(mean))
         done += batches.n_batches
     return EpochRecord(epoch, losses / source.n_rows, penalty / n_batches)

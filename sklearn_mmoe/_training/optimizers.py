@@ -101,7 +101,7 @@ def optimizer_config(optimizer: Any, weight_decay: float) -> dict[str, Any]:
     """
     if isinstance(optimizer, str):
         return {"optimizer": optimizer.lower(), "weight_decay": weight_decay}
-    config = {**optimizer.get_config(), "learning_rate": None}
+    config = {**optimizer.get_config(), "learning_rate": None, "name": None}
     return {"optimizer": type(optimizer).__name__, "config": config}
 
 
@@ -113,8 +113,8 @@ def learning_rates(
     Parameters
     ----------
     schedule : {'linear', 'constant'}
-        'linear' rises in proportion to the number of updates done, over the first 15 %
-        of them, then falls in proportion to those that are left.
+        'linear' rises in proportion to the number of updates, over the first 15 % of
+        them, then falls in proportion to those that are left.
     peak : float
         Highest learning rate.
     steps : ndarray of int
@@ -130,6 +130,7 @@ def learning_rates(
     if schedule == "constant":
         return np.full(len(steps), peak, dtype=np.float32)
     n_warmup = max(1.0, _WARMUP * n_steps)
-    rise = steps / n_warmup
+    # The first update has a rate too: there may be no other.
+    rise = (steps + 1) / n_warmup
     fall = (n_steps - steps) / max(1.0, n_steps - n_warmup)
     return (peak * np.clip(np.minimum(rise, fall), 0, None)).astype(np.float32)

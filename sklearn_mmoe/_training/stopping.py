@@ -21,7 +21,7 @@ class EarlyStopping(Observer):
     """Stop when a score no longer rises, and end with the weights of the best epoch.
 
     As in scikit-learn's MLPClassifier, an improvement of less than `tol` is kept, but
-    does not count as one. A score of NaN is no improvement.
+    does not count as one. A score that is not finite is no improvement.
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ class EarlyStopping(Observer):
         Number of epochs without improvement to wait for.
     tol : float
         Smallest improvement that counts.
-
-    Attributes
-    ----------
-    best_epoch : int or None
-        The epoch whose weights are kept, from 0; None while there is none.
     """
 
     def __init__(
@@ -60,22 +55,21 @@ class EarlyStopping(Observer):
         self._best_weights: list[np.ndarray] | None = None
         self._epochs_without_change = 0
         self._has_warned = False
-        self.best_epoch: int | None = None
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         score = self._score()
         record.validation_score, record.validation_name = score, self._score_name
-        if math.isnan(score) and not self._has_warned:
+        is_score = math.isfinite(score)
+        if not is_score and not self._has_warned:
             self._has_warned = True
-            self._warn_of_nan(record.epoch)
-        if score >= self._best_score + self._tol:
+            self._warn(score, record.epoch)
+        if is_score and score >= self._best_score + self._tol:
             self._epochs_without_change = 0
         else:
             self._epochs_without_change += 1
-        if score > self._best_score:
+        if is_score and score > self._best_score:
             self._best_score = score
             self._best_weights = self._trainer.weights()
-            self.best_epoch = record.epoch
         if self._epochs_without_change > self._n_iter_no_change:
             record.stop = True
 
@@ -83,9 +77,9 @@ class EarlyStopping(Observer):
         if self._best_weights is not None:
             self._trainer.set_weights(self._best_weights)
 
-    def _warn_of_nan(self, epoch: int) -> None:
+    def _warn(self, score: float, epoch: int) -> None:
         warnings.warn(
-            f"The validation score (early_stopping_metric) is nan after epoch "
+            f"The validation score (early_stopping_metric) is {score} after epoch "
             f"{epoch + 1}; this counts as no improvement.",
             UserWarning,
             stacklevel=2,

@@ -142,6 +142,7 @@ class _BaseMultiTaskMMoE(
 
     _engine: Engine
     _tasks: list[Any]
+    _split_seed: int
 
     @abstractmethod
     def _find_tasks(
@@ -281,7 +282,12 @@ class _BaseMultiTaskMMoE(
                     data, X_val, y_val, sample_weight_val
                 )
             elif self.early_stopping:
-                data, validation = data.set_aside(self.validation_fraction, seeds.split)
+                # A warm start keeps the seed: rows once trained on stay on that side.
+                if not (resume and hasattr(self, "_split_seed")):
+                    self._split_seed = seeds.split
+                data, validation = data.set_aside(
+                    self.validation_fraction, self._split_seed
+                )
             self._begin(data, seeds, resume, n_rows=len(data.rows))
             self._train(data, validation, self._plan(data), seeds)
         return self
@@ -345,10 +351,19 @@ class _BaseMultiTaskMMoE(
         check_consistent_length(features, y)
         columns = split_columns(y)
         columns = columns.matched(data.names, type(self).__name__)
-        weights = row_weights(sample_weight, features, columns.names)
-        return self._encode(
+        try:
+            weights = row_weights(sample_weight, features, columns.names)
+        except ValueError as error:
+            raise ValueError(f"sample_weight_val does not fit: {error}") from error
+        validation = self._encode(
             X, y, sample_weight, features, columns, weights, data.tasks, data.factors
         )
+        if not len(validation.rows):
+            raise ValueError(
+                "y_val has no target of positive weight in any task; early stopping "
+                "needs some (see y_val and sample_weight_val)."
+            )
+        return validation
 
     def _encode(
         self,
@@ -445,7 +460,8 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.loop import TrainingPlan
 
         n_rows, size, n_epochs = len(data.rows), self.batch_size, self.max_iter
-        size = auto_batch_size(n_rows) if size == "auto" else min(int(size), n_rows)
+        size = auto_batch_size(n_rows) if size == "auto" else int(size)
+        size = min(size, n_rows)
         n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
@@ -492,15 +508,21 @@ class _BaseMultiTaskMMoE(
         with EpochProgress(
             plan.n_epochs, self.verbose, lambda record: in_words(record, names)
         ) as progress:
-            self._engine.fit(
-                data.for_training(self._engine.spec.dtype),
-                plan,
-                seed=seeds.shuffle,
-                score=score,
-                score_name="loss" if scorer is None else "score",
-                observers=[*observers, progress],
-                callbacks=self._callback_list(),
-            )
+            callbacks = self._callback_list()
+            try:
+                self._engine.fit(
+                    data.for_training(self._engine.spec.dtype),
+                    plan,
+                    seed=seeds.shuffle,
+                    score=score,
+                    score_name="loss" if scorer is None else "score",
+                    observers=[*observers, progress],
+                    callbacks=callbacks,
+                )
+            finally:
+                for callback in callbacks:
+                    if hasattr(callback, "set_estimator"):
+                        callback.set_estimator(None)
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""
@@ -540,7 +562,13 @@ class _BaseMultiTaskMMoE(
         """Evaluate the network: float64 (n_samples, units) for each task."""
         check_is_fitted(self)
         X = self._validate_features(X, self._engine.spec.dtype)
-        return [output.astype(np.float64) for output in self._engine.predict(X)]
+        outputs = [output.astype(np.float64) for output in self._engine.predict(X)]
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise ValueError(
+                "The network's outputs are not finite for some rows of X, whose values "
+                "are too large for it. Bring the columns of X to one scale first."
+            )
+        return outputs
 
     def _mixture(self, X: Any, part: str) -> np.ndarray:
         """Evaluate the experts or the gates; see ``Engine.mixture``."""

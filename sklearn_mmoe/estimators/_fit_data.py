@@ -83,12 +83,12 @@ class FitData:
         ValueError
             If there are too few rows.
         """
-        groups = self.targets.groups()
-        for stratify in (None if groups is None else groups[self.rows], None):
+        for stratify in (self.targets.groups(self.rows), None):
             try:
                 train, validation = train_test_split(
                     self.rows, test_size=fraction, random_state=seed, stratify=stratify
                 )
+                train, validation = self._with_all_tasks(train, validation)
                 return replace(self, rows=train), replace(self, rows=validation)
             except ValueError as error:
                 # Too few rows for every group of labels on both sides.
@@ -98,6 +98,17 @@ class FitData:
                         f"{fraction} of {len(self.rows)} rows: {error}"
                     ) from error
         raise AssertionError("unreachable")
+
+    def _with_all_tasks(
+        self, train: np.ndarray, validation: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Take a row back for each task whose targets were all set aside."""
+        for of_task in self.weights.T > 0:
+            if of_task[validation].any() and not of_task[train].any():
+                row = validation[of_task[validation]][:1]
+                train = np.append(train, row)
+                validation = np.setdiff1d(validation, row)
+        return train, validation
 
     def for_training(self, dtype: str) -> TaskData:
         """Bring each task's weights to mean one over the rows that count."""

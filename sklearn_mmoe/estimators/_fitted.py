@@ -9,7 +9,13 @@ from typing import Any
 __all__ = ["fitted_attributes", "is_fitted", "unchanged_on_error"]
 
 # Fitted attributes beside the public ones, whose names end in an underscore.
-_PRIVATE = ("_engine", "_tasks", "_network_parameters", "_y_columns")
+_PRIVATE = (
+    "_engine",
+    "_tasks",
+    "_network_parameters",
+    "_split_seed",
+    "_y_columns",
+)
 
 
 def is_fitted(estimator: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sklearn_mmoe._training.observer import EpochRecord, Observer
 
 __all__ = ["Recorder", "forget", "in_words"]
@@ -67,7 +69,7 @@ class Recorder(Observer):
         """Find the best score of this fit, and its epoch, from 1."""
         of_this_fit = list(enumerate(self._scores, 1))[self._n_before :]
         # Greater than all before it, as early stopping has it; nan is no score.
-        known = [(score, -epoch) for epoch, score in of_this_fit if score == score]
+        known = [(s, -epoch) for epoch, s in of_this_fit if np.isfinite(s)]
         if not known:
             return float("nan"), self._estimator.n_iter_
         score, epoch = max(known)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import _safe_indexing
 
 from sklearn_mmoe.estimators._fit_data import FitData
@@ -75,7 +76,11 @@ def validation_score(
     if scorer is None:
         task_data = data.for_training(engine.spec.dtype)
         return lambda: -engine.loss(task_data)
-    X, y = _safe_indexing(data.X, data.rows), _safe_indexing(data.y, data.rows)
+    # Not every sparse format has rows that can be taken out.
+    X: Any = data.X
+    if issparse(X):
+        X = csr_matrix(X)
+    X, y = _safe_indexing(X, data.rows), _safe_indexing(data.y, data.rows)
     weight: dict[str, Any] = {}
     if data.sample_weight is not None and accepts_sample_weight(scorer):
         weight["sample_weight"] = _safe_indexing(data.sample_weight, data.rows)
