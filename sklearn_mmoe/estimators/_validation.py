@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import _safe_indexing
 
 from sklearn_mmoe.estimators._fit_data import FitData
@@ -78,8 +77,8 @@ def validation_score(
         return lambda: -engine.loss(task_data)
     # Not every sparse format has rows that can be taken out.
     X: Any = data.X
-    if issparse(X):
-        X = csr_matrix(X)
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
     X, y = _safe_indexing(X, data.rows), _safe_indexing(data.y, data.rows)
     weight: dict[str, Any] = {}
     if data.sample_weight is not None and accepts_sample_weight(scorer):
