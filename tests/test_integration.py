@@ -119,6 +119,7 @@ def test_halving_search(classifier, labels_data):
     check_refit(search, X, y)
 
 
+@pytest.mark.slow
 def test_cross_val_predict(classifier, labels_data):
     X, y = labels_data
     probabilities = cross_val_predict(

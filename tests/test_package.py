@@ -90,6 +90,7 @@ def test_without_docstrings():
     assert run("-OO", "-c", IMPORT_ALL.format(names=names)) == "None"
 
 
+@pytest.mark.slow
 def test_keras_without_docstrings():
     tensorflow = subprocess.run(
         [sys.executable, "-OO", "-c", "import tensorflow"],

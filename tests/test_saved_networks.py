@@ -252,6 +252,7 @@ class TestUsersBuilder:
 
 
 @pytest.mark.parametrize("backend", ["jax"])
+@pytest.mark.slow
 def test_another_backend_is_told(backend, fitted_regressor, tmp_path):
     pytest.importorskip(backend)
     (tmp_path / "model").write_bytes(pickle.dumps(fitted_regressor))

@@ -84,6 +84,7 @@ def test_calibration_and_thresholds(model, data):
     assert 0 <= tuned.best_threshold_ <= 1
 
 
+@pytest.mark.slow
 def test_displays_and_importances(model, data):
     X, y = data
     PartialDependenceDisplay.from_estimator(model.task("hours"), X, ["a"])
