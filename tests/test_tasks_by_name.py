@@ -376,20 +376,22 @@ class TestOneClass:
 def test_early_stopping_without_any_score_stops_in_time(data, tiny):
     """As with any score that does not rise, and with words."""
     X, y = data
-    y = y[["rich", "size"]]
+    y = y[["rich"]]
     model = MultiTaskMMoEClassifier(
         **{**tiny, "max_iter": 20},
         early_stopping=True,
-        early_stopping_metric="accuracy",
+        early_stopping_metric="roc_auc",
         n_iter_no_change=2,
     )
     with (
-        pytest.warns(UserWarning, match="'rich'.*'size'"),
+        pytest.warns(UserWarning, match="'rich'"),
         pytest.warns(UserWarning, match="nan after epoch 1"),
     ):
-        model.fit(X, y, X_val=X, y_val=y.assign(rich=None, size=None))
+        model.fit(X, y, X_val=X, y_val=y.assign(rich=y["rich"].iloc[0]))
     assert model.n_iter_ == 3
     assert np.isnan(model.best_validation_score_)
+    with pytest.raises(ValueError, match="y_val has no target"):
+        model.fit(X, y, X_val=X, y_val=y.assign(rich=None))
 
 
 class TestWeights:
