@@ -63,11 +63,10 @@ class Engine:
         self._trainer: Trainer | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.state
         return {
             "spec": self.spec,
             "optimizer_config": self.optimizer_config,
-            "_state": state,
+            "_state": self.state,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -91,19 +90,22 @@ class Engine:
         """The network as Keras has it, built when it is first asked for."""
         keras_import.check_not_forked()
         if self._trainer is not None:  # as it is now; the trainer's own stays its own
-            with building:
-                network = build(self.spec)
-            network.model.set_weights(self._trainer.weights())
-            return network
+            return self._build()
         if self._network is None:
             with building:
                 if self._network is None:
-                    network = build(self.spec)
-                    if self._state is not None:
-                        network.model.set_weights(self._state.weights)
                     # Seen by other threads only now that it is whole.
-                    self._network = network
+                    self._network = self._build()
         return self._network
+
+    def _build(self) -> Network:
+        """Build a network that has the present weights."""
+        with building:
+            network = build(self.spec)
+        state = self.state
+        if state is not None:
+            network.model.set_weights(state.weights)
+        return network
 
     def fit(
         self,
@@ -232,6 +234,7 @@ class Engine:
         """
         keras_import.check_not_forked()
         evaluate, weights = self._evaluate(), self._weights()
+        # Once for all parts.
         weights = [keras.ops.convert_to_tensor(weight) for weight in weights]
         parts = [
             [output.numpy() for output in evaluate(weights, x)]

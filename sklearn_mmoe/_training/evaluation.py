@@ -43,5 +43,18 @@ class Evaluator:
         )
 
     def __call__(self, weights: Sequence[Any], x: Any) -> list[Any]:
-        """Return the outputs of each task, tensors of shape (n_rows, units)."""
-        return self._function([tf.convert_to_tensor(w) for w in weights], x)
+        """Evaluate some rows.
+
+        Parameters
+        ----------
+        weights : sequence of tensor
+            The network's weights, in the order of ``keras.Model.weights``.
+        x : tensor of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        list of tensor of shape (n_rows, units)
+            The outputs of each task.
+        """
+        return self._function(list(weights), x)

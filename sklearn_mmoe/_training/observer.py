@@ -25,6 +25,8 @@ class EpochRecord:
         Score of the validation rows, greater being better; None without them.
     validation_name : str
         What the score is; of 'loss' the sign is turned.
+    is_best : bool
+        Whether the score is the best of this fit so far.
     stop : bool
         Set by an observer to end training with this epoch.
     """
@@ -34,6 +36,7 @@ class EpochRecord:
     penalty: float
     validation_score: float | None = None
     validation_name: str = field(default="loss", repr=False)
+    is_best: bool = False
     stop: bool = False
 
     @property

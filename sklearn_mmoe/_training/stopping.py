@@ -67,7 +67,8 @@ class EarlyStopping(Observer):
             self._epochs_without_change = 0
         else:
             self._epochs_without_change += 1
-        if is_score and score > self._best_score:
+        record.is_best = is_score and score > self._best_score
+        if record.is_best:
             self._best_score = score
             self._best_weights = self._trainer.weights()
         if self._epochs_without_change > self._n_iter_no_change:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sklearn_mmoe._training.observer import EpochRecord, Observer
 
 __all__ = ["Recorder", "forget", "in_words"]
@@ -45,6 +43,7 @@ class Recorder(Observer):
         missing = [float("nan")] * self._n_before
         self._scores = list(of.validation_scores_ or missing)
         of.validation_scores_ = of.best_epoch_ = None
+        self._has_best = False
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         of = self._estimator
@@ -63,17 +62,13 @@ class Recorder(Observer):
         self._scores.append(record.validation_score)
         of.validation_scores_ = list(self._scores)
         of.best_loss_ = None
-        of.best_validation_score_, of.best_epoch_ = self._best()
-
-    def _best(self) -> tuple[float, int]:
-        """Find the best score of this fit, and its epoch, from 1."""
-        of_this_fit = list(enumerate(self._scores, 1))[self._n_before :]
-        # Greater than all before it, as early stopping has it; nan is no score.
-        known = [(s, -epoch) for epoch, s in of_this_fit if np.isfinite(s)]
-        if not known:
-            return float("nan"), self._estimator.n_iter_
-        score, epoch = max(known)
-        return score, -epoch
+        if record.is_best:
+            self._has_best = True
+            of.best_validation_score_ = record.validation_score
+            of.best_epoch_ = of.n_iter_
+        elif not self._has_best:  # nothing but nan so far: the last weights stay
+            of.best_validation_score_ = float("nan")
+            of.best_epoch_ = of.n_iter_
 
 
 def in_words(record: EpochRecord, task_names: list[str]) -> str:
