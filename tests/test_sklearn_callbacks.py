@@ -54,6 +54,11 @@ def test_one_subtask_for_each_epoch(tiny, labels_data):
         "teardown",
     ]
     last = recording.models[-1]
+    fitted = {name for name in vars(clf) if name.endswith("_")}
+    assert fitted <= set(vars(last))
+    assert last.n_iter_ == 2
+    assert last.loss_curve_ == clf.loss_curve_
+    assert recording.models[0].loss_curve_ == clf.loss_curve_[:1]
     np.testing.assert_array_equal(last.predict_proba(X), clf.predict_proba(X))
     first = recording.models[0]
     assert not np.allclose(first.predict_proba(X)[0], clf.predict_proba(X)[0])

@@ -432,6 +432,18 @@ class TestEarlyStopping:
         )
         assert not np.allclose(plain.validation_scores_, alone.validation_scores_)
 
+    def test_validation_weights_weigh(self, labels_data):
+        """Rows of other weights than zero and one, in the loss too."""
+        X, y = labels_data
+        weight = np.random.default_rng(0).uniform(0.1, 3, len(y))
+        clf = MultiTaskMMoEClassifier(**PLAIN, early_stopping=True)
+        clf.fit(X, y, X_val=X, y_val=y, sample_weight_val=weight)
+        expected = 0.0
+        for k, probabilities in enumerate(clf.predict_proba(X)):
+            losses = -np.log(probabilities[np.arange(len(y)), y[:, k]])
+            expected += np.average(losses, weights=weight)
+        assert -clf.best_validation_score_ == pytest.approx(expected, rel=1e-5)
+
     @pytest.mark.parametrize("metric", ["roc_auc", "accuracy"])
     def test_weights_reach_a_metric(self, labels_data, metric):
         X, y = labels_data
