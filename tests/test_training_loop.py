@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -337,6 +339,19 @@ class TestDropout:
         for _ in range(3):
             clf.fit(X, y)
         assert len(set(np.round(clf.loss_curve_, 6))) == 3
+
+    def test_it_goes_on_so_whoever_trained_in_between(self, labels_data):
+        """Neither another fit of the structure nor a pickle moves it."""
+        from sklearn_mmoe.networks import clear_cache
+
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(**PLAIN, dropout=0.5, warm_start=True).fit(X, y)
+        copies = [pickle.loads(pickle.dumps(clf)) for _ in range(2)]
+        expected = clf.fit(X, y).loss_curve_
+        MultiTaskMMoEClassifier(**{**PLAIN, "random_state": 5}, dropout=0.5).fit(X, y)
+        assert copies[0].fit(X, y).loss_curve_ == expected
+        clear_cache()
+        assert copies[1].fit(X, y).loss_curve_ == expected
 
     def test_layers_have_seeds_of_their_own(self, labels_data):
         X, y = labels_data
