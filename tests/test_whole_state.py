@@ -378,9 +378,12 @@ class TestMemory:
         np.testing.assert_array_equal(outputs[0], outputs[1])
         np.testing.assert_array_equal(outputs[0], outputs[2])
 
-    def test_graphs_are_freed(self, labels_data, tiny):
+    @pytest.mark.parametrize("optimizer", ["adamw", "nadam", "object"])
+    def test_graphs_are_freed(self, labels_data, tiny, optimizer):
         """TensorFlow keeps the graph of a function that something still holds."""
         import gc
+
+        import keras
 
         from sklearn_mmoe.networks import clear_cache
 
@@ -390,11 +393,35 @@ class TestMemory:
             return sum(type(o).__name__ == "FuncGraph" for o in gc.get_objects())
 
         X, y = labels_data
-        clf = MultiTaskMMoEClassifier(**{**tiny, "max_iter": 1}, activation="silu")
+        if optimizer == "object":
+            optimizer = keras.optimizers.RMSprop(use_ema=True)
+        clf = MultiTaskMMoEClassifier(
+            **{**tiny, "max_iter": 1}, activation="silu", optimizer=optimizer
+        )
         before = n_graphs()
-        for n_features in (2, 3, 4):
+        for n_features in (2, 3):
             clone(clf).fit(X[:, :n_features], y).predict(X[:, :n_features])
         assert n_graphs() <= before
+
+    @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+    def test_variables_have_names_that_come_again(self, labels_data, tiny, optimizer):
+        """TensorFlow keeps 40 KB for each name that a variable has ever had."""
+        import keras
+
+        names = []
+
+        class Look(keras.callbacks.Callback):
+            def on_train_begin(self, logs=None):
+                variables = [*self.model.variables, *self.model.optimizer.variables]
+                names.append([variable.path for variable in variables])
+
+        clf = MultiTaskMMoEClassifier(
+            **tiny, dropout=0.0, optimizer=optimizer, callbacks=Look()
+        )
+        for _ in range(2):
+            clone(clf).fit(*labels_data)
+        assert names[0] == names[1]
+        assert len(set(names[0])) > 20
 
     @pytest.mark.parametrize("kind", ["csr", "array"])
     def test_prediction_is_bound_by_bytes(self, tiny, monkeypatch, kind):
