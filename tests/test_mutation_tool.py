@@ -51,6 +51,7 @@ def faults(mutate, source):
         ("a = b.any()", {"a = b.all()"}),
         ("a = f(b, c=d)", {"a = f(b)"}),
         ("a = zip(b, c, strict=True)", set()),
+        ("a = field(frozen=True, repr=False, stacklevel=2)", set()),
         ("a.b = c", {"pass"}),
         ("a += b", {"pass", "a -= b"}),
         ("f(a)", {"pass"}),

@@ -73,6 +73,8 @@ OPPOSITES = (
     ("floor", "ceil"),
     ("zeros", "ones"),
 )
+# Keywords that change nothing that is computed: of zip, of dataclasses, of warnings.
+GUARDS = {"strict", "frozen", "repr", "stacklevel"}
 NAMES = {a: b for pair in OPPOSITES for a, b in (pair, pair[::-1])}
 
 
@@ -147,7 +149,7 @@ def replacements(tree: ast.AST) -> Iterator[tuple[Any, str]]:
                 yield node, text if alone else f"({text})"
         if isinstance(node, ast.Call):
             for i, keyword in enumerate(node.keywords):
-                if keyword.arg not in {None, "strict"}:
+                if keyword.arg not in {None, *GUARDS}:
                     fewer = copy.copy(node)
                     fewer.keywords = node.keywords[:i] + node.keywords[i + 1 :]
                     yield node, ast.unparse(fewer)
@@ -156,12 +158,12 @@ def replacements(tree: ast.AST) -> Iterator[tuple[Any, str]]:
 def code(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what runs and can be told from outside.
 
-    That is no annotation and no text of a message; nor zip's `strict`, which guards
-    against what does not happen.
+    That is no annotation and no text of a message; nor what guards against what does
+    not happen, or tells where a warning points to.
     """
     if is_for_type_checkers(node) or isinstance(node, ast.JoinedStr):
         return
-    if isinstance(node, ast.keyword) and node.arg == "strict":
+    if isinstance(node, ast.keyword) and node.arg in GUARDS:
         return
     yield node
     for name, value in ast.iter_fields(node):
