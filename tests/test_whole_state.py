@@ -296,8 +296,9 @@ class TestNumbers:
             early_stopping_metric=lambda *args: next(scores),
             n_iter_no_change=3,
         )
-        with pytest.warns(UserWarning, match="nan after epoch 2"):
+        with pytest.warns(UserWarning, match="nan after epoch 2") as warned:
             model.fit(X, y)
+        assert len(warned) == 1
         np.testing.assert_equal(
             model.validation_scores_, [0.5, np.nan, 0.4, np.nan, 0.3]
         )
@@ -363,6 +364,77 @@ class TestMemory:
         cache.clear_cache()
         clf.fit(X, y)
         assert not any(cache._idle_trainers.values())
+
+    def test_what_was_used_last_is_kept(self, monkeypatch):
+        from sklearn_mmoe._training import cache
+
+        made = []
+
+        class Small:
+            def __init__(self, name="trainer"):
+                made.append(name)
+                self.n_bytes = 100
+
+        def borrow(key):
+            with cache.borrow_trainer(key, Small) as trainer:
+                return trainer
+
+        class Spec:
+            def __init__(self, name):
+                self.name = name
+
+            def structure(self, without):
+                assert set(without) == {"dropout", "feature_penalty"}
+                return self.name
+
+        monkeypatch.setattr(cache, "_MOST_KEPT", 2)
+        monkeypatch.setattr(cache, "Evaluator", Small)
+        cache.clear_cache()
+        try:
+            first, other = borrow("a"), borrow("b")
+            assert borrow("a") is first
+            borrow("c")
+            assert borrow("a") is first
+            assert borrow("b") is not other
+            lend = cache.borrow_trainer
+            with lend("b", Small) as one, lend("b", Small) as two:
+                assert one is not two
+            made.clear()
+            kept = [cache.find_evaluator(Spec(name)) for name in "ab"]
+            assert cache.find_evaluator(Spec("a")) is kept[0]
+            cache.find_evaluator(Spec("c"))
+            assert cache.find_evaluator(Spec("a")) is kept[0]
+            assert cache.find_evaluator(Spec("b")) is not kept[1]
+            assert len(made) == 4
+        finally:
+            cache.clear_cache()
+
+    def test_what_is_large_or_failed_is_not_kept(self, monkeypatch):
+        from sklearn_mmoe._training import cache
+
+        class Sized:
+            n_bytes = 100
+
+        def borrow(key, fail=False):
+            with cache.borrow_trainer(key, Sized) as trainer:
+                if fail:
+                    raise KeyError
+                return trainer
+
+        cache.clear_cache()
+        try:
+            monkeypatch.setattr(cache, "_MOST_BYTES", 100)
+            kept = borrow("a")
+            with pytest.raises(KeyError):
+                borrow("a", fail=True)
+            failed = borrow("a")
+            assert failed is not kept
+            assert borrow("a") is failed
+            assert borrow(None) is not borrow(None)
+            monkeypatch.setattr(cache, "_MOST_BYTES", 99)
+            assert borrow("b") is not borrow("b")
+        finally:
+            cache.clear_cache()
 
     def test_what_is_kept_changes_no_bit(self, labels_data, tiny):
         from sklearn_mmoe.networks import clear_cache

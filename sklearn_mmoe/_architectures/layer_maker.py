@@ -181,7 +181,9 @@ class LayerMaker:
             kernel_regularizer=self.penalty,
         )
         # Not a slice for each, whose gradients would be as large as the product.
-        split = SplitColumns([*linear_units, *shared_units[:1]], dtype=self.dtype)
+        split = SplitColumns(
+            [*linear_units, *shared_units[:1]], dtype=self.dtype, name="split"
+        )
         parts = self._note(split, "linear models")(product)
         if not n_hidden:
             return parts, inputs
