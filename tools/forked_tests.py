@@ -86,8 +86,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what modules print at import is no answer
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # not without its fork
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    os.environ.update(quiet)
     for name in sys.argv[1:]:
         importlib.import_module(name)
+    for name in quiet:
+        del os.environ[name]
     for line in sys.stdin:
         status, output = run(**json.loads(line))
         print(json.dumps([status, output]), file=answers, flush=True)

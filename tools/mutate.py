@@ -325,7 +325,6 @@ class Tree:
             # Two versions of a module within a second and of one size look the same
             # to Python, which would take the compiled first for the second.
             "PYTHONDONTWRITEBYTECODE": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
         }
         return subprocess.Popen(
             [sys.executable, str(HERE / "forked_tests.py"), *self.imports],
