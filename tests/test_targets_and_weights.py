@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sklearn_mmoe._tasks.columns import split_columns, task_index
+from sklearn_mmoe._tasks.columns import join_columns, split_columns, task_index
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.split import joint_groups
 from sklearn_mmoe._tasks.tasks import (
@@ -174,6 +174,55 @@ class TestTargets:
         found = announced_classes([[1, 0], None], ["a", "b"])
         assert found[0].tolist() == [0, 1]
         assert found[1] is None
+
+
+class TestPredictions:
+    @pytest.mark.parametrize(
+        ("kinds", "joined"),
+        [("bb", "b"), ("bi", "i"), ("if", "f"), ("UU", "U"), ("Ui", "O"), ("OU", "O")],
+    )
+    def test_an_array_of_the_widest_type(self, kinds, joined):
+        columns = {
+            "b": np.array([True, False]),
+            "i": np.array([1, 0]),
+            "f": np.array([1.0, 0.0]),
+            "U": np.array(["1", "0"]),
+            "O": np.array(["1", "0"], dtype=object),
+        }
+        found = join_columns([columns[kind] for kind in kinds])
+        assert (found.dtype.kind, found.shape) == (joined, (2, 2))
+        for k, kind in enumerate(kinds):
+            np.testing.assert_array_equal(found[:, k], columns[kind])
+        alone = join_columns([columns[kinds[0]]])
+        assert (alone.dtype.kind, alone.shape) == (kinds[0], (2,))
+
+    def test_a_frame_keeps_the_types(self):
+        labels = pd.Index([3, "a"])
+        found = join_columns([np.array([1, 2]), np.array([0.5, 1.5])], labels)
+        assert found.columns.tolist() == [3, "a"]
+        assert [dtype.kind for dtype in found.dtypes] == ["i", "f"]
+
+    def test_probabilities_and_labels(self):
+        two = LabelTask("a", np.array(["n", "y"]))
+        three = LabelTask("b", np.array([5, 6, 7]))
+        assert [(t.kind, t.units) for t in (two, three)] == [
+            ("binary", 1),
+            ("multiclass", 3),
+        ]
+        logits = np.log([[3.0], [0.25]])
+        np.testing.assert_allclose(
+            two.probabilities(logits), [[0.25, 0.75], [0.8, 0.2]]
+        )
+        assert two.decode(logits).tolist() == ["y", "n"]
+        logits = np.log([[1.0, 2.0, 1.0], [8.0, 1.0, 1.0]])
+        np.testing.assert_allclose(
+            three.probabilities(logits), [[0.25, 0.5, 0.25], [0.8, 0.1, 0.1]]
+        )
+        assert three.decode(logits).tolist() == [6, 5]
+        one = LabelTask("c", np.array(["x"]))
+        assert (one.is_constant, one.loss_scale, one.units) == (True, 0, 1)
+        assert (two.is_constant, two.loss_scale) == (False, 1)
+        assert one.decode(np.zeros((2, 1))).tolist() == ["x", "x"]
 
 
 class TestWeights:

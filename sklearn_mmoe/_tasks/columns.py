@@ -45,7 +45,7 @@ class TaskColumns:
     columns: list[np.ndarray]
     names: list[str]
     observed: list[np.ndarray]
-    named: bool = False
+    named: bool
 
     def __len__(self) -> int:
         return len(self.columns)
