@@ -149,8 +149,10 @@ def test_the_public_function_hands_every_parameter_on():
     assert networks[0].get_config() == networks[1].get_config()
     for weights in zip(*(network.get_weights() for network in networks), strict=True):
         np.testing.assert_array_equal(*weights)
-    for name, parameter in inspect.signature(build_mmoe).parameters.items():
-        assert parameter.default == parameters[name].default, name
+    of_builder = inspect.signature(build_mmoe).parameters
+    assert {*parameters, "n_members"} == {*of_builder, "compile_kwargs"}
+    for name in parameters.keys() & of_builder.keys():
+        assert parameters[name].default == of_builder[name].default, name
 
 
 @pytest.mark.parametrize("parameters", [{}, OTHER, {"shared_units": ()}])

@@ -371,8 +371,8 @@ class TestMemory:
         made = []
 
         class Small:
-            def __init__(self, name="trainer"):
-                made.append(name)
+            def __init__(self, *arguments):
+                made.append(arguments)
                 self.n_bytes = 100
 
         def borrow(key):

@@ -14,6 +14,7 @@ import keras
 
 from sklearn_mmoe.layers import MMoE
 from sklearn_mmoe.layers._initializers import with_seed
+from sklearn_mmoe.layers._members import MemberDense
 
 __all__ = ["initialize"]
 
@@ -39,6 +40,8 @@ def initialize(model: keras.Model, seed: int | None) -> None:
             _draw(layer.bias, layer.bias_initializer)
         elif isinstance(layer, MMoE):
             layer.draw_weights(next(seeds), next(seeds))
+        elif isinstance(layer, MemberDense):
+            layer.draw_weights(next(seeds))
         elif isinstance(layer, keras.layers.Dropout):
             _restart(layer.seed_generator, next(seeds))
 

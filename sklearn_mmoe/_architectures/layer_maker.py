@@ -20,6 +20,7 @@ from sklearn_mmoe.layers._building_blocks import (
     SplitColumns,
     silu,
 )
+from sklearn_mmoe.layers._members import AverageMembers, MemberDense, MemberMMoE
 from sklearn_mmoe.regularizers import GroupLasso
 
 __all__ = ["LayerMaker"]
@@ -48,6 +49,9 @@ class LayerMaker:
         Regularizer of the kernels that multiply the features.
     dtype : {'float32', 'float64'}
         Type of the weights and of all that is computed.
+    n_members : int or None, default=None
+        Number of networks in one: all layers get an axis of that many in front, and
+        :meth:`average` ends it. None makes one network, without such an axis.
 
     Attributes
     ----------
@@ -58,12 +62,18 @@ class LayerMaker:
     """
 
     def __init__(
-        self, activation: str, dropout: float, penalty: GroupLasso | None, dtype: str
+        self,
+        activation: str,
+        dropout: float,
+        penalty: GroupLasso | None,
+        dtype: str,
+        n_members: int | None = None,
     ) -> None:
         self.activation = silu if activation == "silu" else activation
         self.dropout = dropout
         self.dtype = dtype
         self.penalty = penalty
+        self.n_members = n_members
         self.parts: dict[str, Part] = {}
         self.mixtures: list[MMoE] = []
 
@@ -88,7 +98,10 @@ class LayerMaker:
         **more: Any,
     ) -> Any:
         """Append a dense layer."""
-        layer = keras.layers.Dense(
+        make: Any = keras.layers.Dense
+        if self.n_members is not None:
+            make = functools.partial(MemberDense, num_members=self.n_members)
+        layer = make(
             units,
             kernel_initializer=initializer(seed=_ANY_SEED),
             dtype=self.dtype,
@@ -118,6 +131,11 @@ class LayerMaker:
         """Append an activation."""
         layer = keras.layers.Activation(activation, dtype=self.dtype, name=name)
         return self._note(layer, kind, task)(x)
+
+    def average(self, x: Any, kind: str, task: int) -> Any:
+        """Average the outputs of a task's members."""
+        layer = AverageMembers(kind, dtype=self.dtype, name=f"task_{task}_members")
+        return self._note(layer, "output", task)(x)
 
     def drop(self, x: Any, name: str, kind: str, task: int | None = None) -> Any:
         """Append dropout, if there is any."""
@@ -194,7 +212,10 @@ class LayerMaker:
 
     def mmoe(self, x: Any, is_first: bool, **parameters: Any) -> list[Any]:
         """Append the experts and their gates."""
-        layer = MMoE(
+        make: Any = MMoE
+        if self.n_members is not None:
+            make = functools.partial(MemberMMoE, num_members=self.n_members)
+        layer = make(
             **parameters,
             expert_activation=self.activation,
             expert_kernel_initializer=keras.initializers.HeUniform(seed=_ANY_SEED),

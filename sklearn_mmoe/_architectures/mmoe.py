@@ -43,12 +43,16 @@ def build_mmoe(
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
-    feature_penalty: float = 0.0,
+    feature_penalty: float | Sequence[float] = 0.0,
     dtype: str = "float32",
     output_activation: str | None = None,
     seed: int | None = None,
+    n_members: int | None = None,
 ) -> Network:
     """Build the network; the parameters are those of :func:`mmoe_network`.
+
+    With `n_members` it is an ensemble of so many networks: `feature_penalty` is that of
+    each of them, and the outputs are averaged (see :class:`Network`).
 
     Returns
     -------
@@ -57,8 +61,8 @@ def build_mmoe(
     """
     task_units = _task_units(meta)
     n_features = meta["n_features_in_"]
-    penalty = GroupLasso(feature_penalty) if feature_penalty else None
-    make = LayerMaker(activation, dropout, penalty, dtype)
+    penalty = GroupLasso(feature_penalty) if np.any(feature_penalty) else None
+    make = LayerMaker(activation, dropout, penalty, dtype, n_members)
     inputs = make.features(n_features)
     linear, shared = make.first(inputs, task_units if wide else [], shared_units)
     mixtures = make.mmoe(
@@ -71,19 +75,23 @@ def build_mmoe(
     )
     if gate == "single":
         mixtures = mixtures * len(task_units)
-    outputs = []
+    outputs, of_members = [], []
     for k, (mixture, units) in enumerate(zip(mixtures, task_units, strict=True)):
         tower = make.stack(mixture, tower_units, f"tower_{k}", "tower", task=k)
         logits = make.output(tower, units, k)
         if wide:
             logits = make.add(logits, linear[k], k)
+        if n_members is not None:
+            of_members.append(logits)
+            logits = make.average(logits, meta["task_kinds_"][k], k)
         task = make.activate(logits, output_activation, f"task_{k}", "output", k)
         outputs.append(task)
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name="mmoe_network"
     )
     initialize(network, seed)
-    return Network(network, make.parts, tuple(make.mixtures))
+    members = keras.Model(inputs, of_members) if of_members else None
+    return Network(network, make.parts, tuple(make.mixtures), members)
 
 
 def mmoe_network(

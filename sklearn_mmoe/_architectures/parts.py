@@ -44,11 +44,15 @@ class Network:
     mixtures : tuple of keras.layers.Layer
         Layers that mix experts by gates, from the features up. Each has the methods
         ``expert_outputs`` and ``gate_outputs``.
+    members : keras.Model or None
+        Of an ensemble, the same network before the members are averaged: one output
+        (n_members, n_samples, units) for each task.
     """
 
     model: keras.Model
     parts: Mapping[str, Part]
     mixtures: tuple[Any, ...]
+    members: keras.Model | None = None
 
     @property
     def heads(self) -> list[Any]:

@@ -8,6 +8,7 @@ they are needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sklearn_mmoe._training import keras_import
@@ -24,6 +25,7 @@ from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
 from sklearn_mmoe._training.observer import Observer
 from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
+from sklearn_mmoe._training.out_of_fold import OutOfFold
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
 
@@ -117,7 +119,7 @@ class Engine:
         score_name: str = "loss",
         observers: Sequence[Observer] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
-    ) -> None:
+    ) -> OutOfFold | None:
         """Train, from new weights or from those of an earlier fit.
 
         Parameters
@@ -138,6 +140,12 @@ class Engine:
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called after the observers.
 
+        Returns
+        -------
+        OutOfFold or None
+            Of an ensemble, what its members' losses were on the rows that they left
+            out. The members of the best candidate are kept.
+
         Raises
         ------
         ValueError
@@ -145,7 +153,9 @@ class Engine:
         """
         keras_import.check_not_forked()
         source = ArrayBatches(data, plan.batch_size, seed)
-        with borrow_trainer(*self._trainer_for(plan, bool(callbacks))) as trainer:
+        choice: OutOfFold | None = None
+        trainer_for_plan = self._trainer_for(plan, data.n_folds, bool(callbacks))
+        with borrow_trainer(*trainer_for_plan) as trainer:
             self._bring_to_start(trainer, plan)
             watching = list(observers)
             if score is not None:
@@ -153,6 +163,15 @@ class Engine:
                     trainer, score, score_name, plan.n_iter_no_change, plan.tol
                 )
                 watching.insert(0, stopping)
+            if data.folds is not None:
+                choice = OutOfFold(
+                    trainer,
+                    lambda: self._predict_members(data),
+                    self.spec.losses(),
+                    data,
+                    plan.n_epochs,
+                )
+                watching.insert(0, choice)
             hooks = KerasCallbacks(callbacks, trainer, plan.n_epochs, source.n_batches)
             if callbacks:
                 watching.append(hooks)
@@ -163,27 +182,50 @@ class Engine:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
+        if choice is not None:
+            self._keep(choice)
         self.optimizer_config = _config(plan) if plan.continuing else None
         self._network = None
+        return choice
+
+    def _keep(self, choice: OutOfFold) -> None:
+        """Let go of all members but those of the best candidate."""
+        assert self._state is not None
+        spec = self.spec
+        penalties = spec.parameters["feature_penalty"][choice.members]
+        parameters = {**spec.parameters, "feature_penalty": penalties}
+        self.spec = replace(spec, parameters=parameters, n_members=len(penalties))
+        self._state = TrainingState(choice.best_weights, self._state.random)
+        self._evaluator = None
 
     def _trainer_for(
-        self, plan: TrainingPlan, has_callbacks: bool
+        self, plan: TrainingPlan, n_folds: int | None, has_callbacks: bool
     ) -> tuple[Any, Callable[[], Trainer]]:
         """Say under which key a trainer for a plan may be kept, and how to make it."""
         named = isinstance(plan.optimizer, str)
         scheduled = named and plan.learning_rate_schedule != "constant"
 
         def make() -> Trainer:
-            optimizer = make_optimizer(
-                plan.optimizer, plan.learning_rate, plan.weight_decay
+            decay: Any = plan.weight_decay
+            of_members = None
+            if isinstance(decay, tuple):
+                # Of an optimizer object, the decay is its own.
+                decay, of_members = None, decay if named else None
+            optimizer = make_optimizer(plan.optimizer, plan.learning_rate, decay)
+            return Trainer(
+                self.spec,
+                optimizer,
+                plan.batch_size,
+                scheduled,
+                n_folds,
+                of_members,
             )
-            return Trainer(self.spec, optimizer, plan.batch_size, scheduled)
 
         # Callbacks may change anything of the model that they are given.
         if not named or has_callbacks or self.spec.builder is not None:
             return None, make
         optimizer = (plan.optimizer.lower(), plan.weight_decay, scheduled)
-        return (self.spec.structure(), plan.batch_size, optimizer), make
+        return (self.spec.structure(), plan.batch_size, n_folds, optimizer), make
 
     def _bring_to_start(self, trainer: Trainer, plan: TrainingPlan) -> None:
         state = self.state
@@ -242,6 +284,16 @@ class Engine:
         ]
         return [np.concatenate(task) for task in zip(*parts, strict=True)]
 
+    def _predict_members(self, data: TaskData) -> list[np.ndarray]:
+        """Evaluate all members of an ensemble on the rows that count."""
+        evaluate = find_evaluator(self.spec, of_members=True)
+        weights = self._weights()
+        parts = [
+            [output.numpy() for output in evaluate(weights, x)]
+            for x in dense_parts(data.X, data.rows)
+        ]
+        return [np.concatenate(task, axis=1) for task in zip(*parts, strict=True)]
+
     def mixture(self, X: Any, part: str) -> np.ndarray:
         """Evaluate the experts, or the gates that mix them.
 
@@ -256,7 +308,8 @@ class Engine:
         -------
         ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
                 num_experts)
-            Outputs.
+            Outputs. An ensemble is one mixture of the experts of all its members, whose
+            gates weigh an equal part each.
 
         Raises
         ------
@@ -268,11 +321,20 @@ class Engine:
             raise ValueError("This network has no experts and gates to look at.")
         layer = network.mixtures[-1]
         below = keras.Model(network.model.input, layer.input)
-        outputs = [
-            keras.ops.convert_to_numpy(getattr(layer, part)(below(x, training=False)))
-            for x in dense_parts(X)
-        ]
-        return np.concatenate(outputs)
+        outputs = np.concatenate(
+            [
+                keras.ops.convert_to_numpy(
+                    getattr(layer, part)(below(x, training=False))
+                )
+                for x in dense_parts(X)
+            ],
+            axis=0 if self.spec.n_members is None else 1,
+        )
+        if self.spec.n_members is None:
+            return outputs
+        axis = 1 if part == "expert_outputs" else 2
+        members = np.concatenate(outputs, axis=axis)
+        return members if part == "expert_outputs" else members / self.spec.n_members
 
     def layers(self) -> list[dict[str, Any]]:
         """Describe each layer: name, what it is for, kind, output shape, weights.
@@ -284,7 +346,9 @@ class Engine:
         for layer in network.model.layers:
             output = layer.output
             several = isinstance(output, list)
-            shape = tuple((output[0] if several else output).shape[1:])
+            whole = (output[0] if several else output).shape
+            # All but the rows, which come behind the members of an ensemble.
+            shape = tuple(size for size in whole if size is not None)
             part = network.parts.get(layer.name)
             rows.append(
                 {

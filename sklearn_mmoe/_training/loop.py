@@ -33,12 +33,14 @@ class TrainingPlan:
     continuing : bool
         Whether the optimizer goes on where an earlier such fit left it, and is kept
         for a later one.
+    weight_decay : float or tuple of float
+        Of an ensemble, the weight decay of each member.
     """
 
     optimizer: Any
     learning_rate: float
     learning_rate_schedule: str
-    weight_decay: float
+    weight_decay: float | tuple[float, ...]
     batch_size: int
     n_epochs: int
     n_iter_no_change: int

@@ -28,6 +28,8 @@ class FusedAdamW(keras.optimizers.AdamW):
 
     def _apply_weight_decay(self, variables: Any) -> None:
         """Shrink the weights; unlike Keras, ask once for the learning rate."""
+        if self.weight_decay is None:
+            return
         rate = self.learning_rate * self.weight_decay
         for variable in variables:
             variable.assign_sub(variable * ops.cast(rate, variable.dtype))
@@ -58,7 +60,7 @@ class FusedAdamW(keras.optimizers.AdamW):
 
 
 def make_optimizer(
-    optimizer: Any, learning_rate: float, weight_decay: float
+    optimizer: Any, learning_rate: float, weight_decay: float | None
 ) -> keras.optimizers.Optimizer:
     """Make a new optimizer.
 
@@ -69,8 +71,8 @@ def make_optimizer(
         weight decay stay.
     learning_rate : float
         Learning rate.
-    weight_decay : float
-        Decoupled weight decay.
+    weight_decay : float or None
+        Decoupled weight decay; None is none.
 
     Returns
     -------
@@ -83,13 +85,15 @@ def make_optimizer(
         # would number the optimizers, and name their variables by that.
         config = {
             "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
+            "weight_decay": weight_decay or 0.0,
             "name": name,
         }
         if name == "adamw":
             made = FusedAdamW(**config)
         else:
             made = keras.optimizers.get({"class_name": optimizer, "config": config})
+        if weight_decay is None:
+            made.weight_decay = None  # which AdamW's own constructor does not take
     else:
         # A copy: an optimizer that has been used belongs to one network for ever.
         made = type(optimizer).from_config(optimizer.get_config())
@@ -99,7 +103,7 @@ def make_optimizer(
     return made
 
 
-def optimizer_config(optimizer: Any, weight_decay: float) -> dict[str, Any]:
+def optimizer_config(optimizer: Any, weight_decay: Any) -> dict[str, Any]:
     """Describe an optimizer, but for its learning rate.
 
     Two calls of ``partial_fit`` may go on with one optimizer's state if their

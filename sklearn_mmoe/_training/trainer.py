@@ -57,6 +57,10 @@ class Trainer:
     sets_learning_rate : bool
         Whether each step is told its learning rate; otherwise the optimizer's own
         stays.
+    n_folds : int or None, default=None
+        Number of folds of an ensemble, each of which some members are not trained on.
+    member_decay : sequence of float or None, default=None
+        Weight decay of each member of an ensemble.
     """
 
     def __init__(
@@ -65,20 +69,25 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         batch_size: int,
         sets_learning_rate: bool,
+        n_folds: int | None = None,
+        member_decay: Sequence[float] | None = None,
     ) -> None:
         self._spec = spec
+        self._n_folds = n_folds
         self._batch_size = batch_size
         self.sets_learning_rate = sets_learning_rate
         self.optimizer = optimizer
         losses = spec.losses()
-        self.model = build(spec, optimizer).model
+        network = build(spec, optimizer)
+        self.model = network.model
         # Compiled for Keras' callbacks, which read and save the model's optimizer.
         self.model.compile(optimizer, loss=losses, auto_scale_loss=False)
         optimizer.build(self.model.trainable_variables)
         in_weights = {id(variable) for variable in self.model.weights}
         self._random = [v for v in self.model.variables if id(v) not in in_weights]
         self._new_optimizer = _arrays(optimizer.variables)
-        self._step = TrainingStep(self.model, losses, optimizer, spec.dtype)
+        trained = self.model if network.members is None else network.members
+        self._step = TrainingStep(trained, losses, optimizer, spec.dtype, member_decay)
         self._function = self._trace()
 
     @property
@@ -152,11 +161,12 @@ class Trainer:
             else tf.TensorSpec([rows, 1], dtype)
             for kind in spec.kinds
         ]
+        folds = [] if self._n_folds is None else [self._n_folds]
         function = tf.function(self._train_on_batches, autograph=False)
         return function.get_concrete_function(
             tf.TensorSpec([rows, spec.n_features], dtype),
             targets,
-            tf.TensorSpec([rows, len(spec.kinds)], dtype),
+            tf.TensorSpec([rows, len(spec.kinds), *folds], dtype),
             tf.TensorSpec([rows], tf.float32),
         )
 

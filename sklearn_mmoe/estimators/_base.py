@@ -31,6 +31,14 @@ from sklearn_mmoe._tasks.weights import (
     class_factors,
     row_weights,
 )
+from sklearn_mmoe.estimators._candidates import (
+    Candidate,
+    candidates,
+    check_cv,
+    for_members,
+    loss_table,
+    n_folds,
+)
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
     fitted_attributes,
@@ -41,7 +49,6 @@ from sklearn_mmoe.estimators._parameters import (
     PARAMETER_CONSTRAINTS,
     auto_batch_size,
     auto_epochs,
-    by_rows,
     network_parameters,
 )
 from sklearn_mmoe.estimators._recorder import Recorder, forget, in_words
@@ -105,6 +112,7 @@ class _BaseMultiTaskMMoE(
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
+        cv: int | str | None = "auto",
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,
@@ -133,6 +141,7 @@ class _BaseMultiTaskMMoE(
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.cv = cv
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
@@ -272,6 +281,7 @@ class _BaseMultiTaskMMoE(
         before: fitted to the bit as it was, or not fitted.
         """
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
+        check_cv(self)
         with unchanged_on_error(self):
             resume = self.warm_start and is_fitted(self)
             seeds = Seeds.draw(self.random_state)
@@ -288,6 +298,9 @@ class _BaseMultiTaskMMoE(
                 data, validation = data.set_aside(
                     self.validation_fraction, self._split_seed
                 )
+            folds = None if resume or validation else n_folds(self, data)
+            if folds is not None:
+                data = data.with_folds(folds, seeds.split)
             self._begin(data, seeds, resume, n_rows=len(data.rows))
             self._train(data, validation, self._plan(data), seeds)
         return self
@@ -425,6 +438,7 @@ class _BaseMultiTaskMMoE(
         self.task_names_ = data.names
         self._publish_tasks(data.y)
         forget(self, data.names)
+        self._publish_strength(candidates(self, n_rows, data.n_folds)[0])
         self._engine = self._new_engine(data, seeds.network, n_rows)
 
     def _check_same_network(self, parameters: dict[str, Any]) -> None:
@@ -442,8 +456,9 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.engine import Engine, NetworkSpec
 
         parameters = network_parameters(self)
-        penalty = by_rows("feature_penalty", self.feature_penalty, n_rows)
-        parameters["feature_penalty"] = penalty / np.sqrt(n_rows)
+        compared = candidates(self, n_rows, data.n_folds)
+        penalties = [c.feature_penalty / np.sqrt(n_rows) for c in compared]
+        parameters["feature_penalty"] = for_members(penalties, data.n_folds)
         return Engine(
             NetworkSpec(
                 n_features=data.features.shape[1],
@@ -452,6 +467,7 @@ class _BaseMultiTaskMMoE(
                 parameters=parameters,
                 seed=seed,
                 builder=self.network,
+                n_members=data.n_folds and len(compared) * data.n_folds,
             )
         )
 
@@ -465,13 +481,14 @@ class _BaseMultiTaskMMoE(
         n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
+        decays = [c.weight_decay for c in candidates(self, rows_of_decay, data.n_folds)]
         return TrainingPlan(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate),
             learning_rate_schedule=(
                 "constant" if continuing else self.learning_rate_schedule
             ),
-            weight_decay=by_rows("weight_decay", self.weight_decay, rows_of_decay),
+            weight_decay=for_members(decays, data.n_folds),
             batch_size=size,
             n_epochs=1 if continuing else n_epochs,
             n_iter_no_change=int(self.n_iter_no_change),
@@ -510,7 +527,7 @@ class _BaseMultiTaskMMoE(
         ) as progress:
             callbacks = self._callback_list()
             try:
-                self._engine.fit(
+                choice = self._engine.fit(
                     data.for_training(self._engine.spec.dtype),
                     plan,
                     seed=seeds.shuffle,
@@ -523,6 +540,15 @@ class _BaseMultiTaskMMoE(
                 for callback in callbacks:
                     if hasattr(callback, "set_estimator"):
                         callback.set_estimator(None)
+        if choice is not None:
+            compared = candidates(self, n_rows, data.n_folds)
+            self._publish_strength(compared[choice.best_candidate])
+            self.best_epoch_ = choice.best_epoch
+            self.cv_losses_ = loss_table(choice, compared)
+
+    def _publish_strength(self, used: Candidate) -> None:
+        self.feature_penalty_ = used.feature_penalty
+        self.weight_decay_ = used.weight_decay
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""

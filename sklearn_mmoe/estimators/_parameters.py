@@ -53,6 +53,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
+    "cv": [None, StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
@@ -215,9 +216,22 @@ _PARAMETERS = """num_experts : int, default=8
         Number of epochs without improvement of at least `tol` to wait for.
     tol : float, default=1e-4
         Smallest change of `early_stopping_metric` that counts as an improvement.
+    cv : int, None or 'auto', default='auto'
+        Number of folds for cross-validation within the fit. With it the network is an
+        ensemble: for each of a few strengths of regularisation (those of
+        `feature_penalty` and `weight_decay` that are 'auto': the usual ones, hardly
+        any, and much) one member for each fold, which is trained on all other rows.
+        All are trained at once. The strength and the epoch whose members predict best
+        the rows that they have not seen, by the loss, are kept, and the predictions of
+        these `cv` members are averaged: values, or probabilities. None trains one
+        network on all rows, to the last epoch. 'auto' is 5 if there are at most 5,000
+        rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
+        `weight_decay` are 'auto' too, `optimizer` is a name, and none of
+        `early_stopping`, `warm_start` and `network` is used; else None. A warm start
+        and ``partial_fit`` go on with the members that were kept, each on all rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights, the order of the rows, the dropout and the
-        validation split. The same int gives the same predictions to the bit on one
+        Seed of the initial weights, the order of the rows, the dropout, the folds and
+        the validation split. The same int gives the same predictions to the bit on one
         machine. None takes fresh entropy from the operating system. Global random
         states are neither read nor changed.
     verbose : int or bool, default=0
@@ -272,7 +286,14 @@ _ATTRIBUTES = """n_outputs_ : int
         Highest of `validation_scores_` in the last fit, that of the weights which are
         kept; None without early stopping.
     best_epoch_ : int or None
-        The epoch, from 1, whose weights are kept; None without early stopping."""
+        The epoch, from 1, whose weights are kept; None without early stopping or
+        cross-validation.
+    cv_losses_ : data frame of shape (n_epochs_evaluated, n_strengths) or None
+        With cross-validation (`cv`), the loss of the rows that members have not seen,
+        summed over tasks: a row for each epoch in which it was computed, a column for
+        each strength of regularisation, (feature_penalty, weight_decay); else None.
+    feature_penalty_, weight_decay_ : float
+        The strength of regularisation that was used, or chosen by cross-validation."""
 
 
 TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \

@@ -16,6 +16,7 @@ def forget(estimator: Any, task_names: list[str]) -> None:
     estimator.loss_curve_ = []
     estimator.task_loss_curves_ = {name: [] for name in task_names}
     estimator.validation_scores_ = None
+    estimator.cv_losses_ = None
 
 
 class Recorder(Observer):

@@ -9,7 +9,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
@@ -282,11 +282,19 @@ class MMoE(keras.layers.Layer):
         expert_seed, gate_seed : int
             Seeds of the experts' and of the gates' kernels.
         """
+        for variable, draw in self._initial_weights(expert_seed, gate_seed):
+            if variable is not None:
+                variable.assign(draw(variable.shape, variable.dtype))
+
+    def _initial_weights(
+        self, expert_seed: int, gate_seed: int
+    ) -> list[tuple[Any, Callable[..., Any]]]:
+        """Return each variable, or None, with what draws its weights."""
         n, u = self.num_experts, self.units
-        features = self.expert_kernel.shape[0]
+        features = self.expert_kernel.shape[-3]
         experts = with_seed(self.expert_kernel_initializer, expert_seed)
         gates = with_seed(self.gate_kernel_initializer, gate_seed)
-        drawn = [
+        return [
             (self.expert_kernel, block_initializer(experts, (features, u), 1)),
             (self.gate_kernel, block_initializer(gates, (features, n), 1)),
             *(
@@ -296,9 +304,6 @@ class MMoE(keras.layers.Layer):
             *((bias, self.expert_bias_initializer) for bias in self._expert_biases()),
             (self.gate_bias, self.gate_bias_initializer),
         ]
-        for variable, initializer in drawn:
-            if variable is not None:
-                variable.assign(initializer(variable.shape, variable.dtype))
 
     def _expert_biases(self) -> list[Any]:
         return [self.expert_bias, *self.hidden_expert_biases]
@@ -340,7 +345,7 @@ class MMoE(keras.layers.Layer):
         for kernel, bias in zip(
             self.hidden_expert_kernels, self.hidden_expert_biases, strict=True
         ):
-            outputs = ops.einsum("...ni,nio->...no", outputs, kernel)
+            outputs = self._hidden_product(outputs, kernel)
             outputs = outputs if bias is None else outputs + bias
             outputs = self.expert_activation(outputs)
         return outputs
@@ -367,10 +372,15 @@ class MMoE(keras.layers.Layer):
     @staticmethod
     def _fused_dense(inputs: Any, kernel: Any, bias: Any) -> Any:
         """Multiply by a kernel (features, blocks, width) as one matrix product."""
-        features, blocks, width = kernel.shape
-        flat = ops.matmul(inputs, ops.reshape(kernel, (features, blocks * width)))
-        outputs = ops.reshape(flat, (*ops.shape(inputs)[:-1], blocks, width))
+        *leading, blocks, width = kernel.shape
+        flat = ops.matmul(inputs, ops.reshape(kernel, (*leading, blocks * width)))
+        outputs = ops.reshape(flat, (*ops.shape(flat)[:-1], blocks, width))
         return outputs if bias is None else outputs + bias
+
+    @staticmethod
+    def _hidden_product(inputs: Any, kernel: Any) -> Any:
+        """Multiply what each expert has so far by a kernel of its own."""
+        return ops.einsum("...ni,nio->...no", inputs, kernel)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Hand the input's mask on to the output of every task."""
