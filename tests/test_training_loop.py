@@ -174,13 +174,23 @@ class TestBatches:
     def test_parts_for_prediction_hold_a_row_at_least(self, monkeypatch):
         from sklearn_mmoe._batches import arrays
 
-        monkeypatch.setattr(arrays, "_PREDICTION_BYTES", 1)
+        made = []
+
+        class Recording(arrays.DenseRows):
+            def __init__(self, X, n_rows):
+                made.append(n_rows)
+                super().__init__(X, n_rows)
+
+        monkeypatch.setattr(arrays, "DenseRows", Recording)
         X = np.arange(6.0).reshape(3, 2)
+        assert [part.shape[0] for part in arrays.dense_parts(X)] == [3]
+        monkeypatch.setattr(arrays, "_PREDICTION_BYTES", 1)
         assert [part.shape[0] for part in arrays.dense_parts(X)] == [1, 1, 1]
         monkeypatch.setattr(arrays, "_PREDICTION_BYTES", 2**25)
         monkeypatch.setattr(arrays, "_PREDICTION_ROWS", 2)
         assert [part.shape[0] for part in arrays.dense_parts(X)] == [2, 1]
         assert [part.shape for part in arrays.dense_parts(X[:, :0])] == [(2, 0), (1, 0)]
+        assert made == [3, 1, 2, 2]  # no more memory than is needed
 
     def test_no_more_than_all_rows(self, recorder, numbered):
         MultiTaskMMoERegressor(**{**PLAIN, "batch_size": 1000}).fit(*numbered)
