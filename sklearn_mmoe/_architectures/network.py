@@ -12,8 +12,8 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
+from sklearn_mmoe._architectures.builders import build_network
 from sklearn_mmoe._architectures.initialize import initialize
-from sklearn_mmoe._architectures.mmoe import build_mmoe
 from sklearn_mmoe._architectures.parts import Network
 from sklearn_mmoe.losses import task_loss
 
@@ -38,7 +38,7 @@ class NetworkSpec:
         Seed of the initial weights and of the dropout.
     builder : callable or None
         A user's own builder, by the protocol of scikeras' ``model=``; None is
-        :func:`sklearn_mmoe.networks.mmoe_network`.
+        :func:`sklearn_mmoe.networks.multi_task_network`.
     """
 
     n_features: int
@@ -110,7 +110,7 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
         If its inputs or outputs do not fit the data.
     """
     if spec.builder is None:
-        return build_mmoe(spec.meta, seed=spec.seed, **spec.parameters)
+        return build_network(spec.meta, seed=spec.seed, **spec.parameters)
     model = spec.builder(**_accepted(spec, optimizer))
     _check_model(model, spec)
     return Network(model, parts={}, mixtures=())
