@@ -250,6 +250,11 @@ class Engine:
         assert self._state is not None
         return self._state.weights
 
+    @property
+    def n_weights(self) -> int:
+        """Number of weights of the network."""
+        return sum(int(np.prod(weight.shape)) for weight in self._weights())
+
     def _evaluate(self) -> Evaluator:
         if self._evaluator is None:
             with building:
@@ -308,8 +313,9 @@ class Engine:
         -------
         ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
                 num_experts)
-            Outputs. An ensemble is one mixture of the experts of all its members, whose
-            gates weigh an equal part each.
+            Outputs, of the uppermost mixture where there are several. An ensemble is
+            one mixture of the experts of all its members, whose gates weigh an equal
+            part each.
 
         Raises
         ------
@@ -318,7 +324,11 @@ class Engine:
         """
         network = self.network
         if not network.mixtures:
-            raise ValueError("This network has no experts and gates to look at.")
+            of = f" (sharing={network.sharing!r})" if network.sharing else ""
+            raise ValueError(
+                f"This network{of} has no experts and gates to look at; those of "
+                "sharing='omoe', 'mmoe', 'cgc' and 'ple' have."
+            )
         layer = network.mixtures[-1]
         below = keras.Model(network.model.input, layer.input)
         outputs = np.concatenate(

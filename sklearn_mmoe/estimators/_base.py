@@ -92,11 +92,13 @@ class _BaseMultiTaskMMoE(
         self,
         num_experts: int = 8,
         *,
-        expert_units: int = 32,
-        expert_layers: int = 1,
+        sharing: str = "mmoe",
+        num_task_experts: int = 2,
+        num_levels: int = 2,
+        expert_units: Any = 32,
         shared_units: Any = (96,),
         tower_units: Any = (16,),
-        gate: str = "multi",
+        match_parameters: str | int | None = None,
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
@@ -121,11 +123,13 @@ class _BaseMultiTaskMMoE(
         dtype: str = "float32",
     ) -> None:
         self.num_experts = num_experts
+        self.sharing = sharing
+        self.num_task_experts = num_task_experts
+        self.num_levels = num_levels
         self.expert_units = expert_units
-        self.expert_layers = expert_layers
         self.shared_units = shared_units
         self.tower_units = tower_units
-        self.gate = gate
+        self.match_parameters = match_parameters
         self.activation = activation
         self.wide = wide
         self.dropout = dropout
@@ -175,6 +179,12 @@ class _BaseMultiTaskMMoE(
         """The trained ``keras.Model``; its outputs are logits or z-scores."""
         check_is_fitted(self)
         return self._engine.network.model
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of weights of the network."""
+        check_is_fitted(self)
+        return self._engine.n_weights
 
     def task(self, name: Any) -> Any:
         """Return one task of the fitted estimator as an estimator of its own.

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 __all__ = [
     "CLASS_WEIGHT",
     "PARAMETER_CONSTRAINTS",
+    "SHARING",
     "TASK_TYPES",
     "auto_batch_size",
     "auto_epochs",
@@ -21,13 +22,31 @@ __all__ = [
     "network_parameters",
 ]
 
+# The architectures of sklearn_mmoe._architectures.registry, which needs Keras.
+SHARING = (
+    "single",
+    "shared_bottom",
+    "omoe",
+    "mmoe",
+    "cgc",
+    "ple",
+    "cross_stitch",
+    "aitm",
+)
+
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "num_experts": [Interval(Integral, 1, None, closed="left")],
-    "expert_units": [Interval(Integral, 1, None, closed="left")],
-    "expert_layers": [Interval(Integral, 1, None, closed="left")],
+    "sharing": [StrOptions(set(SHARING))],
+    "num_task_experts": [Interval(Integral, 1, None, closed="left")],
+    "num_levels": [Interval(Integral, 1, None, closed="left")],
+    "expert_units": ["array-like", Interval(Integral, 1, None, closed="left")],
     "shared_units": ["array-like", Interval(Integral, 1, None, closed="left")],
     "tower_units": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "gate": [StrOptions({"multi", "single"})],
+    "match_parameters": [
+        None,
+        StrOptions(set(SHARING)),
+        Interval(Integral, 1, None, closed="left"),
+    ],
     "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
     "wide": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -111,10 +130,11 @@ def auto_epochs(n_samples: int, batch_size: int) -> int:
     return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
 
 
-def check_units(name: str, sizes: Any) -> tuple[int, ...]:
+def check_units(name: str, sizes: Any, at_least: int = 0) -> tuple[int, ...]:
     """Bring a width or a sequence of widths to a tuple of ints."""
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+    positive = all(isinstance(size, Integral) and int(size) >= 1 for size in sizes)
+    if not positive or len(sizes) < at_least:
         raise ValueError(
             f"The {name!r} parameter must be a positive int or a sequence of them, got "
             f"{sizes!r}."
@@ -128,16 +148,19 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        Arguments of :func:`sklearn_mmoe.networks.mmoe_network`, by the estimators' own
+        Arguments of :func:`sklearn_mmoe.networks.multi_task_network`, by the same
         names. A fit that goes on with a network needs them all unchanged.
     """
+    match = estimator.match_parameters
     return {
+        "sharing": estimator.sharing,
         "num_experts": int(estimator.num_experts),
-        "expert_units": int(estimator.expert_units),
-        "expert_layers": int(estimator.expert_layers),
+        "num_task_experts": int(estimator.num_task_experts),
+        "num_levels": int(estimator.num_levels),
+        "expert_units": check_units("expert_units", estimator.expert_units, at_least=1),
         "shared_units": check_units("shared_units", estimator.shared_units),
         "tower_units": check_units("tower_units", estimator.tower_units),
-        "gate": estimator.gate,
+        "match_parameters": int(match) if isinstance(match, Integral) else match,
         "activation": estimator.activation,
         "wide": bool(estimator.wide),
         "dropout": float(estimator.dropout),
@@ -147,19 +170,39 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
 
 
 _PARAMETERS = """num_experts : int, default=8
-        Number of experts, which all tasks share. 1 makes a shared-bottom network.
+        Number of experts that all tasks share, with 'omoe', 'mmoe', 'cgc' and 'ple'.
     <task_types>
-    expert_units : int, default=32
-        Width of each expert.
-    expert_layers : int, default=1
-        Depth of each expert.
+    sharing : {'single', 'shared_bottom', 'omoe', 'mmoe', 'cgc', 'ple', \
+            'cross_stitch', 'aitm'}, default='mmoe'
+        How the tasks share what they learn, above the shared layers and below the
+        towers; see :doc:`/user_guide/sharing`.
+
+        - 'single': not at all; each task has shared layers and an expert of its own.
+        - 'shared_bottom': one expert for all, without a gate [4]_.
+        - 'omoe': experts, which one gate mixes for all tasks (equation 5 of [1]_).
+        - 'mmoe': experts, which a gate of each task mixes (equation 6 of [1]_).
+        - 'cgc': the same, with experts of each task's own beside the shared ones [5]_.
+        - 'ple': `num_levels` levels of 'cgc' [5]_.
+        - 'cross_stitch': layers as in 'single', after each of which every task goes on
+          with a learnt combination of all tasks' units [6]_.
+        - 'aitm': an expert for each task, whose tower hands on to that of the next, in
+          the order of y's columns [7]_.
+    num_task_experts : int, default=2
+        Number of experts of each task's own, with 'cgc' and 'ple'.
+    num_levels : int, default=2
+        Number of levels of experts, with 'ple'.
+    expert_units : int or array-like of int, default=32
+        Width of each expert; of experts of several layers the width of each layer.
     shared_units : int or array-like of int, default=(96,)
         Widths of the layers below the experts; ``()`` for none, as in [1]_.
     tower_units : int or array-like of int, default=(16,)
         Widths of the hidden layers of each task's tower; ``()`` for none.
-    gate : {'multi', 'single'}, default='multi'
-        'multi' gives every task a gate of its own (MMoE, equation 6 of [1]_),
-        'single' one gate to all tasks (OMoE, equation 5).
+    match_parameters : {'single', 'shared_bottom', ...}, int or None, default=None
+        A way of sharing, or a number of weights: `shared_units` and `expert_units` are
+        scaled by one factor, so that the network has as many weights as that way of
+        sharing has with the widths as they stand. So a search over `sharing` compares
+        networks of one size, as [1]_ does. Very small networks may miss it by some per
+        cent; `n_parameters_` tells. None leaves the widths as they are.
     activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
         Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
     wide : bool, default=True
@@ -174,7 +217,8 @@ _PARAMETERS = """num_experts : int, default=8
     feature_penalty : float or 'auto', default='auto'
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
-        of rows, is added to the loss. It fades out features that say little, such as
+        of rows, is added to the loss; with 'single' and 'cross_stitch' each task has
+        a first layer, and so a sum, of its own. It fades out features that say little, such as
         the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000 rows on,
         and more for fewer, up to 0.25 for 150 rows and less. ``partial_fit`` counts
         the rows of its first call, and at least 10,000.
@@ -251,7 +295,7 @@ _PARAMETERS = """num_experts : int, default=8
         ``meta["task_units_"][k]``) for each task k, of logits or standardised values.
         It is also given those of the parameters above, `compile_kwargs` and `seed`
         that it names in its signature. None builds
-        :func:`sklearn_mmoe.networks.mmoe_network`.
+        :func:`sklearn_mmoe.networks.multi_task_network`.
     dtype : {'float32', 'float64'}, default='float32'
         Type that the network computes in. 'float64' takes about twice the time and
         memory; what float32 rounds off then stays, which a check of gradients or of
@@ -267,6 +311,8 @@ _ATTRIBUTES = """n_outputs_ : int
         Names of the features, where X had names that are all strings.
     network_ : keras.Model
         The trained network. Its outputs are {outputs}.
+    n_parameters_ : int
+        Number of weights of the network.
     n_iter_ : int
         Number of epochs trained.
     t_ : int
@@ -314,7 +360,18 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
        Systems". DLRS 2016. https://arxiv.org/abs/1606.07792
     .. [3] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
        with grouped variables". Journal of the Royal Statistical Society B, 68(1).
-       https://doi.org/10.1111/j.1467-9868.2005.00532.x"""
+       https://doi.org/10.1111/j.1467-9868.2005.00532.x
+    .. [4] Caruana, R. (1997). "Multitask Learning". Machine Learning, 28, 41-75.
+       https://doi.org/10.1023/A:1007379606734
+    .. [5] Tang, H., Liu, J., Zhao, M., & Gong, X. (2020). "Progressive Layered
+       Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
+       Recommendations". RecSys 2020. https://doi.org/10.1145/3383313.3412236
+    .. [6] Misra, I., Shrivastava, A., Gupta, A., & Hebert, M. (2016). "Cross-Stitch
+       Networks for Multi-Task Learning". CVPR 2016.
+       https://doi.org/10.1109/CVPR.2016.433
+    .. [7] Xi, D. et al. (2021). "Modeling the Sequential Dependence among Audience
+       Multi-step Conversions with Multi-task Learning in Targeted Display
+       Advertising". KDD 2021. https://doi.org/10.1145/3447548.3467071"""
 
 
 def documented(
