@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -11,6 +12,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sklearn_mmoe import (
     MultiTaskMMoEClassifier,
@@ -251,6 +253,26 @@ class TestUsersBuilder:
             gate_weights(clf, X)
 
 
+def test_another_backend_is_told_before_anything_is_tried(
+    monkeypatch, fitted_regressor, values_data
+):
+    import keras
+
+    from sklearn_mmoe._training.engine import Engine
+
+    whole = pickle.dumps(fitted_regressor)
+    engine = fitted_regressor._engine
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    for attempt in (
+        lambda: clone(fitted_regressor).fit(*values_data),
+        lambda: pickle.loads(whole),
+        lambda: Engine(engine.spec),
+        lambda: Engine.__new__(Engine).__setstate__({}),
+    ):
+        with pytest.raises(RuntimeError, match="Keras runs on 'jax' here"):
+            attempt()
+
+
 @pytest.mark.parametrize("backend", ["jax"])
 @pytest.mark.slow
 def test_another_backend_is_told(backend, fitted_regressor, tmp_path):
@@ -282,13 +304,31 @@ def test_another_backend_is_told(backend, fitted_regressor, tmp_path):
     assert shape == "(20, 1)"
 
 
+def test_start_up_messages_are_held_back(capfd):
+    """And nothing else is, neither at the beginning nor at the end."""
+    from sklearn_mmoe._training.keras_import import _without_noise
+
+    with _without_noise():
+        os.write(2, b"I0000 oneDNN custom operations are on.\nAn error.\n")
+        os.write(2, b"Could not find CUDA drivers\nAnother")
+        assert capfd.readouterr().err == ""
+    os.write(2, b" one")
+    assert capfd.readouterr().err == "An error.\nAnother one"
+    with contextlib.suppress(KeyError), _without_noise():
+        os.write(2, b"of an error\n")
+        raise KeyError
+    assert capfd.readouterr().err == "of an error\n"
+
+
 def test_threads_follow_joblibs_limit():
     code = """
     import os
     import sklearn_mmoe.layers
     print(os.environ["TF_NUM_INTRAOP_THREADS"], os.environ["TF_NUM_INTEROP_THREADS"])
     """
-    assert run(code, OMP_NUM_THREADS="1").stdout.split() == ["1", "1"]
+    first = run(code, OMP_NUM_THREADS="1")
+    assert first.stdout.split() == ["1", "1"]
+    assert first.stderr == ""
     own = run(code, OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="3").stdout.split()
     assert own == ["3", "1"]
     # A worker of a process in which they were set for that process alone.

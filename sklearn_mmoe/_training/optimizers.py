@@ -34,13 +34,6 @@ class FusedAdamW(keras.optimizers.AdamW):
         for variable in variables:
             variable.assign_sub(variable * ops.cast(rate, variable.dtype))
 
-    def _backend_update_step(
-        self, grads: Any, trainable_variables: Any, learning_rate: Any
-    ) -> None:
-        """Update each weight; Keras' way by a strategy keeps the traced graph alive."""
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
-            self.update_step(gradient, variable, learning_rate)
-
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change a weight and its two moments (Kingma & Ba, 2015, section 2)."""
         if keras.backend.backend() != "tensorflow":
@@ -86,16 +79,27 @@ def make_optimizer(
     keras.optimizers.Optimizer
         The optimizer.
     """
-    if not isinstance(optimizer, str):
-        # A copy: an optimizer that has been used belongs to one network for ever.
-        return type(optimizer).from_config(optimizer.get_config())
-    config = {"learning_rate": learning_rate, "weight_decay": weight_decay or 0.0}
-    if optimizer.lower() == "adamw":
-        made = FusedAdamW(**config)
+    if isinstance(optimizer, str):
+        name = optimizer.lower()
+        # TensorFlow keeps something for each name that a variable has ever had; Keras
+        # would number the optimizers, and name their variables by that.
+        config = {
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay or 0.0,
+            "name": name,
+        }
+        if name == "adamw":
+            made = FusedAdamW(**config)
+        else:
+            made = keras.optimizers.get({"class_name": optimizer, "config": config})
+        if weight_decay is None:
+            made.weight_decay = None  # which AdamW's own constructor does not take
     else:
-        made = keras.optimizers.get({"class_name": optimizer, "config": config})
-    if weight_decay is None:
-        made.weight_decay = None  # which AdamW's own constructor does not take
+        # A copy: an optimizer that has been used belongs to one network for ever.
+        made = type(optimizer).from_config(optimizer.get_config())
+    # Keras adds up the gradients of several devices, one here, by a function with a
+    # gradient of its own; TensorFlow registers that at each trace, with all the graph.
+    made._all_reduce_sum_gradients = list
     return made
 
 
