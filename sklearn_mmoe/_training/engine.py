@@ -8,6 +8,7 @@ they are needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sklearn_mmoe._training import keras_import
@@ -18,6 +19,7 @@ import numpy as np
 
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
+from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
@@ -83,7 +85,7 @@ class Engine:
             return self._state
         # A user may have changed the weights of the network that they were shown.
         weights = [np.array(weight) for weight in self._network.model.get_weights()]
-        return TrainingState(weights, self._state.random, self._state.optimizer)
+        return replace(self._state, weights=weights)
 
     @property
     def network(self) -> Network:
@@ -177,13 +179,19 @@ class Engine:
             optimizer = make_optimizer(
                 plan.optimizer, plan.learning_rate, plan.weight_decay
             )
-            return Trainer(self.spec, optimizer, plan.batch_size, scheduled)
+            weighting = None
+            if plan.weighting is not None:
+                weighting = make_weighting(
+                    plan.weighting, self.spec.kinds, self.spec.dtype
+                )
+            return Trainer(self.spec, optimizer, plan.batch_size, scheduled, weighting)
 
         # Callbacks may change anything of the model that they are given.
         if not named or has_callbacks or self.spec.builder is not None:
             return None, make
         optimizer = (plan.optimizer.lower(), plan.weight_decay, scheduled)
-        return (self.spec.structure(), plan.batch_size, optimizer), make
+        key = (self.spec.structure(), plan.batch_size, optimizer, plan.weighting)
+        return key, make
 
     def _bring_to_start(self, trainer: Trainer, plan: TrainingPlan) -> None:
         state = self.state
@@ -193,6 +201,9 @@ class Engine:
             trainer.load(state)
         else:
             trainer.load(TrainingState(state.weights, state.random))
+        if trainer.weighting is not None:
+            n_tasks = len(self.spec.kinds)
+            trainer.weighting.give(plan.task_weight or (1.0,) * n_tasks)
         rate: Any = plan.learning_rate
         if not isinstance(plan.optimizer, str):
             rate = plan.optimizer.get_config().get("learning_rate")
@@ -298,12 +309,15 @@ class Engine:
             )
         return rows
 
-    def loss(self, data: TaskData) -> float:
-        """Compute the loss on `data`, summed over tasks, without dropout."""
+    def loss(self, data: TaskData, task_weight: Sequence[float] = ()) -> float:
+        """Compute the loss on `data`, summed over tasks, without dropout.
+
+        Each task's is multiplied by `task_weight`, if that is not empty.
+        """
         total = 0.0
         losses = self.spec.losses()
         for k, outputs in enumerate(self.predict(data.X, data.rows)):
-            total += float(
+            total += (task_weight[k] if task_weight else 1.0) * float(
                 losses[k](
                     data.targets[k][data.rows],
                     outputs,
@@ -324,11 +338,12 @@ class Engine:
             return
         raise ValueError(
             "partial_fit goes on with the optimizer of the calls before, but "
-            f"'optimizer' or 'weight_decay' has changed: it was "
+            f"'optimizer', 'weight_decay' or 'task_weighting' has changed: it was "
             f"{self.optimizer_config}, and is now {_config(plan)}. Set it back, or "
             "start anew with fit."
         )
 
 
 def _config(plan: TrainingPlan) -> dict[str, Any]:
-    return optimizer_config(plan.optimizer, plan.weight_decay)
+    config = optimizer_config(plan.optimizer, plan.weight_decay)
+    return {**config, "task_weighting": plan.task_weighting}

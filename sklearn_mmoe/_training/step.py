@@ -11,6 +11,8 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 import tensorflow as tf
 
+from sklearn_mmoe._training.balancing import Weighting
+
 __all__ = ["TrainingStep"]
 
 
@@ -27,6 +29,8 @@ class TrainingStep:
         Built for the trainable variables of `model`.
     dtype : {'float32', 'float64'}
         Type that the network computes in.
+    weighting : Weighting or None, default=None
+        What weighs the tasks' losses; None adds them up.
     """
 
     def __init__(
@@ -35,23 +39,44 @@ class TrainingStep:
         losses: Sequence[keras.losses.Loss],
         optimizer: keras.optimizers.Optimizer,
         dtype: str,
+        weighting: Weighting | None = None,
     ) -> None:
         self._model = model
         self._losses = losses
         self._optimizer = optimizer
         self._dtype = dtype
+        self._weighting = weighting
 
     def __call__(
         self, x: Any, targets: Sequence[Any], weights: Sequence[Any]
-    ) -> tuple[Any, Any]:
-        """Change the weights once; return the losses of the tasks and the penalty."""
-        with tf.GradientTape() as tape:
-            losses, penalty = self.compute_losses(x, targets, weights)
-            total = self.combine(losses, penalty)
+    ) -> list[Any]:
+        """Change the weights once.
+
+        Returns
+        -------
+        list of tensor
+            The losses of the tasks, the penalty and, where there is a weighting, the
+            weights of the tasks.
+        """
         variables = self._model.trainable_variables
-        gradients = tape.gradient(total, [variable.value for variable in variables])
+        if self._weighting is None:
+            with tf.GradientTape() as tape:
+                losses, penalty = self.compute_losses(x, targets, weights)
+                total = self.combine(losses, penalty)
+            gradients = tape.gradient(total, [variable.value for variable in variables])
+            self._optimizer.apply(gradients, variables)
+            return [tf.stack(losses), penalty]
+        with tf.GradientTape(persistent=self._weighting.by_task) as tape:
+            losses, penalty = self.compute_losses(x, targets, weights)
+        gradients, of_tasks = self._weighting.gradients(
+            tape,
+            losses,
+            penalty,
+            tf.stack([tf.reduce_mean(weight) for weight in weights]),
+            [variable.value for variable in variables],
+        )
         self._optimizer.apply(gradients, variables)
-        return tf.stack(losses), penalty
+        return [tf.stack(losses), penalty, of_tasks]
 
     def compute_losses(
         self, x: Any, targets: Sequence[Any], weights: Sequence[Any]

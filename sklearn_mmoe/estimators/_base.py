@@ -30,6 +30,7 @@ from sklearn_mmoe._tasks.weights import (
     check_positive_weights,
     class_factors,
     row_weights,
+    weights_between_tasks,
 )
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
@@ -100,6 +101,8 @@ class _BaseMultiTaskMMoE(
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
+        task_weight: Any = "uniform",
+        task_weighting: str = "uniform",
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
         validation_fraction: float = 0.1,
@@ -128,6 +131,8 @@ class _BaseMultiTaskMMoE(
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.task_weight = task_weight
+        self.task_weighting = task_weighting
         self.early_stopping = early_stopping
         self.early_stopping_metric = early_stopping_metric
         self.validation_fraction = validation_fraction
@@ -463,6 +468,8 @@ class _BaseMultiTaskMMoE(
         size = auto_batch_size(n_rows) if size == "auto" else int(size)
         size = min(size, n_rows)
         n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
+        task_weight = weights_between_tasks(self.task_weight, data.names)
+        alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
         return TrainingPlan(
@@ -478,6 +485,9 @@ class _BaseMultiTaskMMoE(
             tol=float(self.tol),
             first_epoch=self.n_iter_,
             continuing=continuing,
+            task_weight=task_weight,
+            # One task alone has nothing to be weighed against.
+            task_weighting="uniform" if alone else self.task_weighting,
         )
 
     def _train(
@@ -490,7 +500,7 @@ class _BaseMultiTaskMMoE(
         """Train the network, and record how it went."""
         score, scorer = None, find_scorer(self)
         if validation is not None:
-            score = validation_score(self, validation, scorer)
+            score = validation_score(self, validation, scorer, plan.task_weight)
         n_rows, names = len(data.rows), self.task_names_
         hooks = SklearnCallbacks(
             self,

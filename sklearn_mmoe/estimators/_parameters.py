@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -47,6 +47,10 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "max_iter": [
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
+    ],
+    "task_weight": [StrOptions({"uniform"}), Mapping, "array-like"],
+    "task_weighting": [
+        StrOptions({"uniform", "uncertainty", "dwa", "lbtw", "gradnorm", "pcgrad"})
     ],
     "early_stopping": ["boolean"],
     "early_stopping_metric": [str, callable],
@@ -197,6 +201,22 @@ _PARAMETERS = """num_experts : int, default=8
         Number of epochs. 'auto' chooses it so that there are about 800 updates of up
         to 256 rows each, or the same number of rows in larger updates: at least 8
         epochs, at most 200.
+    task_weight : 'uniform', mapping or sequence of float, default='uniform'
+        What the loss of each task counts beside the others', by the tasks' names
+        (those that are left out weigh 1) or in their order. Only the proportions
+        matter: the weights are brought to mean one. They have to be positive; a task
+        that is not to be learned is left out of y.
+    task_weighting : {'uniform', 'uncertainty', 'dwa', 'lbtw', 'gradnorm', 'pcgrad'}, \
+default='uniform'
+        How the tasks are weighed in the course of training, beyond `task_weight`.
+        'uniform' does not change the weights. 'uncertainty' learns the noise of each
+        task [4]_; 'dwa' gives more to the tasks whose loss has fallen least in the
+        last epoch [5]_; 'lbtw' weighs by the root of the loss, relative to that of the
+        first batch [6]_; 'gradnorm' brings the gradients of all tasks to one norm, and
+        the tasks to one pace [7]_; 'pcgrad' takes from each task's gradient what
+        opposes those of others [8]_. The last two compute a gradient for each task,
+        which takes as many times as long. Equal weights are hard to beat, see the
+        user guide. One task alone is always 'uniform'.
     <class_weight>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
@@ -258,11 +278,17 @@ _ATTRIBUTES = """n_outputs_ : int
     t_ : int
         Number of rows seen in training, each epoch's counted.
     loss_ : float
-        Training loss of the last epoch: the sum over tasks, and the penalty.
+        Training loss of the last epoch: the sum over tasks, weighed by `task_weight`,
+        and the penalty. What `task_weighting` finds does not count, so that epochs
+        can be compared; `early_stopping_metric='loss'` does the same.
     loss_curve_ : list of float
         Training loss of each epoch.
     task_loss_curves_ : dict of str to list of float
         Training loss of each task in each epoch; of one task alone, `loss_curve_`.
+    task_weights_ : dict of str to list of float
+        What the loss of each task was multiplied by in each epoch, the mean over its
+        updates: `task_weight`, and what `task_weighting` makes of it. Of 'pcgrad' the
+        weights by which the tasks' gradients add up to the one that is followed.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
@@ -293,7 +319,21 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
        Systems". DLRS 2016. https://arxiv.org/abs/1606.07792
     .. [3] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
        with grouped variables". Journal of the Royal Statistical Society B, 68(1).
-       https://doi.org/10.1111/j.1467-9868.2005.00532.x"""
+       https://doi.org/10.1111/j.1467-9868.2005.00532.x
+    .. [4] Kendall, A., Gal, Y., & Cipolla, R. (2018). "Multi-task learning using
+       uncertainty to weigh losses for scene geometry and semantics". CVPR 2018.
+       https://arxiv.org/abs/1705.07115
+    .. [5] Liu, S., Johns, E., & Davison, A. J. (2019). "End-to-end multi-task
+       learning with attention". CVPR 2019. https://arxiv.org/abs/1803.10704
+    .. [6] Liu, S., Liang, Y., & Gitter, A. (2019). "Loss-balanced task weighting to
+       reduce negative transfer in multi-task learning". AAAI 2019.
+       https://doi.org/10.1609/aaai.v33i01.33019977
+    .. [7] Chen, Z., Badrinarayanan, V., Lee, C.-Y., & Rabinovich, A. (2018).
+       "GradNorm: Gradient normalization for adaptive loss balancing in deep multitask
+       networks". ICML 2018. https://arxiv.org/abs/1711.02257
+    .. [8] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
+       "Gradient surgery for multi-task learning". NeurIPS 2020.
+       https://arxiv.org/abs/2001.06782"""
 
 
 def documented(
