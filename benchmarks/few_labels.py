@@ -1,21 +1,21 @@
-"""Does a task of few labels learn from a related one of many?
+"""A task of few labels beside one of many: is it worth learning them together.
 
-A share of the labels of one task is left, 5 %, 20 % or all of them; the other tasks keep
-theirs. That task is learned three times: in one shared model, by the same estimator
-alone on the rows that have its label, and by LightGBM or a random forest on these. The
-differences are paired: a split, its thinned labels and its test rows are the same for
-all. What has been run stands in a CSV file, a line for each of them, and is not run
-again.
+A share of the labels of one task is left, 5 %, 20 % or all of them; the other tasks
+keep theirs. That task is learned three times: in one shared model, by the same
+estimator alone on the rows that have its label, and by LightGBM or a random forest on
+these. The differences are paired: a split, its thinned labels and its test rows are the
+same for all. What has been run stands in a CSV file, a line for each of them, and is
+not run again.
 
     python benchmarks/few_labels.py                    # run all that is at hand
     python benchmarks/few_labels.py --cases census_income related_0.9 --splits 100
     python benchmarks/few_labels.py --summary          # print, run nothing
 
 Cases: Census-Income, 20,000 rows, each task of both groups of the MMoE paper thinned in
-turn; generated regressions whose weights have a cosine of 0, 0.5 and 0.9; Mulan's tables
+turn; generated regressions whose weights have a cosine of 0, 0.5 and 0.9; other tables
 with their first target thinned; Tox21, whose assays are missing as they are, where the
-figures are means over all twelve. The error of a task is relative to knowing no more than
-its training labels, as in ``tables.py``: 1 is knowing nothing.
+figures are means over all twelve. The error of a task is relative to knowing no more
+than its training labels, as in ``tables.py``: 1 is knowing nothing.
 
 What the estimators do with few labels was chosen with splits 0 to 9: figures are to be
 quoted from others, and the default is 100 to 104. Data are looked for, not downloaded
@@ -135,9 +135,7 @@ def run_one(case: Case, share: float, seed: int, name: str, n_jobs: int) -> dict
         np.arange(len(table.X)), test_size=0.3, random_state=seed
     )
     rows = table.X.iloc[train].reset_index(drop=True)
-    train_part = Table(
-        rows, table.y.iloc[train].reset_index(drop=True), table.kinds
-    )
+    train_part = Table(rows, table.y.iloc[train].reset_index(drop=True), table.kinds)
     y = thinned(train_part, case, share, seed)
     scored = list(table.kinds) if case.task is None else [case.task]
     learned = list(table.kinds) if name == "shared" else scored

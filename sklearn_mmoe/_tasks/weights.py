@@ -201,7 +201,7 @@ def weights_between_tasks(task_weight: Any, names: Sequence[str]) -> tuple[float
         )
     values = [given.get(name, 1.0) for name in names]
     for name, value in zip(names, values, strict=True):
-        if not isinstance(value, Real) or not 0 < value < np.inf:
+        if not isinstance(value, Real) or not 0 < float(value) < np.inf:
             raise ValueError(
                 "The 'task_weight' parameter must have a positive, finite number for "
                 f"each task, got {value!r} for the task {name!r}. A task that is not "

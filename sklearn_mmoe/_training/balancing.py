@@ -140,7 +140,7 @@ class Weighting:
 
 
 class Uncertainty(Weighting):
-    r"""Learned noise of each task (Kendall, Gal & Cipolla, CVPR 2018 [1]_).
+    r"""Learned noise of each task (Kendall et al., CVPR 2018 [1]_).
 
     Minimises :math:`L_k / (2 \sigma_k^2) + \log \sigma_k` for a regression (equation 7)
     and :math:`L_k / \sigma_k^2 + \log \sigma_k` for a classification (equation 10).
@@ -177,9 +177,9 @@ class Uncertainty(Weighting):
 class DynamicWeightAverage(Weighting):
     r"""How fast each task has learned lately (Liu, Johns & Davison, CVPR 2019 [1]_).
 
-    :math:`w_k = K \, \mathrm{softmax}_k(r_k / T)` with :math:`T = 2` and :math:`r_k` the
-    loss of the last epoch divided by that of the one before (equation 7); 1 in the
-    first two epochs.
+    :math:`w_k = K \, \mathrm{softmax}_k(r_k / T)` with :math:`T = 2` and :math:`r_k`
+    the loss of the last epoch divided by that of the one before (equation 7); 1 in
+    the first two epochs.
 
     References
     ----------
@@ -240,9 +240,7 @@ class LossBalanced(Weighting):
         means, present = self._means(losses, shares)
         first = tf.where(self._first.value > 0, self._first.value, means)
         self._first.assign(first)
-        return tf.where(
-            present & (first > 0), tf.math.divide_no_nan(means, first), 1.0
-        )
+        return tf.where(present & (first > 0), tf.math.divide_no_nan(means, first), 1.0)
 
     def weigh(
         self,
@@ -257,8 +255,8 @@ class LossBalanced(Weighting):
 class GradNorm(LossBalanced):
     r"""Gradients of equal norm, tasks of equal pace (Chen et al., ICML 2018 [1]_).
 
-    :math:`G_k` is the norm of the gradient of :math:`w_k L_k` by the weights of the last
-    layer that tasks share. The :math:`w_k` descend on :math:`\sum_k | G_k - \bar G
+    :math:`G_k` is the norm of the gradient of :math:`w_k L_k` by the last kernel that
+    several tasks share. The :math:`w_k` descend on :math:`\sum_k | G_k - \bar G
     r_k^\alpha |` with :math:`\alpha = 1.5` (equation 2), :math:`r_k` being
     :math:`L_k / L_k^{(0)}` divided by its mean over tasks; their mean stays 1. Their
     logarithms are what is learned, so that none becomes negative.
@@ -313,9 +311,9 @@ class PCGrad(Weighting):
     weights that more than one task moves take part; those of one task alone keep its
     gradient, and the penalty's gradient is added as it is.
 
-    All of that are sums of the tasks' gradients, whose coefficients the products of each
-    two of them decide. So what is computed are these coefficients; their sums over
-    :math:`i` are what each task's loss is multiplied by.
+    All of that are sums of the tasks' gradients, whose coefficients the products of
+    each two of them decide. So what is computed are these coefficients; their sums
+    over :math:`i` are what each task's loss is multiplied by.
 
     References
     ----------
@@ -381,12 +379,12 @@ class PCGrad(Weighting):
         return combined, coefficients * self._given.value
 
     def _project(self, products: Any) -> Any:
-        """Turn the products of each two gradients into a coefficient of each.
+        r"""Turn the products of each two gradients into a coefficient of each.
 
         Parameters
         ----------
         products : tensor of shape (n_tasks, n_tasks)
-            :math:`g_i \\cdot g_j`.
+            :math:`g_i \cdot g_j`.
 
         Returns
         -------

@@ -88,9 +88,7 @@ class Trainer:
         self._remembered = [] if weighting is None else weighting.variables
         self._new_optimizer = _arrays(optimizer.variables)
         self._new_weighting = _arrays(self._remembered)
-        self._step = TrainingStep(
-            self.model, losses, optimizer, spec.dtype, weighting
-        )
+        self._step = TrainingStep(self.model, losses, optimizer, spec.dtype, weighting)
         self._function = self._trace()
 
     @property

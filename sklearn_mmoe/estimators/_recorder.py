@@ -59,7 +59,9 @@ class Recorder(Observer):
             of.task_loss_curves_.values(), record.task_losses, strict=True
         ):
             curve.append(float(loss))
-        used = record.task_weight if record.task_weights is None else record.task_weights
+        used = (
+            record.task_weight if record.task_weights is None else record.task_weights
+        )
         weights = np.broadcast_to(used, len(of.task_weights_)).tolist()
         for course, weight in zip(of.task_weights_.values(), weights, strict=True):
             course.append(weight)
