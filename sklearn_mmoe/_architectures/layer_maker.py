@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,8 @@ class LayerMaker:
         Regularizer of the kernels that multiply the features.
     dtype : {'float32', 'float64'}
         Type of the weights and of all that is computed.
+    gates : mapping or None, default=None
+        Options of the mixtures' gates, arguments of :class:`~sklearn_mmoe.layers.MMoE`.
 
     Attributes
     ----------
@@ -58,12 +60,18 @@ class LayerMaker:
     """
 
     def __init__(
-        self, activation: str, dropout: float, penalty: GroupLasso | None, dtype: str
+        self,
+        activation: str,
+        dropout: float,
+        penalty: GroupLasso | None,
+        dtype: str,
+        gates: Mapping[str, Any] | None = None,
     ) -> None:
         self.activation = silu if activation == "silu" else activation
         self.dropout = dropout
         self.dtype = dtype
         self.penalty = penalty
+        self.gates = dict(gates or {})
         self.parts: dict[str, Part] = {}
         self.mixtures: list[MMoE] = []
 
@@ -194,6 +202,8 @@ class LayerMaker:
         """Append the experts and their gates."""
         layer = MMoE(
             **parameters,
+            **self.gates,
+            seed=_ANY_SEED,
             expert_activation=self.activation,
             expert_kernel_initializer=keras.initializers.HeUniform(seed=_ANY_SEED),
             gate_kernel_initializer=keras.initializers.GlorotUniform(seed=_ANY_SEED),

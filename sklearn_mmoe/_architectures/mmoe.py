@@ -40,6 +40,9 @@ def build_mmoe(
     shared_units: Sequence[int] = (96,),
     tower_units: Sequence[int] = (16,),
     gate: str = "multi",
+    gate_dropout: float = 0.0,
+    gate_temperature: float = 1.0,
+    load_balance_penalty: float = 0.0,
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
@@ -58,7 +61,12 @@ def build_mmoe(
     task_units = _task_units(meta)
     n_features = meta["n_features_in_"]
     penalty = GroupLasso(feature_penalty) if feature_penalty else None
-    make = LayerMaker(activation, dropout, penalty, dtype)
+    gates = {
+        "gate_dropout": gate_dropout,
+        "gate_temperature": gate_temperature,
+        "load_balance_penalty": load_balance_penalty,
+    }
+    make = LayerMaker(activation, dropout, penalty, dtype, gates)
     inputs = make.features(n_features)
     linear, shared = make.first(inputs, task_units if wide else [], shared_units)
     mixtures = make.mmoe(
@@ -96,6 +104,9 @@ def mmoe_network(
     shared_units: Sequence[int] = (96,),
     tower_units: Sequence[int] = (16,),
     gate: str = "multi",
+    gate_dropout: float = 0.0,
+    gate_temperature: float = 1.0,
+    load_balance_penalty: float = 0.0,
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
@@ -130,6 +141,13 @@ def mmoe_network(
     gate : {'multi', 'single'}, default='multi'
         'multi' gives each task a gate (MMoE, equation 6), 'single' gives all tasks
         one gate (the paper's one-gate baseline OMoE, equation 5).
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that are dropped while training, in [0, 1).
+    gate_temperature : float, default=1.0
+        Temperature of the gates' softmax.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty on experts that are used unequally; see
+        :class:`~sklearn_mmoe.layers.MMoE`.
     activation : str, default='silu'
         Activation of all layers but the last, by Keras' name.
     wide : bool, default=True
@@ -181,6 +199,9 @@ def mmoe_network(
         shared_units=shared_units,
         tower_units=tower_units,
         gate=gate,
+        gate_dropout=gate_dropout,
+        gate_temperature=gate_temperature,
+        load_balance_penalty=load_balance_penalty,
         activation=activation,
         wide=wide,
         dropout=dropout,

@@ -142,8 +142,8 @@ class Weighting:
 class Uncertainty(Weighting):
     r"""Learned noise of each task (Kendall et al., CVPR 2018 [1]_).
 
-    Minimises :math:`L_k / (2 \sigma_k^2) + \log \sigma_k` for a regression (equation 7)
-    and :math:`L_k / \sigma_k^2 + \log \sigma_k` for a classification (equation 10).
+    Minimises :math:`L_k / (2 \sigma_k^2) + \log \sigma_k` for a regression (equation
+    7) and :math:`L_k / \sigma_k^2 + \log \sigma_k` for a classification (equation 10).
     :math:`\log \sigma_k^2` is what is learned; it begins with 0. At the optimum
     :math:`\sigma_k^2` is a regression's loss, and twice a classification's.
 

@@ -31,6 +31,9 @@ from sklearn_mmoe._training.trainer import Trainer, TrainingState
 
 __all__ = ["Engine"]
 
+# Rows whose gates are looked at after training, at most.
+_GATE_ROWS = 2048
+
 
 class Engine:
     """A network that can be trained, evaluated, copied and pickled.
@@ -49,12 +52,16 @@ class Engine:
         As given.
     optimizer_config : dict or None
         What optimizer's state is kept for a further call of ``partial_fit``.
+    gate_weights : ndarray of shape (n_rows, n_gates, n_experts) or None
+        The gates of the last mixture after training, for some of the rows trained on;
+        None before training, and where there is no mixture.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         keras_import.require_tensorflow()
         self.spec = spec
         self.optimizer_config: dict[str, Any] | None = None
+        self.gate_weights: np.ndarray | None = None
         self._state: TrainingState | None = None
         self._forget_keras()
 
@@ -73,6 +80,7 @@ class Engine:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         keras_import.require_tensorflow()
+        self.gate_weights = None
         self.__dict__.update(state)
         self._forget_keras()
 
@@ -165,6 +173,7 @@ class Engine:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
+            self.gate_weights = _gate_weights(trainer, source, data.rows)
         self.optimizer_config = _config(plan) if plan.continuing else None
         self._network = None
 
@@ -342,6 +351,16 @@ class Engine:
             f"{self.optimizer_config}, and is now {_config(plan)}. Set it back, or "
             "start anew with fit."
         )
+
+
+def _gate_weights(
+    trainer: Trainer, source: ArrayBatches, rows: np.ndarray
+) -> np.ndarray | None:
+    """Evaluate the gates for rows that are spread over those trained on."""
+    rows = rows[:: -(-len(rows) // _GATE_ROWS)]
+    parts = [trainer.gate_weights(x) for x in source.features(rows)]
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found) if found else None
 
 
 def _config(plan: TrainingPlan) -> dict[str, Any]:

@@ -79,7 +79,12 @@ class Trainer:
         self.optimizer = optimizer
         self.weighting = weighting
         losses = spec.losses()
-        self.model = build(spec, optimizer).model
+        network = build(spec, optimizer)
+        self.model = network.model
+        # What is below the last mixture of experts, to look at its gates.
+        self._mixture = network.mixtures[-1] if network.mixtures else None
+        if self._mixture is not None:
+            self._below = keras.Model(self.model.input, self._mixture.input)
         # Compiled for Keras' callbacks, which read and save the model's optimizer.
         self.model.compile(optimizer, loss=losses, auto_scale_loss=False)
         optimizer.build(self.model.trainable_variables)
@@ -139,6 +144,24 @@ class Trainer:
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Replace the present weights."""
         _assign(self.model.weights, weights)
+
+    def gate_weights(self, x: Any) -> np.ndarray | None:
+        """Evaluate the last mixture's gates, without dropout.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_gates, n_experts) or None
+            Weights; None if there is no mixture.
+        """
+        if self._mixture is None:
+            return None
+        below = self._below(x, training=False)
+        return keras.ops.convert_to_numpy(self._mixture.gate_outputs(below))
 
     def train(
         self, batches: Batches, learning_rates: np.ndarray

@@ -38,6 +38,7 @@ from sklearn_mmoe.estimators._fitted import (
     is_fitted,
     unchanged_on_error,
 )
+from sklearn_mmoe.estimators._gates import mean_use, warn_of_idle_gates
 from sklearn_mmoe.estimators._parameters import (
     PARAMETER_CONSTRAINTS,
     auto_batch_size,
@@ -91,6 +92,9 @@ class _BaseMultiTaskMMoE(
         shared_units: Any = (96,),
         tower_units: Any = (16,),
         gate: str = "multi",
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
@@ -121,6 +125,9 @@ class _BaseMultiTaskMMoE(
         self.shared_units = shared_units
         self.tower_units = tower_units
         self.gate = gate
+        self.gate_dropout = gate_dropout
+        self.gate_temperature = gate_temperature
+        self.load_balance_penalty = load_balance_penalty
         self.activation = activation
         self.wide = wide
         self.dropout = dropout
@@ -533,6 +540,10 @@ class _BaseMultiTaskMMoE(
                 for callback in callbacks:
                     if hasattr(callback, "set_estimator"):
                         callback.set_estimator(None)
+        gates = self._engine.gate_weights
+        self.expert_use_ = None if gates is None else mean_use(gates, names)
+        if gates is not None and not plan.continuing:
+            warn_of_idle_gates(gates, names)
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""

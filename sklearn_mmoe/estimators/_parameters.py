@@ -28,6 +28,9 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "shared_units": ["array-like", Interval(Integral, 1, None, closed="left")],
     "tower_units": ["array-like", Interval(Integral, 1, None, closed="left")],
     "gate": [StrOptions({"multi", "single"})],
+    "gate_dropout": [Interval(Real, 0, 1, closed="left")],
+    "gate_temperature": [Interval(Real, 0, None, closed="neither")],
+    "load_balance_penalty": [Interval(Real, 0, None, closed="left")],
     "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
     "wide": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -141,6 +144,9 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
         "shared_units": check_units("shared_units", estimator.shared_units),
         "tower_units": check_units("tower_units", estimator.tower_units),
         "gate": estimator.gate,
+        "gate_dropout": float(estimator.gate_dropout),
+        "gate_temperature": float(estimator.gate_temperature),
+        "load_balance_penalty": float(estimator.load_balance_penalty),
         "activation": estimator.activation,
         "wide": bool(estimator.wide),
         "dropout": float(estimator.dropout),
@@ -163,6 +169,18 @@ _PARAMETERS = """num_experts : int, default=8
     gate : {'multi', 'single'}, default='multi'
         'multi' gives every task a gate of its own (MMoE, equation 6 of [1]_),
         'single' one gate to all tasks (OMoE, equation 5).
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that each training step drops, in [0, 1); those of
+        the other experts are scaled up to a sum of one [9]_. It keeps a gate from
+        relying on a single expert.
+    gate_temperature : float, default=1.0
+        What the gates' logits are divided by: above 1 the experts' weights are more
+        alike, below 1 they tend to a single expert.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty on experts that are used unequally: the squared
+        coefficient of variation, over experts, of their weights summed over the rows of
+        a batch and the tasks [10]_, times this, is added to the loss. 0 is none; 0.1
+        keeps all experts in use.
     activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
         Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
     wide : bool, default=True
@@ -289,6 +307,10 @@ _ATTRIBUTES = """n_outputs_ : int
         What the loss of each task was multiplied by in each epoch, the mean over its
         updates: `task_weight`, and what `task_weighting` makes of it. Of 'pcgrad' the
         weights by which the tasks' gradients add up to the one that is followed.
+    expert_use_ : data frame of shape (n_tasks, n_experts) or None
+        Mean weight of each expert in the gate of each task, over at most 2,048 of the
+        rows trained on, as :func:`sklearn_mmoe.inspection.expert_use` gives it. None
+        if a `network` of your own has no mixture of experts.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
@@ -333,7 +355,12 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
        networks". ICML 2018. https://arxiv.org/abs/1711.02257
     .. [8] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
        "Gradient surgery for multi-task learning". NeurIPS 2020.
-       https://arxiv.org/abs/2001.06782"""
+       https://arxiv.org/abs/2001.06782
+    .. [9] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+       ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+    .. [10] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+       sparsely-gated mixture-of-experts layer". ICLR 2017.
+       https://arxiv.org/abs/1701.06538"""
 
 
 def documented(

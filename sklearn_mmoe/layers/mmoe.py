@@ -5,6 +5,11 @@ References
 .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
    "Modeling Task Relationships in Multi-task Learning with Multi-gate
    Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+.. [2] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+   ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+.. [3] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+   sparsely-gated mixture-of-experts layer". ICLR 2017.
+   https://arxiv.org/abs/1701.06538
 """
 
 from __future__ import annotations
@@ -28,6 +33,12 @@ def _check_positive_int(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"`{name}` of MMoE must be a positive int, got {value!r}.")
     return int(value)
+
+
+def _check_number(name: str, value: Any, fits: bool, what: str) -> float:
+    if not fits:
+        raise ValueError(f"`{name}` of MMoE must be {what}, got {value!r}.")
+    return float(value)
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
@@ -97,6 +108,21 @@ class MMoE(keras.layers.Layer):
         Regularizer of the kernels that multiply the layer's input: the experts' first
         ones and the gates'. For these it takes the place of `expert_kernel_regularizer`
         and `gate_kernel_regularizer`.
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that are set to zero while training, drawn for each
+        row, task and expert, in [0, 1); the others are scaled up, so that they sum to
+        one again [2]_. Where all would be dropped, none is.
+    gate_temperature : float, default=1.0
+        What the gates' logits are divided by before the activation; above 1 the weights
+        are more alike, below 1 they tend to a single expert.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty, added to the loss while training, on experts that are
+        used unequally: the squared coefficient of variation, over experts, of their
+        weights summed over rows and tasks ([3]_, equation 7). A task may still prefer
+        some of the experts, if others prefer the rest. Rows are the last axis before
+        the features; of several leading axes the mean is taken.
+    seed : int or None, default=None
+        Seed of `gate_dropout`.
     **kwargs
         As every Keras layer takes: `name`, `dtype`, `trainable`.
 
@@ -119,8 +145,8 @@ class MMoE(keras.layers.Layer):
     ------
     ValueError
         If `units`, `num_experts`, `num_tasks` or `expert_layers` is not a positive
-        int, if the input has fewer than two dimensions, or if its last dimension is
-        not known.
+        int, if an option of the gates is out of range, if the input has fewer than two
+        dimensions, or if its last dimension is not known.
 
     Notes
     -----
@@ -133,6 +159,11 @@ class MMoE(keras.layers.Layer):
     .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
        "Modeling Task Relationships in Multi-task Learning with Multi-gate
        Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+    .. [2] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+       ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+    .. [3] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+       sparsely-gated mixture-of-experts layer". ICLR 2017.
+       https://arxiv.org/abs/1701.06538
 
     Examples
     --------
@@ -168,6 +199,10 @@ class MMoE(keras.layers.Layer):
         activity_regularizer: Any = None,
         expert_layers: int = 1,
         input_regularizer: Any = None,
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -197,6 +232,25 @@ class MMoE(keras.layers.Layer):
         self.expert_bias_constraint = constraint(expert_bias_constraint)
         self.gate_kernel_constraint = constraint(gate_kernel_constraint)
         self.gate_bias_constraint = constraint(gate_bias_constraint)
+        self.gate_dropout = _check_number(
+            "gate_dropout", gate_dropout, 0 <= gate_dropout < 1, "in [0, 1)"
+        )
+        self.gate_temperature = _check_number(
+            "gate_temperature",
+            gate_temperature,
+            0 < gate_temperature < np.inf,
+            "positive and finite",
+        )
+        self.load_balance_penalty = _check_number(
+            "load_balance_penalty",
+            load_balance_penalty,
+            0 <= load_balance_penalty < np.inf,
+            "0 or more, and finite",
+        )
+        self.seed = seed
+        self.seed_generator = (
+            keras.random.SeedGenerator(seed) if self.gate_dropout else None
+        )
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -277,6 +331,8 @@ class MMoE(keras.layers.Layer):
     def draw_weights(self, expert_seed: int, gate_seed: int) -> None:
         """Draw all weights anew, with other seeds than the initializers' own.
 
+        The dropout of the gates begins anew, too.
+
         Parameters
         ----------
         expert_seed, gate_seed : int
@@ -299,17 +355,22 @@ class MMoE(keras.layers.Layer):
         for variable, initializer in drawn:
             if variable is not None:
                 variable.assign(initializer(variable.shape, variable.dtype))
+        if self.seed_generator is not None:
+            state = self.seed_generator.state
+            state.assign(ops.convert_to_tensor([gate_seed, 0], dtype=state.dtype))
 
     def _expert_biases(self) -> list[Any]:
         return [self.expert_bias, *self.hidden_expert_biases]
 
-    def call(self, inputs: Any) -> list[Any]:
+    def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Mix the experts once for each task.
 
         Parameters
         ----------
         inputs : tensor of shape (..., features)
             The layer's input.
+        training : bool or None, default=None
+            Whether `gate_dropout` and `load_balance_penalty` act.
 
         Returns
         -------
@@ -318,6 +379,11 @@ class MMoE(keras.layers.Layer):
         """
         experts = self.expert_outputs(inputs)  # (..., num_experts, units)
         gates = self.gate_outputs(inputs)  # (..., num_tasks, num_experts)
+        if training and self.num_experts > 1:
+            if self.load_balance_penalty:
+                self.add_loss(self._imbalance(gates))
+            if self.gate_dropout:
+                gates = self._drop(gates)
         mixtures = ops.matmul(gates, experts)  # (..., num_tasks, units), eq. 6
         # Not a slice for each task, whose gradients would be as large as all of them.
         return list(ops.unstack(mixtures, axis=-2))
@@ -359,10 +425,32 @@ class MMoE(keras.layers.Layer):
             The weight of each expert for each task.
         """
         logits = self._fused_dense(inputs, self.gate_kernel, self.gate_bias)
+        if self.gate_temperature != 1:
+            logits = logits / self.gate_temperature
         if self.num_experts == 1 and self.gate_activation is keras.activations.softmax:
             # The softmax of one number is 1; Keras warns of it at each call.
             return logits * 0.0 + 1.0
         return self.gate_activation(logits)
+
+    def _imbalance(self, gates: Any) -> Any:
+        """Compute the penalty on experts that are used unequally ([3]_, eq. 7)."""
+        sums = ops.sum(gates, axis=(-3, -2))  # (..., num_experts)
+        squares = ops.var(sums, axis=-1) / ops.square(ops.mean(sums, axis=-1))
+        # Keras adds up losses in its floatx.
+        penalty = ops.cast(ops.mean(squares), keras.config.floatx())
+        return self.load_balance_penalty * penalty
+
+    def _drop(self, gates: Any) -> Any:
+        """Drop some of the experts' shares, and let the others sum to one again."""
+        draws = keras.random.uniform(
+            ops.shape(gates), dtype=self.compute_dtype, seed=self.seed_generator
+        )
+        kept = draws >= self.gate_dropout
+        kept = ops.logical_or(kept, ~ops.any(kept, axis=-1, keepdims=True))
+        gates = ops.where(kept, gates, ops.zeros_like(gates))
+        sums = ops.sum(gates, axis=-1, keepdims=True)
+        # Those that are kept may weigh almost nothing.
+        return gates / ops.maximum(sums, keras.config.epsilon())
 
     @staticmethod
     def _fused_dense(inputs: Any, kernel: Any, bias: Any) -> Any:
@@ -392,6 +480,10 @@ class MMoE(keras.layers.Layer):
             "use_expert_bias": self.use_expert_bias,
             "use_gate_bias": self.use_gate_bias,
             "expert_layers": self.expert_layers,
+            "gate_dropout": self.gate_dropout,
+            "gate_temperature": self.gate_temperature,
+            "load_balance_penalty": self.load_balance_penalty,
+            "seed": self.seed,
             "activity_regularizer": keras.regularizers.serialize(
                 self.activity_regularizer
             ),
