@@ -349,7 +349,7 @@ class TestPCGrad:
             ]
             penalty = 0.5 * tf.reduce_sum(shared)
         gradients, weights = weighting.gradients(
-            tape, losses, penalty, None, [shared, *own]
+            tape, losses, penalty, tf.ones(n_tasks, tf.float64), [shared, *own]
         )
         assert directions[0] @ directions[1] < 0
         expected = projected(directions, order)

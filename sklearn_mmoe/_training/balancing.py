@@ -105,38 +105,17 @@ class Weighting:
         weights : tensor of shape (n_tasks,)
             What the loss of each task was multiplied by.
         """
-        weights = self._given.value * self.weigh(tape, losses, shares, variables)
-        return self._weighted(tape, losses, penalty, weights, variables), weights
-
-    def _weighted(
-        self,
-        tape: tf.GradientTape,
-        losses: Sequence[Any],
-        penalty: Any,
-        weights: Any,
-        variables: Sequence[Any],
-    ) -> list[Any]:
-        """Compute the gradient of the weighted losses and the penalty."""
-        return tape.gradient(
+        weights = self._given.value * self.weigh(losses, shares)
+        gradients = tape.gradient(
             [*losses, penalty],
             variables,
             output_gradients=[*tf.unstack(weights), tf.ones_like(penalty)],
         )
+        return gradients, weights
 
-    def weigh(
-        self,
-        tape: tf.GradientTape,
-        losses: Sequence[Any],
-        shares: Any,
-        variables: Sequence[Any],
-    ) -> Any:
+    def weigh(self, losses: Sequence[Any], shares: Any) -> Any:
         """Return a weight for each task, to be multiplied by the given ones."""
         return tf.ones(self._n_tasks, self._dtype)
-
-    def _means(self, losses: Sequence[Any], shares: Any) -> tuple[Any, Any]:
-        """Return the mean loss over rows that have a target, and where there are any."""
-        present = shares > 0
-        return tf.math.divide_no_nan(tf.stack(losses), shares), present
 
 
 class Uncertainty(Weighting):
@@ -161,13 +140,7 @@ class Uncertainty(Weighting):
         (self._log_variances,) = self._remember(np.zeros(len(kinds)))
         self._optimizer = self._learned_by(self._log_variances)
 
-    def weigh(
-        self,
-        tape: tf.GradientTape,
-        losses: Sequence[Any],
-        shares: Any,
-        variables: Sequence[Any],
-    ) -> Any:
+    def weigh(self, losses: Sequence[Any], shares: Any) -> Any:
         weights = self._factors * tf.exp(-self._log_variances.value)
         gradient = 0.5 - weights * tf.stack(losses)
         self._optimizer.apply([gradient], [self._log_variances])
@@ -204,13 +177,7 @@ class DynamicWeightAverage(Weighting):
         last = np.where(losses > 0, losses, before)
         self._last.assign(last.astype(self._dtype))
 
-    def weigh(
-        self,
-        tape: tf.GradientTape,
-        losses: Sequence[Any],
-        shares: Any,
-        variables: Sequence[Any],
-    ) -> Any:
+    def weigh(self, losses: Sequence[Any], shares: Any) -> Any:
         return self._weights.value
 
 
@@ -235,103 +202,18 @@ class LossBalanced(Weighting):
         super().__init__(kinds, dtype)
         (self._first,) = self._remember(np.zeros(len(kinds)))
 
-    def _ratios(self, losses: Sequence[Any], shares: Any) -> Any:
-        """Divide each task's loss by its first one; 1 where the batch has no target."""
-        means, present = self._means(losses, shares)
-        first = tf.where(self._first.value > 0, self._first.value, means)
-        self._first.assign(first)
-        return tf.where(present & (first > 0), tf.math.divide_no_nan(means, first), 1.0)
-
-    def weigh(
-        self,
-        tape: tf.GradientTape,
-        losses: Sequence[Any],
-        shares: Any,
-        variables: Sequence[Any],
-    ) -> Any:
-        return self._ratios(losses, shares) ** self.alpha
+    def weigh(self, losses: Sequence[Any], shares: Any) -> Any:
+        return _relative_losses(losses, shares, self._first) ** self.alpha
 
 
-class GradNorm(LossBalanced):
-    r"""Gradients of equal norm, tasks of equal pace (Chen et al., ICML 2018 [1]_).
+class GradientWeighting(Weighting):
+    """Base class of what looks at the tasks' gradients one by one.
 
-    :math:`G_k` is the norm of the gradient of :math:`w_k L_k` by the last kernel that
-    several tasks share. The :math:`w_k` descend on :math:`\sum_k | G_k - \bar G
-    r_k^\alpha |` with :math:`\alpha = 1.5` (equation 2), :math:`r_k` being
-    :math:`L_k / L_k^{(0)}` divided by its mean over tasks; their mean stays 1. Their
-    logarithms are what is learned, so that none becomes negative.
-
-    References
-    ----------
-    .. [1] Chen, Z., Badrinarayanan, V., Lee, C.-Y., & Rabinovich, A. (2018).
-       "GradNorm: Gradient normalization for adaptive loss balancing in deep multitask
-       networks". ICML 2018. https://arxiv.org/abs/1711.02257
+    Shared are the single weights that more than one task moves in a batch, whatever
+    the architecture; one fused kernel may hold weights of one task alone beside them.
     """
 
     by_task = True
-    alpha = 1.5
-
-    def __init__(self, kinds: Sequence[str], dtype: str) -> None:
-        super().__init__(kinds, dtype)
-        (self._logs,) = self._remember(np.zeros(len(kinds)))
-        self._optimizer = self._learned_by(self._logs)
-
-    def weigh(
-        self,
-        tape: tf.GradientTape,
-        losses: Sequence[Any],
-        shares: Any,
-        variables: Sequence[Any],
-    ) -> Any:
-        weights = tf.exp(self._logs.value)
-        present = shares > 0
-        of_tasks = [tape.gradient(loss, variables) for loss in losses]
-        last = _last_shared(of_tasks)
-        if last is None:  # the tasks have nothing in common
-            return weights
-        norms = weights * tf.stack([_norm(gradients[last]) for gradients in of_tasks])
-        counts = tf.cast(present, self._dtype)
-        paces = self._ratios(losses, shares)
-        paces = paces / _mean_of(paces, counts)
-        target = _mean_of(norms, counts) * paces**self.alpha
-        gradient = counts * tf.sign(norms - target) * norms
-        self._optimizer.apply([gradient], [self._logs])
-        self._logs.assign_sub(
-            tf.fill([self._n_tasks], tf.math.log(tf.reduce_mean(tf.exp(self._logs))))
-        )
-        return weights
-
-
-class PCGrad(Weighting):
-    r"""Gradients without what opposes other tasks (Yu et al., NeurIPS 2020 [1]_).
-
-    From each task's gradient :math:`g_i` its part along :math:`g_j` is taken,
-    :math:`(g_i \cdot g_j) / \lVert g_j \rVert^2 \, g_j`, wherever that is opposed to
-    :math:`g_j`, for the other tasks :math:`j` in a random order (algorithm 1). Only
-    weights that more than one task moves take part; those of one task alone keep its
-    gradient, and the penalty's gradient is added as it is.
-
-    All of that are sums of the tasks' gradients, whose coefficients the products of
-    each two of them decide. So what is computed are these coefficients; their sums
-    over :math:`i` are what each task's loss is multiplied by.
-
-    References
-    ----------
-    .. [1] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
-       "Gradient surgery for multi-task learning". NeurIPS 2020.
-       https://arxiv.org/abs/2001.06782
-    """
-
-    by_task = True
-
-    def __init__(self, kinds: Sequence[str], dtype: str) -> None:
-        super().__init__(kinds, dtype)
-        # A seed, and the number of draws from it.
-        self._random = self._variable([0, 0], "int32")
-        self.variables.append(self._random)
-
-    def seed(self, seed: int) -> None:
-        self._random.assign([seed, 0])
 
     def gradients(
         self,
@@ -341,15 +223,10 @@ class PCGrad(Weighting):
         shares: Any,
         variables: Sequence[Any],
     ) -> tuple[list[Any], Any]:
-        given = tf.unstack(self._given.value)
+        zero = tf.UnconnectedGradients.ZERO
         of_tasks = [
-            tape.gradient(
-                loss,
-                variables,
-                output_gradients=weight,
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            )
-            for loss, weight in zip(losses, given, strict=True)
+            tape.gradient(loss, variables, unconnected_gradients=zero)
+            for loss in losses
         ]
         # For each variable the gradients of all tasks, (n_tasks, size).
         stacked = [
@@ -363,35 +240,117 @@ class PCGrad(Weighting):
                 for gradients, several in zip(stacked, shared, strict=True)
             ]
         )
-        coefficients = self._project(products)
-        of_penalty = tape.gradient(
-            penalty, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        of_shared, of_own = self.coefficients(products, losses, shares)
+        of_penalty = tape.gradient(penalty, variables, unconnected_gradients=zero)
         combined = [
             tf.reshape(
-                tf.linalg.matvec(gradients * several, coefficients, transpose_a=True)
-                + tf.reduce_sum(gradients * (1 - several), axis=0),
+                several * tf.linalg.matvec(gradients, of_shared, transpose_a=True)
+                + (1 - several) * tf.linalg.matvec(gradients, of_own, transpose_a=True),
                 tf.shape(own),
             )
             + own
             for gradients, several, own in zip(stacked, shared, of_penalty, strict=True)
         ]
-        return combined, coefficients * self._given.value
+        return combined, of_shared
 
-    def _project(self, products: Any) -> Any:
-        r"""Turn the products of each two gradients into a coefficient of each.
+    def coefficients(
+        self, products: Any, losses: Sequence[Any], shares: Any
+    ) -> tuple[Any, Any]:
+        """Say how the gradients of the tasks add up.
 
         Parameters
         ----------
         products : tensor of shape (n_tasks, n_tasks)
-            :math:`g_i \cdot g_j`.
+            Products of each two tasks' gradients by the shared weights.
+        losses : sequence of tensor of shape ()
+            Loss of each task.
+        shares : tensor of shape (n_tasks,)
+            Mean weight of the batch's rows in each task.
 
         Returns
         -------
-        tensor of shape (n_tasks,)
-            The sum of the projected gradients has these coefficients.
+        of_shared, of_own : tensor of shape (n_tasks,)
+            What the gradients by shared weights, and by those of one task alone, are
+            multiplied by.
         """
-        n = self._n_tasks
+        raise NotImplementedError
+
+
+class GradNorm(GradientWeighting):
+    r"""Gradients of equal norm, tasks of equal pace (Chen et al., ICML 2018 [1]_).
+
+    :math:`G_k` is the norm of the gradient of :math:`w_k L_k` by the shared weights.
+    The :math:`w_k` descend on :math:`\sum_k | G_k - \bar G r_k^\alpha |` with
+    :math:`\alpha = 1.5` (equation 2), :math:`r_k` being :math:`L_k / L_k^{(0)}` divided
+    by its mean over tasks; the mean of the :math:`w_k` stays 1. Their logarithms are
+    what is learned, so that none becomes negative.
+
+    References
+    ----------
+    .. [1] Chen, Z., Badrinarayanan, V., Lee, C.-Y., & Rabinovich, A. (2018).
+       "GradNorm: Gradient normalization for adaptive loss balancing in deep multitask
+       networks". ICML 2018. https://arxiv.org/abs/1711.02257
+    """
+
+    alpha = 1.5
+
+    def __init__(self, kinds: Sequence[str], dtype: str) -> None:
+        super().__init__(kinds, dtype)
+        self._first, self._logs = self._remember(*2 * [np.zeros(len(kinds))])
+        self._optimizer = self._learned_by(self._logs)
+
+    def coefficients(
+        self, products: Any, losses: Sequence[Any], shares: Any
+    ) -> tuple[Any, Any]:
+        weights = tf.exp(self._logs.value)
+        norms = weights * tf.sqrt(tf.linalg.diag_part(products))
+        counts = tf.cast(shares > 0, self._dtype)  # 0 where the batch has no target
+        paces = _relative_losses(losses, shares, self._first)
+        paces = paces / _mean_of(paces, counts)
+        target = _mean_of(norms, counts) * paces**self.alpha
+        # By the logarithms; the targets count as constants.
+        gradient = counts * tf.sign(norms - target) * norms
+        self._optimizer.apply([gradient], [self._logs])
+        excess = tf.math.log(tf.reduce_mean(tf.exp(self._logs.value)))
+        self._logs.assign(self._logs.value - excess)
+        weights = self._given.value * weights
+        return weights, weights
+
+
+class PCGrad(GradientWeighting):
+    r"""Gradients without what opposes other tasks (Yu et al., NeurIPS 2020 [1]_).
+
+    From each task's gradient :math:`g_i` its part along :math:`g_j` is taken,
+    :math:`(g_i \cdot g_j) / \lVert g_j \rVert^2 \, g_j`, wherever that is opposed to
+    :math:`g_j`, for the other tasks :math:`j` in a random order (algorithm 1). Only
+    shared weights take part; those of one task alone keep its gradient, and the
+    penalty's gradient is added as it is.
+
+    All of that are sums of the tasks' gradients, whose coefficients the products of
+    each two of them decide. So what is computed are these coefficients; their sums
+    over :math:`i` are what each task's loss is multiplied by.
+
+    References
+    ----------
+    .. [1] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
+       "Gradient surgery for multi-task learning". NeurIPS 2020.
+       https://arxiv.org/abs/2001.06782
+    """
+
+    def __init__(self, kinds: Sequence[str], dtype: str) -> None:
+        super().__init__(kinds, dtype)
+        # A seed, and the number of draws from it.
+        self._random = self._variable([0, 0], "int32")
+        self.variables.append(self._random)
+
+    def seed(self, seed: int) -> None:
+        self._random.assign([seed, 0])
+
+    def coefficients(
+        self, products: Any, losses: Sequence[Any], shares: Any
+    ) -> tuple[Any, Any]:
+        n, given = self._n_tasks, self._given.value
+        products = given[:, None] * products * given
         order = tf.random.experimental.stateless_shuffle(
             tf.range(n), seed=self._random.value
         )
@@ -405,13 +364,14 @@ class PCGrad(Weighting):
             is_j = tf.one_hot(j, n, dtype=self._dtype)
             return position + 1, rows - (along * (1 - is_j))[:, None] * is_j
 
+        # A row for each projected gradient: what it has of each task's.
         _, rows = tf.while_loop(
             lambda position, _: position < n,
             without,
             (tf.constant(0), tf.eye(n, dtype=self._dtype)),
             parallel_iterations=1,
         )
-        return tf.reduce_sum(rows, axis=0)
+        return given * tf.reduce_sum(rows, axis=0), given
 
 
 WEIGHTINGS: dict[str, type[Weighting]] = {
@@ -429,20 +389,16 @@ def make_weighting(name: str, kinds: Sequence[str], dtype: str) -> Weighting:
     return WEIGHTINGS[name](kinds, dtype)
 
 
-def _last_shared(of_tasks: Sequence[Sequence[Any]]) -> int | None:
-    """Find the last kernel that more than one task has a gradient of."""
-    shared = [
-        index
-        for index, gradients in enumerate(zip(*of_tasks, strict=True))
-        if sum(gradient is not None for gradient in gradients) > 1
-        and max(len(gradient.shape) for gradient in gradients if gradient is not None)
-        > 1
-    ]
-    return shared[-1] if shared else None
+def _relative_losses(losses: Sequence[Any], shares: Any, first: Any) -> Any:
+    """Divide each task's loss by its first one, which a variable remembers.
 
-
-def _norm(gradient: Any) -> Any:
-    return tf.sqrt(tf.reduce_sum(tf.square(gradient)))
+    Both are means over the rows that have a target; 1 where the batch has none.
+    """
+    means = tf.math.divide_no_nan(tf.stack(losses), shares)
+    known = tf.where(first.value > 0, first.value, means)
+    first.assign(known)
+    ratios = tf.math.divide_no_nan(means, known)
+    return tf.where((shares > 0) & (known > 0), ratios, tf.ones_like(ratios))
 
 
 def _mean_of(values: Any, counts: Any) -> Any:
