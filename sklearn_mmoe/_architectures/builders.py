@@ -39,6 +39,9 @@ def build_network(
     *,
     sharing: str = "mmoe",
     match_parameters: str | int | None = None,
+    gate_dropout: float = 0.0,
+    gate_temperature: float = 1.0,
+    load_balance_penalty: float = 0.0,
     activation: str = "silu",
     dropout: float = 0.2,
     feature_penalty: float | Sequence[float] = 0.0,
@@ -66,7 +69,12 @@ def build_network(
     sizes = Sizes.of(meta["n_features_in_"], _task_units(meta), sizes_of_parts)
     sizes = matched_sizes(sharing, sizes, match_parameters)
     penalty = GroupLasso(feature_penalty) if np.any(feature_penalty) else None
-    make = LayerMaker(activation, dropout, penalty, dtype, n_members)
+    gates = {
+        "gate_dropout": gate_dropout,
+        "gate_temperature": gate_temperature,
+        "load_balance_penalty": load_balance_penalty,
+    }
+    make = LayerMaker(activation, dropout, penalty, dtype, n_members, gates)
     inputs = make.features(sizes.n_features)
     linear, tops = ARCHITECTURES[sharing](make, inputs, sizes)
     logits = [
@@ -101,6 +109,9 @@ def multi_task_network(
     shared_units: int | Sequence[int] = (96,),
     tower_units: int | Sequence[int] = (16,),
     match_parameters: str | int | None = None,
+    gate_dropout: float = 0.0,
+    gate_temperature: float = 1.0,
+    load_balance_penalty: float = 0.0,
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
@@ -141,6 +152,13 @@ def multi_task_network(
     match_parameters : str, int or None, default=None
         The name of another way of sharing, or a number of weights, that the widths
         below the towers are scaled to match; None leaves them as they are.
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that are dropped while training, in [0, 1).
+    gate_temperature : float, default=1.0
+        Temperature of the gates' softmax.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty on experts that are used unequally; see
+        :class:`~sklearn_mmoe.layers.MMoE`.
     activation : str, default='silu'
         Activation of all layers but the last, by Keras' name.
     wide : bool, default=True
@@ -198,6 +216,9 @@ def multi_task_network(
         shared_units=shared_units,
         tower_units=tower_units,
         match_parameters=match_parameters,
+        gate_dropout=gate_dropout,
+        gate_temperature=gate_temperature,
+        load_balance_penalty=load_balance_penalty,
         activation=activation,
         wide=wide,
         dropout=dropout,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class LayerMaker:
     n_members : int or None, default=None
         Number of networks in one: all layers get an axis of that many in front, which
         :meth:`average` ends. None makes one network, without such an axis.
+    gates : mapping or None, default=None
+        Options of the mixtures' gates, arguments of :class:`~sklearn_mmoe.layers.MMoE`.
 
     Attributes
     ----------
@@ -63,12 +65,14 @@ class LayerMaker:
         penalty: GroupLasso | None,
         dtype: str,
         n_members: int | None = None,
+        gates: Mapping[str, Any] | None = None,
     ) -> None:
         self.activation = silu if activation == "silu" else activation
         self.dropout = dropout
         self.dtype = dtype
         self.penalty = penalty
         self.n_members = n_members
+        self.gates = dict(gates or {})
         self.parts: dict[str, Part] = {}
         self.mixtures: list[Any] = []
 
@@ -230,6 +234,8 @@ class LayerMaker:
     ) -> list[Any]:
         layer = member_layer(cls, self.n_members)(
             **sizes,
+            **self.gates,
+            seed=_ANY_SEED,
             expert_activation=self.activation,
             expert_kernel_initializer=keras.initializers.HeUniform(seed=_ANY_SEED),
             gate_kernel_initializer=keras.initializers.GlorotUniform(seed=_ANY_SEED),

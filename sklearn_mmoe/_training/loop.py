@@ -35,6 +35,8 @@ class TrainingPlan:
         for a later one.
     weight_decay : float or tuple of float
         Of an ensemble, the weight decay of each member.
+    task_weight : tuple of float
+        What each task's loss is multiplied by; empty where all are alike.
     """
 
     optimizer: Any
@@ -47,6 +49,14 @@ class TrainingPlan:
     tol: float
     first_epoch: int = 0
     continuing: bool = False
+    task_weight: tuple[float, ...] = ()
+    task_weighting: str = "uniform"
+
+    @property
+    def weighting(self) -> str | None:
+        """Which weighting of the tasks is needed; None if their losses add up."""
+        plain = self.task_weighting == "uniform" and not self.task_weight
+        return None if plain else self.task_weighting
 
 
 def train(
@@ -70,6 +80,8 @@ def train(
             observer.on_epoch_begin(epoch)
         record = _train_epoch(trainer, source, plan, epoch, asked)
         _check_finite(record.loss, plan, epoch)
+        if trainer.weighting is not None:
+            trainer.weighting.end_epoch(record.task_losses)
         for observer in observers:
             observer.on_epoch_end(record)
         if record.stop:
@@ -93,6 +105,8 @@ def _train_epoch(
     """
     n_batches = source.n_batches
     losses, penalty, done = np.zeros(1), 0.0, 0
+    given = np.asarray(plan.task_weight) if plan.task_weight else 1.0
+    task_weights: Any = None
     for batches in source.epoch(plan.first_epoch + epoch, one_by_one=bool(callbacks)):
         steps = epoch * n_batches + np.arange(done, done + batches.n_batches)
         rates = learning_rates(
@@ -103,15 +117,21 @@ def _train_epoch(
         )
         for callback in callbacks:
             callback.on_batch_begin(done)
-        of_batches, own = trainer.train(batches, rates)
+        of_batches, own, weighed = trainer.train(batches, rates)
         losses, penalty = losses + of_batches, penalty + own
+        if weighed is not None:
+            task_weights = weighed + (0 if task_weights is None else task_weights)
         for callback in callbacks:
             # The last batch of an epoch may be partly empty.
             size = min(source.batch_size, source.n_rows - done * source.batch_size)
-            mean = EpochRecord(epoch, of_batches / size, own)
+            mean = EpochRecord(epoch, of_batches / size, own, given)
             callback.on_batch_end(done, logs_of(mean))
         done += batches.n_batches
-    return EpochRecord(epoch, losses / source.n_rows, penalty / n_batches)
+    if task_weights is not None:
+        task_weights = task_weights / n_batches
+    return EpochRecord(
+        epoch, losses / source.n_rows, penalty / n_batches, given, task_weights
+    )
 
 
 def _check_finite(values: Any, plan: TrainingPlan, epoch: int) -> None:

@@ -21,6 +21,11 @@ class EpochRecord:
         Mean training loss of each task.
     penalty : float
         Mean over the updates of what regularizers add to the loss.
+    task_weight : ndarray of float64 of shape (n_tasks,) or float
+        What the user had each task's loss multiplied by.
+    task_weights : ndarray of float64 of shape (n_tasks,) or None
+        Mean over the updates of what each task's loss was multiplied by: these weights
+        times those of a weighting. None where that is one.
     validation_score : float or None
         Score of the validation rows, greater being better; None without them.
     validation_name : str
@@ -34,6 +39,8 @@ class EpochRecord:
     epoch: int
     task_losses: np.ndarray
     penalty: float
+    task_weight: np.ndarray | float = 1.0
+    task_weights: np.ndarray | None = None
     validation_score: float | None = None
     validation_name: str = field(default="loss", repr=False)
     is_best: bool = False
@@ -41,8 +48,11 @@ class EpochRecord:
 
     @property
     def loss(self) -> float:
-        """The whole loss: the sum over tasks, and the penalty."""
-        return float(self.task_losses.sum() + self.penalty)
+        """The whole loss: the sum over tasks, as the user weighs them, and the penalty.
+
+        What a weighting finds does not count, so that epochs can be compared.
+        """
+        return float((self.task_weight * self.task_losses).sum() + self.penalty)
 
 
 class Observer:

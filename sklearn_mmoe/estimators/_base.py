@@ -30,6 +30,7 @@ from sklearn_mmoe._tasks.weights import (
     check_positive_weights,
     class_factors,
     row_weights,
+    weights_between_tasks,
 )
 from sklearn_mmoe.estimators._candidates import (
     Candidate,
@@ -45,6 +46,7 @@ from sklearn_mmoe.estimators._fitted import (
     is_fitted,
     unchanged_on_error,
 )
+from sklearn_mmoe.estimators._gates import mean_use, warn_of_idle_gates
 from sklearn_mmoe.estimators._parameters import (
     PARAMETER_CONSTRAINTS,
     auto_batch_size,
@@ -99,6 +101,9 @@ class _BaseMultiTaskMMoE(
         shared_units: Any = (96,),
         tower_units: Any = (16,),
         match_parameters: str | int | None = None,
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
@@ -109,6 +114,8 @@ class _BaseMultiTaskMMoE(
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
+        task_weight: Any = "uniform",
+        task_weighting: str = "uniform",
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
         validation_fraction: float = 0.1,
@@ -130,6 +137,9 @@ class _BaseMultiTaskMMoE(
         self.shared_units = shared_units
         self.tower_units = tower_units
         self.match_parameters = match_parameters
+        self.gate_dropout = gate_dropout
+        self.gate_temperature = gate_temperature
+        self.load_balance_penalty = load_balance_penalty
         self.activation = activation
         self.wide = wide
         self.dropout = dropout
@@ -140,6 +150,8 @@ class _BaseMultiTaskMMoE(
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.task_weight = task_weight
+        self.task_weighting = task_weighting
         self.early_stopping = early_stopping
         self.early_stopping_metric = early_stopping_metric
         self.validation_fraction = validation_fraction
@@ -489,6 +501,8 @@ class _BaseMultiTaskMMoE(
         size = auto_batch_size(n_rows) if size == "auto" else int(size)
         size = min(size, n_rows)
         n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
+        task_weight = weights_between_tasks(self.task_weight, data.names)
+        alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
         decays = [c.weight_decay for c in candidates(self, rows_of_decay, data.n_folds)]
@@ -505,6 +519,9 @@ class _BaseMultiTaskMMoE(
             tol=float(self.tol),
             first_epoch=self.n_iter_,
             continuing=continuing,
+            task_weight=task_weight,
+            # One task alone has nothing to be weighed against.
+            task_weighting="uniform" if alone else self.task_weighting,
         )
 
     def _train(
@@ -517,7 +534,7 @@ class _BaseMultiTaskMMoE(
         """Train the network, and record how it went."""
         score, scorer = None, find_scorer(self)
         if validation is not None:
-            score = validation_score(self, validation, scorer)
+            score = validation_score(self, validation, scorer, plan.task_weight)
         n_rows, names = len(data.rows), self.task_names_
         hooks = SklearnCallbacks(
             self,
@@ -555,6 +572,10 @@ class _BaseMultiTaskMMoE(
             self._publish_strength(compared[choice.best_candidate])
             self.best_epoch_ = choice.best_epoch
             self.cv_losses_ = loss_table(choice, compared)
+        gates = self._engine.gate_weights
+        self.expert_use_ = None if gates is None else mean_use(gates, names)
+        if gates is not None and not plan.continuing:
+            warn_of_idle_gates(gates, names)
 
     def _publish_strength(self, used: Candidate) -> None:
         self.feature_penalty_ = used.feature_penalty

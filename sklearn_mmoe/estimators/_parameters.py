@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -47,6 +47,9 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
         StrOptions(set(SHARING)),
         Interval(Integral, 1, None, closed="left"),
     ],
+    "gate_dropout": [Interval(Real, 0, 1, closed="left")],
+    "gate_temperature": [Interval(Real, 0, None, closed="neither")],
+    "load_balance_penalty": [Interval(Real, 0, None, closed="left")],
     "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
     "wide": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -66,6 +69,10 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "max_iter": [
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
+    ],
+    "task_weight": [StrOptions({"uniform"}), Mapping, "array-like"],
+    "task_weighting": [
+        StrOptions({"uniform", "uncertainty", "dwa", "lbtw", "gradnorm", "pcgrad"})
     ],
     "early_stopping": ["boolean"],
     "early_stopping_metric": [str, callable],
@@ -161,6 +168,9 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
         "shared_units": check_units("shared_units", estimator.shared_units),
         "tower_units": check_units("tower_units", estimator.tower_units),
         "match_parameters": int(match) if isinstance(match, Integral) else match,
+        "gate_dropout": float(estimator.gate_dropout),
+        "gate_temperature": float(estimator.gate_temperature),
+        "load_balance_penalty": float(estimator.load_balance_penalty),
         "activation": estimator.activation,
         "wide": bool(estimator.wide),
         "dropout": float(estimator.dropout),
@@ -203,6 +213,18 @@ _PARAMETERS = """num_experts : int, default=8
         sharing has with the widths as they stand. So a search over `sharing` compares
         networks of one size, as [1]_ does. Very small networks may miss it by some per
         cent; `n_parameters_` tells. None leaves the widths as they are.
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that each training step drops, in [0, 1); those of
+        the other experts are scaled up to a sum of one [13]_. It keeps a gate from
+        relying on a single expert.
+    gate_temperature : float, default=1.0
+        What the gates' logits are divided by: above 1 the experts' weights are more
+        alike, below 1 they tend to a single expert.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty on experts that are used unequally: the squared
+        coefficient of variation, over experts, of their weights summed over the rows of
+        a batch and the tasks [14]_, times this, is added to the loss. 0 is none; 0.1
+        keeps all experts in use.
     activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
         Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
     wide : bool, default=True
@@ -218,9 +240,10 @@ _PARAMETERS = """num_experts : int, default=8
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
         of rows, is added to the loss; with 'single' and 'cross_stitch' each task has
-        a first layer, and so a sum, of its own. It fades out features that say little, such as
-        the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000 rows on,
-        and more for fewer, up to 0.25 for 150 rows and less. ``partial_fit`` counts
+        a first layer, and so a sum, of its own. It fades out features that say little,
+        such as the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000
+        rows on, and more for fewer, up to 0.25 for 150 rows and less; with `cv` it is
+        chosen. ``partial_fit`` counts
         the rows of its first call, and at least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
@@ -234,7 +257,7 @@ _PARAMETERS = """num_experts : int, default=8
     weight_decay : float or 'auto', default='auto'
         Decoupled weight decay for each update, as a multiple of the learning rate.
         'auto' is 0.1 from 15,000 rows on, and more for fewer, up to 2 for 150 rows
-        and less; in ``partial_fit`` that for 10,000 rows.
+        and less, with `cv` it is chosen; in ``partial_fit`` that for 10,000 rows.
     batch_size : int or 'auto', default='auto'
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
         least 16 and at most 1024.
@@ -242,6 +265,22 @@ _PARAMETERS = """num_experts : int, default=8
         Number of epochs. 'auto' chooses it so that there are about 800 updates of up
         to 256 rows each, or the same number of rows in larger updates: at least 8
         epochs, at most 200.
+    task_weight : 'uniform', mapping or sequence of float, default='uniform'
+        What the loss of each task counts beside the others', by the tasks' names
+        (those that are left out weigh 1) or in their order. Only the proportions
+        matter: the weights are brought to mean one. They have to be positive; a task
+        that is not to be learned is left out of y.
+    task_weighting : {'uniform', 'uncertainty', 'dwa', 'lbtw', 'gradnorm', 'pcgrad'}, \
+default='uniform'
+        How the tasks are weighed in the course of training, beyond `task_weight`.
+        'uniform' does not change the weights. 'uncertainty' learns the noise of each
+        task [8]_; 'dwa' gives more to the tasks whose loss has fallen least in the
+        last epoch [9]_; 'lbtw' weighs by the root of the loss, relative to that of the
+        first batch [10]_; 'gradnorm' brings the gradients of all tasks to one norm, and
+        the tasks to one pace [11]_; 'pcgrad' takes from each task's gradient what
+        opposes those of others [12]_. The last two compute a gradient for each task,
+        which takes as many times as long. Equal weights are hard to beat, see the
+        user guide. One task alone is always 'uniform'.
     <class_weight>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
@@ -270,8 +309,9 @@ _PARAMETERS = """num_experts : int, default=8
         these `cv` members are averaged: values, or probabilities. None trains one
         network on all rows, to the last epoch. 'auto' is 5 if there are at most 5,000
         rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
-        `weight_decay` are 'auto' too, `optimizer` is a name, and none of
-        `early_stopping`, `warm_start` and `network` is used; else None. A warm start
+        `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
+        'uniform', and none of `early_stopping`, `warm_start` and `network` is used;
+        else None. A warm start
         and ``partial_fit`` go on with the members that were kept, each on all rows.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
@@ -318,11 +358,21 @@ _ATTRIBUTES = """n_outputs_ : int
     t_ : int
         Number of rows seen in training, each epoch's counted.
     loss_ : float
-        Training loss of the last epoch: the sum over tasks, and the penalty.
+        Training loss of the last epoch: the sum over tasks, weighed by `task_weight`,
+        and the penalty. What `task_weighting` finds does not count, so that epochs
+        can be compared; `early_stopping_metric='loss'` does the same.
     loss_curve_ : list of float
         Training loss of each epoch.
     task_loss_curves_ : dict of str to list of float
         Training loss of each task in each epoch; of one task alone, `loss_curve_`.
+    task_weights_ : dict of str to list of float
+        What the loss of each task was multiplied by in each epoch, the mean over its
+        updates: `task_weight`, and what `task_weighting` makes of it. Of 'pcgrad' the
+        weights by which the tasks' gradients add up to the one that is followed.
+    expert_use_ : data frame of shape (n_tasks, n_experts) or None
+        Mean weight of each expert in the gate of each task, over at most 2,048 of the
+        rows trained on, as :func:`sklearn_mmoe.inspection.expert_use` gives it. None
+        if a `network` of your own has no mixture of experts.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
@@ -371,7 +421,26 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
        https://doi.org/10.1109/CVPR.2016.433
     .. [7] Xi, D. et al. (2021). "Modeling the Sequential Dependence among Audience
        Multi-step Conversions with Multi-task Learning in Targeted Display
-       Advertising". KDD 2021. https://doi.org/10.1145/3447548.3467071"""
+       Advertising". KDD 2021. https://doi.org/10.1145/3447548.3467071
+    .. [8] Kendall, A., Gal, Y., & Cipolla, R. (2018). "Multi-task learning using
+       uncertainty to weigh losses for scene geometry and semantics". CVPR 2018.
+       https://arxiv.org/abs/1705.07115
+    .. [9] Liu, S., Johns, E., & Davison, A. J. (2019). "End-to-end multi-task
+       learning with attention". CVPR 2019. https://arxiv.org/abs/1803.10704
+    .. [10] Liu, S., Liang, Y., & Gitter, A. (2019). "Loss-balanced task weighting to
+       reduce negative transfer in multi-task learning". AAAI 2019.
+       https://doi.org/10.1609/aaai.v33i01.33019977
+    .. [11] Chen, Z., Badrinarayanan, V., Lee, C.-Y., & Rabinovich, A. (2018).
+       "GradNorm: Gradient normalization for adaptive loss balancing in deep multitask
+       networks". ICML 2018. https://arxiv.org/abs/1711.02257
+    .. [12] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
+       "Gradient surgery for multi-task learning". NeurIPS 2020.
+       https://arxiv.org/abs/2001.06782
+    .. [13] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+       ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+    .. [14] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+       sparsely-gated mixture-of-experts layer". ICLR 2017.
+       https://arxiv.org/abs/1701.06538"""
 
 
 def documented(

@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from sklearn_mmoe.layers._building_blocks import dense
+from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import with_seed
 from sklearn_mmoe.layers.cgc import CGC
 from sklearn_mmoe.layers.cross_stitch import CrossStitch
@@ -149,6 +150,8 @@ class Members(keras.layers.Layer):
         if not seeds:
             drawn = [layer.get_weights()] * self.num_members
         self.set_weights([np.stack(weights) for weights in zip(*drawn, strict=True)])
+        if isinstance(self, GatedLayer):
+            self.restart_dropout(seeds[-1])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shapes = super().compute_output_shape(_of_rows(input_shape))

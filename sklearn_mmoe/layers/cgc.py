@@ -25,13 +25,14 @@ from sklearn_mmoe.layers._building_blocks import (
     dense,
     fused_layers,
 )
+from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import block_initializer, with_seed
 
 __all__ = ["CGC"]
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
-class CGC(keras.layers.Layer):
+class CGC(GatedLayer):
     r"""Customized gate control: each task mixes its own experts and the shared ones.
 
     For task :math:`k` the layer computes (Tang et al., 2020 [1]_, equations 1 to 3)
@@ -133,9 +134,15 @@ class CGC(keras.layers.Layer):
         expert_kernel_initializer: Any = "VarianceScaling",
         gate_kernel_initializer: Any = "VarianceScaling",
         input_regularizer: Any = None,
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            gate_dropout, gate_temperature, load_balance_penalty, seed, **kwargs
+        )
         self.expert_units = check_widths("CGC", "units", units)
         self.units = self.expert_units[-1]
         self.num_experts = check_positive_int("CGC", "num_experts", num_experts)
@@ -240,6 +247,7 @@ class CGC(keras.layers.Layer):
         )
         for bias in [*itertools.chain(*self.expert_biases), *self.gate_biases]:
             bias.assign(ops.zeros_like(bias))
+        self.restart_dropout(gate_seed)
 
     def _draw(self, experts: Any, gates: Any) -> None:
         """Fill all kernels, each expert and each gate with a seed of its own."""
@@ -257,13 +265,15 @@ class CGC(keras.layers.Layer):
             draw = block_initializer(gates, tuple(kernel.shape), 0, k)
             kernel.assign(draw((1, *kernel.shape), kernel.dtype)[0])
 
-    def call(self, inputs: Any) -> list[Any]:
+    def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Mix the experts once for each task.
 
         Parameters
         ----------
         inputs : tensor of shape (..., features), or list of num_tasks + 1 of them
             The layer's input.
+        training : bool or None, default=None
+            Whether `gate_dropout` and `load_balance_penalty` act.
 
         Returns
         -------
@@ -274,10 +284,13 @@ class CGC(keras.layers.Layer):
         seen = [ops.concatenate([shared, own], axis=-2) for own in of_tasks]
         if self.shared_output:
             seen.append(ops.concatenate([shared, *of_tasks], axis=-2))
+        gates = [ops.expand_dims(gate, -2) for gate in self._gates(inputs)]
+        if training:
+            gates = [self._while_training(gate) for gate in gates]
         return [
             # (..., 1, n_seen) times (..., n_seen, units), equation 1
-            ops.squeeze(ops.matmul(ops.expand_dims(gate, -2), experts), axis=-2)
-            for gate, experts in zip(self._gates(inputs), seen, strict=True)
+            ops.squeeze(ops.matmul(gate, experts), axis=-2)
+            for gate, experts in zip(gates, seen, strict=True)
         ]
 
     def _by_group(self, inputs: Any) -> list[Any]:
@@ -300,7 +313,7 @@ class CGC(keras.layers.Layer):
     def _gates(self, inputs: Any) -> list[Any]:
         """Compute each gate's weights of the experts that it sees (equation 2)."""
         return [
-            ops.softmax(dense(x, kernel, bias), axis=-1)
+            ops.softmax(self._tempered(dense(x, kernel, bias)), axis=-1)
             for x, kernel, bias in zip(
                 self._by_group(inputs), self.gate_kernels, self.gate_biases,
                 strict=False,  # the shared experts may have no gate

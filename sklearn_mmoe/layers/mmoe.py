@@ -5,6 +5,11 @@ References
 .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
    "Modeling Task Relationships in Multi-task Learning with Multi-gate
    Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+.. [2] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+   ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+.. [3] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+   sparsely-gated mixture-of-experts layer". ICLR 2017.
+   https://arxiv.org/abs/1701.06538
 """
 
 from __future__ import annotations
@@ -25,13 +30,14 @@ from sklearn_mmoe.layers._building_blocks import (
     fused_dense,
     fused_layers,
 )
+from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import block_initializer, with_seed
 
 __all__ = ["MMoE"]
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
-class MMoE(keras.layers.Layer):
+class MMoE(GatedLayer):
     r"""Multi-gate mixture-of-experts: one mixture of shared experts for each task.
 
     For task :math:`k` the layer computes (Ma et al., 2018, equations 6 and 7)
@@ -95,6 +101,21 @@ class MMoE(keras.layers.Layer):
         Regularizer of the kernels that multiply the layer's input: the experts' first
         ones and the gates'. For these it takes the place of `expert_kernel_regularizer`
         and `gate_kernel_regularizer`.
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that are set to zero while training, drawn for each
+        row, task and expert, in [0, 1); the others are scaled up, so that they sum to
+        one again [2]_. Where all would be dropped, none is.
+    gate_temperature : float, default=1.0
+        What the gates' logits are divided by before the activation; above 1 the weights
+        are more alike, below 1 they tend to a single expert.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty, added to the loss while training, on experts that are
+        used unequally: the squared coefficient of variation, over experts, of their
+        weights summed over rows and tasks ([3]_, equation 7). A task may still prefer
+        some of the experts, if others prefer the rest. Rows are the last axis before
+        the features; of several leading axes the mean is taken.
+    seed : int or None, default=None
+        Seed of `gate_dropout`.
     **kwargs
         As every Keras layer takes: `name`, `dtype`, `trainable`.
 
@@ -121,8 +142,8 @@ class MMoE(keras.layers.Layer):
     ------
     ValueError
         If `num_experts` or `num_tasks` is not a positive int, `units` neither that nor
-        a sequence of such, if the input has fewer than two dimensions, or if its last
-        dimension is not known.
+        a sequence of such, if an option of the gates is out of range, if the input has
+        fewer than two dimensions, or if its last dimension is not known.
 
     Notes
     -----
@@ -135,6 +156,11 @@ class MMoE(keras.layers.Layer):
     .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
        "Modeling Task Relationships in Multi-task Learning with Multi-gate
        Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+    .. [2] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+       ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+    .. [3] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+       sparsely-gated mixture-of-experts layer". ICLR 2017.
+       https://arxiv.org/abs/1701.06538
 
     Examples
     --------
@@ -169,9 +195,20 @@ class MMoE(keras.layers.Layer):
         gate_bias_constraint: Any = None,
         activity_regularizer: Any = None,
         input_regularizer: Any = None,
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            gate_dropout,
+            gate_temperature,
+            load_balance_penalty,
+            seed,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
         self.expert_units = check_widths("MMoE", "units", units)
         self.units = self.expert_units[-1]
         self.num_experts = check_positive_int("MMoE", "num_experts", num_experts)
@@ -280,6 +317,8 @@ class MMoE(keras.layers.Layer):
     def draw_weights(self, expert_seed: int, gate_seed: int) -> None:
         """Draw all weights anew, with other seeds than the initializers' own.
 
+        The dropout of the gates begins anew, too.
+
         Parameters
         ----------
         expert_seed, gate_seed : int
@@ -302,17 +341,20 @@ class MMoE(keras.layers.Layer):
         for variable, initializer in drawn:
             if variable is not None:
                 variable.assign(initializer(variable.shape, variable.dtype))
+        self.restart_dropout(gate_seed)
 
     def _expert_biases(self) -> list[Any]:
         return [self.expert_bias, *self.hidden_expert_biases]
 
-    def call(self, inputs: Any) -> list[Any]:
+    def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Mix the experts once for each task.
 
         Parameters
         ----------
         inputs : tensor of shape (..., features)
             The layer's input.
+        training : bool or None, default=None
+            Whether `gate_dropout` and `load_balance_penalty` act.
 
         Returns
         -------
@@ -321,6 +363,8 @@ class MMoE(keras.layers.Layer):
         """
         experts = self.expert_outputs(inputs)  # (..., num_experts, units)
         gates = self.gate_outputs(inputs)  # (..., num_tasks, num_experts)
+        if training:
+            gates = self._while_training(gates)
         mixtures = ops.matmul(gates, experts)  # (..., num_tasks, units), eq. 6
         # Not a slice for each task, whose gradients would be as large as all of them.
         return list(ops.unstack(mixtures, axis=-2))
@@ -358,7 +402,7 @@ class MMoE(keras.layers.Layer):
         tensor of shape (..., num_tasks, num_experts)
             The weight of each expert for each task.
         """
-        logits = fused_dense(inputs, self.gate_kernel, self.gate_bias)
+        logits = self._tempered(fused_dense(inputs, self.gate_kernel, self.gate_bias))
         if self.num_experts == 1 and self.gate_activation is keras.activations.softmax:
             # The softmax of one number is 1; Keras warns of it at each call.
             return logits * 0.0 + 1.0
