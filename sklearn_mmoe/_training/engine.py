@@ -74,6 +74,39 @@ class Engine:
         self.__dict__.update(state)
         self._forget_keras()
 
+    @classmethod
+    def restore(
+        cls,
+        spec: NetworkSpec,
+        state: TrainingState,
+        optimizer_config: dict[str, Any] | None,
+    ) -> Engine:
+        """Make an engine that goes on from a state which somebody wrote to a file.
+
+        Raises
+        ------
+        ValueError
+            If the state is not one of such a network.
+        """
+        engine = cls(spec)
+        evaluator = engine._evaluate()
+        for given, wanted in (
+            (state.weights, evaluator.weights),
+            (state.random, evaluator.random),
+        ):
+            found = [(array.shape, array.dtype.name) for array in given]
+            if found != wanted:
+                raise ValueError(
+                    f"the arrays are {found}, but those of the network that is "
+                    f"described would be {wanted}"
+                )
+        # A scalar of the optimizer's own, or a moment of a weight.
+        shapes = [(), *(weight.shape for weight in state.weights)]
+        if any(array.shape not in shapes for array in state.optimizer or ()):
+            raise ValueError("the optimizer's state is not one of this network")
+        engine._state, engine.optimizer_config = state, optimizer_config
+        return engine
+
     @property
     def state(self) -> TrainingState | None:
         """The present weights and all else that training changes."""

@@ -7,6 +7,7 @@ This is scikit-learn's side of the wall. Keras and TensorFlow are loaded at the 
 from __future__ import annotations
 
 import copy
+import os
 from abc import ABCMeta, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._files.column_labels import labels_from_state, labels_to_state
 from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin, SklearnCallbacks
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
@@ -72,6 +75,7 @@ def partial_fit_available(estimator: Any) -> bool:
 
 class _BaseMultiTaskMMoE(
     DocumentationLinkMixin,
+    VersionedStateMixin,
     CallbackSupportMixin,
     MultiOutputMixin,
     BaseEstimator,
@@ -160,6 +164,47 @@ class _BaseMultiTaskMMoE(
 
     def __sklearn_is_fitted__(self) -> bool:
         return is_fitted(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_y_columns" in state:
+            state["_y_columns"] = labels_to_state(state["_y_columns"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_y_columns" in state:
+            self._y_columns = labels_from_state(state["_y_columns"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file, which :func:`sklearn_mmoe.load` reads.
+
+        It holds text and numbers, and no code: loading it runs nothing, unlike
+        a pickle. It replaces an older file at once and as a whole, so that after a
+        full disk or a crash the old one is still there.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to, such as 'model.mmoe'.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If a parameter holds code: `callbacks`, a `network` builder, an optimizer
+            object, or a scorer other than those of :mod:`sklearn_mmoe.metrics`.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        sklearn_mmoe.load : Load such a file.
+        """
+        from sklearn_mmoe._files.estimator import save
+
+        save(self, path)
 
     @property
     def network_(self) -> Any:
