@@ -77,7 +77,7 @@ def write(
 def _sealed(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     text = json.dumps(document, allow_nan=False).encode()
-    # Not only a view of other memory: safetensors writes what lies behind an array.
+    # safetensors writes the memory that lies behind an array.
     plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.comment = _SEAL + b"0" * _DIGEST_LENGTH

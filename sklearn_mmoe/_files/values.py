@@ -254,28 +254,45 @@ def _random_state(parts: dict[str, Any]) -> np.random.RandomState:
     return state
 
 
-def _encode_label_task(task: LabelTask) -> dict[str, Any]:
-    return {"name": task.name, "classes": encode(task.classes)}
+_TASKS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "classification": (LabelTask, ("name", "classes")),
+    "regression": (ValueTask, ("name", "mean", "scale")),
+}
 
 
-@kind("classification", _is(LabelTask), _encode_label_task)
-def _label_task(parts: dict[str, Any]) -> LabelTask:
-    classes = decode(parts["classes"])
+def _encode_task(task: Any) -> dict[str, Any]:
+    cls, names = _TASKS[task.type]
+    arguments = {name: getattr(task, name) for name in names}
+    # What the constructor does not know, such as a factor of the loss.
+    as_made = vars(cls(**arguments))
+    more = {
+        name: value
+        for name, value in vars(task).items()
+        if name not in names and value != as_made.get(name)
+    }
+    return {"of": task.type, "arguments": encode(arguments), "more": encode(more)}
+
+
+@kind("task", _is(LabelTask, ValueTask), _encode_task)
+def _task(parts: dict[str, Any]) -> Any:
+    cls, names = _TASKS[parts["of"]]
+    arguments, more = decode(parts["arguments"]), decode(parts["more"])
+    text(arguments["name"])
+    task = cls(**arguments)
+    if cls is LabelTask:
+        _check_classes(task.classes)
+    elif not {type(task.mean), type(task.scale)} <= {float}:
+        raise TypeError(f"the regression {task.name!r} has no mean and scale")
+    for name, value in more.items():
+        if name in (*names, "kind", "units") or not isinstance(value, float):
+            raise ValueError(f"a task has no {name} of {value!r}")
+        setattr(task, name, value)
+    return task
+
+
+def _check_classes(classes: Any) -> None:
     if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not len(classes):
-        raise ValueError(f"the task {parts['name']!r} has no list of classes")
-    return LabelTask(text(parts["name"]), classes)
-
-
-def _encode_value_task(task: ValueTask) -> dict[str, Any]:
-    return {"name": task.name, "mean": encode(task.mean), "scale": encode(task.scale)}
-
-
-@kind("regression", _is(ValueTask), _encode_value_task)
-def _value_task(parts: dict[str, Any]) -> ValueTask:
-    mean, scale = decode(parts["mean"]), decode(parts["scale"])
-    if type(mean) is not float or type(scale) is not float:
-        raise TypeError(f"the task {parts['name']!r} has no mean and scale")
-    return ValueTask(text(parts["name"]), mean, scale)
+        raise TypeError(f"there is {classes!r} where classes belong")
 
 
 _SCORERS: dict[str, Callable[..., Any]] = {

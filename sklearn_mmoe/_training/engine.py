@@ -89,17 +89,19 @@ class Engine:
             If the state is not one of such a network.
         """
         engine = cls(spec)
-        evaluator = engine._evaluate()
-        for given, wanted in (
-            (state.weights, evaluator.weights),
-            (state.random, evaluator.random),
+        found = [(weight.shape, weight.dtype.name) for weight in state.weights]
+        wanted = engine._evaluate().weights
+        if found != wanted:
+            raise ValueError(
+                f"the weights are {found}, but those of the network that is described "
+                f"would be {wanted}"
+            )
+        # The evaluator's network may have another dropout, and so other generators.
+        generators = [(array.shape, array.dtype.kind) for array in state.random]
+        if set(generators) - {((2,), "i"), ((2,), "u")} or (
+            generators and not spec.parameters["dropout"]
         ):
-            found = [(array.shape, array.dtype.name) for array in given]
-            if found != wanted:
-                raise ValueError(
-                    f"the arrays are {found}, but those of the network that is "
-                    f"described would be {wanted}"
-                )
+            raise ValueError("the random states are not those of this network")
         # A scalar of the optimizer's own, or a moment of a weight.
         shapes = [(), *(weight.shape for weight in state.weights)]
         if any(array.shape not in shapes for array in state.optimizer or ()):

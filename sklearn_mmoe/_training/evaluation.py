@@ -31,16 +31,11 @@ class Evaluator:
     ----------
     weights : list of (tuple of int, str)
         Shape and type of each weight, in the order of ``keras.Model.weights``.
-    random : list of (tuple of int, str)
-        Shape and type of the state of each random generator of its layers.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         model = build(spec).model
-        of_weights = {id(variable) for variable in model.weights}
-        random = [v for v in model.variables if id(v) not in of_weights]
         self.weights = [(tuple(v.shape), v.dtype) for v in model.weights]
-        self.random = [(tuple(v.shape), v.dtype) for v in random]
 
         def evaluate(weights: list[Any], x: Any) -> list[Any]:
             values = zip(model.weights, weights, strict=True)
