@@ -42,6 +42,7 @@ _DAMAGES = (
     KeyError,  # a kind of number that NumPy does not know
     RuntimeError,  # an encrypted part; JSON that is too deep; NotImplementedError
     EOFError,
+    OSError,  # a place in the file that there is none of
     OverflowError,
     struct.error,
     zipfile.BadZipFile,
@@ -141,65 +142,62 @@ def read(
     OSError
         If there is no such file, or it cannot be read.
     """
-    with open(path, "rb") as file:
-        _check_seal(file, path)
-        try:
-            parts = _parts(file)
-            arrays = load_arrays(parts[_ARRAYS])
-            # Copies: what was read stands in memory anyhow, and cannot be written to.
-            copies = {name: array.copy() for name, array in arrays.items()}
-            return _parse(parts[_DOCUMENT]), copies
-        except _DAMAGES as error:
-            raise ValueError(
-                f"The file {str(path)!r} has a whole seal but a wrong content: {error}"
-            ) from error
-
-
-def _check_seal(file: IO[bytes], path: str | os.PathLike[str]) -> None:
-    size = file.seek(0, os.SEEK_END)
-    length = len(_SEAL) + _DIGEST_LENGTH
-    file.seek(max(size - length, 0))
-    end = file.read()
-    if not end.startswith(_SEAL) or len(end) != length:
+    content = _sealed_content(path)
+    try:
+        parts = _parts(content)
+        arrays = load_arrays(parts[_ARRAYS])
+        # Copies, which can be written to and do not keep the file's bytes.
+        copies = {name: array.copy() for name, array in arrays.items()}
+        return _parse(parts[_DOCUMENT]), copies
+    except _DAMAGES as error:
         raise ValueError(
-            f"The file {str(path)!r} was not written by sklearn_mmoe, or has been cut "
-            "or changed at its end; nothing was loaded from it."
-        )
-    digest, left = hashlib.sha256(), size - _DIGEST_LENGTH
-    file.seek(0)
-    while left:
-        part = file.read(min(left, 2**20))
-        if not part:  # somebody cuts it just now
-            break
-        digest.update(part)
-        left -= len(part)
-    if left or digest.hexdigest().encode() != end[len(_SEAL) :]:
+            f"The file {str(path)!r} has a whole seal but a wrong content: {error}. "
+            "Nothing was loaded from it."
+        ) from error
+
+
+def _sealed_content(path: str | os.PathLike[str]) -> bytes:
+    """Read a file whose seal is whole."""
+    length = len(_SEAL) + _DIGEST_LENGTH
+    with open(path, "rb") as file:
+        # The end first: a file of another kind may be large.
+        file.seek(max(file.seek(0, os.SEEK_END) - length, 0))
+        end = file.read(length)
+        if len(end) < length or not end.startswith(_SEAL):
+            raise ValueError(
+                f"The file {str(path)!r} was not written by sklearn_mmoe, or has been "
+                "cut or changed at its end; nothing was loaded from it."
+            )
+        file.seek(0)
+        content = file.read()
+    digest = hashlib.sha256(memoryview(content)[:-_DIGEST_LENGTH]).hexdigest()
+    if digest.encode() != content[-_DIGEST_LENGTH:]:
         raise ValueError(
             f"The file {str(path)!r} is not as it was written: its checksum differs. "
             "Nothing was loaded from it."
         )
+    return content
 
 
-def _parts(file: IO[bytes]) -> dict[str, bytes]:
-    """Read the two parts; nothing that would grow beyond the size of the file."""
-    with zipfile.ZipFile(file) as archive:
+def _parts(content: bytes) -> dict[str, bytes]:
+    """Take out the two parts; nothing that would grow beyond the size of the file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
         if names != [_DOCUMENT, _ARRAYS]:
-            raise ValueError(f"The file has other parts than ours: {names[:5]}.")
-        size = file.seek(0, os.SEEK_END)
+            raise ValueError(f"it has other parts than ours, {names[:5]}")
         stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-        if not stored or sum(entry.file_size for entry in entries) > size:
-            raise ValueError("The file has parts that are larger than itself.")
+        if not stored or sum(entry.file_size for entry in entries) > len(content):
+            raise ValueError("it has parts that are larger than itself")
         return {entry.filename: archive.read(entry) for entry in entries}
 
 
 def _parse(text: bytes) -> dict[str, Any]:
     document = json.loads(text, parse_constant=_refuse_constant)
     if not isinstance(document, dict):
-        raise ValueError("The file's JSON document is not an object.")
+        raise ValueError("its document is no JSON object")
     return document
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"The file's JSON document holds {name}.")
+    raise ValueError(f"its document holds {name}")
