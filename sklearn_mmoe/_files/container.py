@@ -27,11 +27,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-__all__ = ["read", "write"]
+__all__ = ["read", "remove_unfinished", "write"]
 
 _DOCUMENT, _ARRAYS = "document.json", "arrays.safetensors"
 _SEAL = b"sklearn_mmoe, sha256 of all before: "
 _DIGEST_LENGTH = 64
+# Begin of the name of a file that is being written.
+_UNFINISHED = ".sklearn_mmoe-"
 # zip has no older date; with one for all, equal contents make equal files.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -92,7 +94,7 @@ def _sealed(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> by
 def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a new file beside `path`, which takes its place once it is on the disk."""
     target = Path(os.path.realpath(path))  # a link stays one
-    beside = target.with_name(f".sklearn_mmoe-{secrets.token_hex(8)}.tmp")
+    beside = target.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}.tmp")
     try:
         with open(beside, "xb") as file:
             yield file
@@ -116,6 +118,12 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a process that was killed as it wrote has left in a folder."""
+    for path in folder.glob(f"{_UNFINISHED}*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def read(

@@ -11,6 +11,7 @@ import datetime
 import math
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,15 @@ def _date(parts: dict[str, Any]) -> Any:
         "time": datetime.time,
     }
     return types[parts["of"]].fromisoformat(text(parts["value"]))
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, Path)
+
+
+@kind("path", _is_path, lambda value: {"value": str(value)})
+def _path(parts: dict[str, Any]) -> Path:
+    return Path(text(parts["value"]))
 
 
 @kind("decimal", _is(Decimal), lambda value: {"value": str(value)})

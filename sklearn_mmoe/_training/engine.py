@@ -19,6 +19,7 @@ import numpy as np
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
+from sklearn_mmoe._training.checkpoint import Checkpoints
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
@@ -152,6 +153,7 @@ class Engine:
         score_name: str = "loss",
         observers: Sequence[Observer] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Train, from new weights or from those of an earlier fit.
 
@@ -172,6 +174,8 @@ class Engine:
             Called after early stopping, which completes an epoch's record.
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called after the observers.
+        checkpoints : Checkpoints or None, default=None
+            Where this fit goes on from, and writes its own to after each epoch.
 
         Raises
         ------
@@ -193,7 +197,7 @@ class Engine:
                 watching.append(hooks)
             self._trainer = trainer
             try:
-                train(trainer, source, plan, watching)
+                train(trainer, source, plan, watching, checkpoints)
             finally:
                 self._trainer = None
                 hooks.let_go()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABCMeta, abstractmethod
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from sklearn_mmoe._tasks.weights import (
     class_factors,
     row_weights,
 )
+from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
     fitted_attributes,
@@ -57,6 +59,7 @@ from sklearn_mmoe.estimators._validation import (
 )
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.checkpoint import Checkpoints
     from sklearn_mmoe._training.engine import Engine
     from sklearn_mmoe._training.loop import TrainingPlan
 
@@ -112,6 +115,7 @@ class _BaseMultiTaskMMoE(
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,
+        checkpoint_dir: Any = None,
         callbacks: Any = None,
         network: Any = None,
         dtype: str = "float32",
@@ -140,6 +144,7 @@ class _BaseMultiTaskMMoE(
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.network = network
         self.dtype = dtype
@@ -307,7 +312,8 @@ class _BaseMultiTaskMMoE(
         ValueError
             If a parameter is out of range, X and y do not fit together, X holds NaN,
             infinity or text, weights are negative or all zero, a warm start is asked
-            to go on with another network, or training diverges.
+            to go on with another network, `checkpoint_dir` has a checkpoint of
+            another fit, or training diverges.
         TypeError
             If a callback is none of Keras', or a metric does not return one number.
 
@@ -319,7 +325,9 @@ class _BaseMultiTaskMMoE(
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
         with unchanged_on_error(self):
             resume = self.warm_start and is_fitted(self)
-            seeds = Seeds.draw(self.random_state)
+            checkpoints, seeds = open_checkpoints(
+                self.checkpoint_dir, Seeds.draw(self.random_state)
+            )
             data = self._read(X, y, sample_weight, resume=resume)
             validation = None
             if X_val is not None:
@@ -334,7 +342,13 @@ class _BaseMultiTaskMMoE(
                     self.validation_fraction, self._split_seed
                 )
             self._begin(data, seeds, resume, n_rows=len(data.rows))
-            self._train(data, validation, self._plan(data), seeds)
+            if checkpoints is not None:
+                given = None if X_val is None else validation
+                described = fingerprint(self, data, given, resume)
+                checkpoints.begin(described, astuple(seeds))
+            self._train(data, validation, self._plan(data), seeds, checkpoints)
+        if checkpoints is not None:
+            checkpoints.clear()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -531,6 +545,7 @@ class _BaseMultiTaskMMoE(
         validation: FitData | None,
         plan: TrainingPlan,
         seeds: Seeds,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Train the network, and record how it went."""
         score, scorer = None, find_scorer(self)
@@ -563,6 +578,7 @@ class _BaseMultiTaskMMoE(
                     score_name="loss" if scorer is None else "score",
                     observers=[*observers, progress],
                     callbacks=callbacks,
+                    checkpoints=checkpoints,
                 )
             finally:
                 for callback in callbacks:
