@@ -157,6 +157,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     ValueError
         If the file was not written by ``save``, was changed or cut since, or was
         written by a newer release whose files this one does not know.
+    RuntimeError
+        If Keras runs on another backend than TensorFlow, or this process was forked
+        from one in which TensorFlow had started.
     OSError
         If there is no such file, or it cannot be read.
 
@@ -188,6 +191,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         return _restore(document, arrays)
     except Exception as error:  # whatever a document that is none of ours may lead to
+        if type(error) is RuntimeError:  # of this process: a fork, or another backend
+            raise
         raise ValueError(
             f"The file {str(path)!r} is sealed, but holds no estimator of this "
             f"release: {type(error).__name__}: {error}. Nothing was loaded from it."

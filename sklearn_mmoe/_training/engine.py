@@ -90,6 +90,7 @@ class Engine:
             If the state is not one of such a network.
         """
         engine = cls(spec)
+        keras_import.check_not_forked()
         found = [(weight.shape, weight.dtype.name) for weight in state.weights]
         wanted = engine._evaluate().weights
         if found != wanted:

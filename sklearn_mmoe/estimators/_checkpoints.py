@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
 from sklearn_mmoe._files.values import Unknown, encode
 from sklearn_mmoe._version import __version__
@@ -100,7 +99,7 @@ def fingerprint(
 def _of_data(data: FitData, suffix: str) -> dict[str, str]:
     X: Any = data.features
     parts = [X]
-    if sparse.issparse(X):
+    if hasattr(X, "indptr"):  # CSR
         parts = [X.data, X.indices, X.indptr, np.array(X.shape)]
     tasks = [encode(task) for task in data.tasks]
     return {
