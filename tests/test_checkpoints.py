@@ -388,16 +388,22 @@ def test_killed_twenty_times(tiny, tmp_path):
 
     with start(tmp_path / "whole") as process:
         process.stdout.read()
-    n_kills, reached = 0, [0]
-    while n_kills < 20:
+
+    def last_epoch():
+        names = sorted(path.name for path in folder.glob("*.checkpoint"))
+        return int(names[-1][6:12]) if names else 0
+
+    reached = [0]
+    for kill in range(20):
         with start(tmp_path / "again", checkpoint_dir=str(folder)) as process:
             process.stdout.readline()
-            time.sleep(rng.uniform(0.0, 3.0))
+            # Also before the first epoch; most of them at any moment of the others.
+            while kill % 4 and last_epoch() == reached[-1] and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0.0, 0.25))
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL  # it had not ended
-        n_kills += 1
-        names = sorted(path.name for path in folder.glob("*.checkpoint"))
-        reached.append(int(names[-1][6:12]) if names else 0)
+        reached.append(last_epoch())
     assert reached == sorted(reached)  # nothing was lost
     assert len(set(reached)) > 10
     with start(tmp_path / "again", checkpoint_dir=str(folder)) as process:

@@ -51,7 +51,7 @@ def _encode_labels(index: pd.Index) -> dict[str, Any]:
         raise Unknown(f"labels of columns of the type {dtype}")
     labels = index.astype(object)
     if dtype not in ("object", "float32", "float64"):  # pd.NA, or NaN of text
-        labels = labels.where(labels.notna(), None)
+        labels = labels.where(labels.notna(), np.nan)
     return {
         "dtype": dtype,
         "labels": encode(labels.tolist()),

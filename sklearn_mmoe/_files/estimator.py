@@ -194,8 +194,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         if type(error) is RuntimeError:  # of this process: a fork, or another backend
             raise
         raise ValueError(
-            f"The file {str(path)!r} is sealed, but holds no estimator of this "
-            f"release: {type(error).__name__}: {error}. Nothing was loaded from it."
+            f"The file {str(path)!r}, written by sklearn_mmoe "
+            f"{document.get('sklearn_mmoe')}, holds no estimator of this release, "
+            f"{__version__}: {type(error).__name__}: {error}. Nothing was loaded from "
+            "it."
         ) from error
 
 
