@@ -342,11 +342,11 @@ def test_threads_follow_joblibs_limit():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_fork_after_a_fit_is_told_and_does_not_hang():
+def test_a_fork_after_a_fit_is_told_and_does_not_hang(tmp_path):
     code = """
     import multiprocessing
     import numpy as np
-    from sklearn_mmoe import MultiTaskMMoERegressor
+    from sklearn_mmoe import MultiTaskMMoERegressor, load
 
     X = np.random.default_rng(0).normal(size=(40, 2))
     model = MultiTaskMMoERegressor(max_iter=1).fit(X, X)
@@ -357,15 +357,18 @@ def test_a_fork_after_a_fit_is_told_and_does_not_hang():
         except RuntimeError as error:
             print(error, flush=True)
 
+    model.save(PATH)
     fit = lambda X: MultiTaskMMoERegressor(max_iter=1).fit(X, X)
-    for what in (model.predict, fit, lambda X: model.network_):
+    read = lambda X: load(PATH)
+    for what in (model.predict, fit, lambda X: model.network_, read):
         process = multiprocessing.get_context("fork").Process(target=work, args=(what,))
         process.start()
         process.join(60)
         assert process.exitcode == 0
     print(model.predict(X).shape)
     """
+    code = code.replace("PATH", repr(str(tmp_path / "model")))
     lines = run(code).stdout.splitlines()
-    assert len(lines) == 4
-    assert all("forked after TensorFlow" in line for line in lines[:3])
-    assert lines[3] == "(40, 2)"
+    assert len(lines) == 5
+    assert all("forked after TensorFlow" in line for line in lines[:4])
+    assert lines[4] == "(40, 2)"

@@ -21,6 +21,7 @@ from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
 from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
+from sklearn_mmoe._training.checkpoint import Checkpoints
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
@@ -85,6 +86,42 @@ class Engine:
         self.__dict__.update(state)
         self._forget_keras()
 
+    @classmethod
+    def restore(
+        cls,
+        spec: NetworkSpec,
+        state: TrainingState,
+        optimizer_config: dict[str, Any] | None,
+    ) -> Engine:
+        """Make an engine that goes on from a state which somebody wrote to a file.
+
+        Raises
+        ------
+        ValueError
+            If the state is not one of such a network.
+        """
+        engine = cls(spec)
+        keras_import.check_not_forked()
+        found = [(weight.shape, weight.dtype.name) for weight in state.weights]
+        wanted = engine._evaluate().weights
+        if found != wanted:
+            raise ValueError(
+                f"the weights are {found}, but those of the network that is described "
+                f"would be {wanted}"
+            )
+        # The evaluator's network may have another dropout, and so other generators.
+        generators = [(array.shape, array.dtype.kind) for array in state.random]
+        if set(generators) - {((2,), "i"), ((2,), "u")} or (
+            generators and not spec.parameters["dropout"]
+        ):
+            raise ValueError("the random states are not those of this network")
+        # A scalar of the optimizer's own, or a moment of a weight.
+        shapes = [(), *(weight.shape for weight in state.weights)]
+        if any(array.shape not in shapes for array in state.optimizer or ()):
+            raise ValueError("the optimizer's state is not one of this network")
+        engine._state, engine.optimizer_config = state, optimizer_config
+        return engine
+
     @property
     def state(self) -> TrainingState | None:
         """The present weights and all else that training changes."""
@@ -128,6 +165,7 @@ class Engine:
         score_name: str = "loss",
         observers: Sequence[Observer] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        checkpoints: Checkpoints | None = None,
     ) -> OutOfFold | None:
         """Train, from new weights or from those of an earlier fit.
 
@@ -148,6 +186,8 @@ class Engine:
             Called after early stopping, which completes an epoch's record.
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called after the observers.
+        checkpoints : Checkpoints or None, default=None
+            Where this fit goes on from, and writes its own to after each epoch.
 
         Returns
         -------
@@ -187,7 +227,7 @@ class Engine:
                 watching.append(hooks)
             self._trainer = trainer
             try:
-                train(trainer, source, plan, watching)
+                train(trainer, source, plan, watching, checkpoints)
             finally:
                 self._trainer = None
                 hooks.let_go()

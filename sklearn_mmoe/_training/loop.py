@@ -14,6 +14,7 @@ from sklearn_mmoe._training.observer import EpochRecord, Observer
 from sklearn_mmoe._training.optimizers import learning_rates
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.checkpoint import Checkpoints
     from sklearn_mmoe._training.trainer import Trainer
 
 __all__ = ["TrainingPlan", "train"]
@@ -64,8 +65,11 @@ def train(
     source: BatchSource,
     plan: TrainingPlan,
     observers: Sequence[Observer],
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Train for the epochs of a plan, or until an observer asks for a stop.
+
+    With `checkpoints` it goes on from the last one, and writes one after each epoch.
 
     Raises
     ------
@@ -75,7 +79,11 @@ def train(
     asked = [o for o in observers if isinstance(o, KerasCallbacks) and o.want_batches]
     for observer in observers:
         observer.on_train_begin()
-    for epoch in range(plan.n_epochs):
+    first, stop = 0, False
+    if checkpoints is not None:
+        first, stop = checkpoints.restore(trainer, observers)
+    epoch = first - 1
+    for epoch in range(first, first if stop else plan.n_epochs):
         for observer in observers:
             observer.on_epoch_begin(epoch)
         record = _train_epoch(trainer, source, plan, epoch, asked)
@@ -84,6 +92,8 @@ def train(
             trainer.weighting.end_epoch(record.task_losses)
         for observer in observers:
             observer.on_epoch_end(record)
+        if checkpoints is not None:
+            checkpoints.write(trainer, observers, record)
         if record.stop:
             break
     for observer in observers:

@@ -7,7 +7,9 @@ This is scikit-learn's side of the wall. Keras and TensorFlow are loaded at the 
 from __future__ import annotations
 
 import copy
+import os
 from abc import ABCMeta, abstractmethod
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +21,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._files.column_labels import labels_from_state, labels_to_state
 from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin, SklearnCallbacks
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
@@ -40,6 +44,7 @@ from sklearn_mmoe.estimators._candidates import (
     loss_table,
     n_folds,
 )
+from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
     fitted_attributes,
@@ -63,6 +68,7 @@ from sklearn_mmoe.estimators._validation import (
 )
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.checkpoint import Checkpoints
     from sklearn_mmoe._training.engine import Engine
     from sklearn_mmoe._training.loop import TrainingPlan
 
@@ -81,6 +87,7 @@ def partial_fit_available(estimator: Any) -> bool:
 
 class _BaseMultiTaskMMoE(
     DocumentationLinkMixin,
+    VersionedStateMixin,
     CallbackSupportMixin,
     MultiOutputMixin,
     BaseEstimator,
@@ -125,6 +132,7 @@ class _BaseMultiTaskMMoE(
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,
+        checkpoint_dir: Any = None,
         callbacks: Any = None,
         network: Any = None,
         dtype: str = "float32",
@@ -161,6 +169,7 @@ class _BaseMultiTaskMMoE(
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.network = network
         self.dtype = dtype
@@ -185,6 +194,47 @@ class _BaseMultiTaskMMoE(
 
     def __sklearn_is_fitted__(self) -> bool:
         return is_fitted(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_y_columns" in state:
+            state["_y_columns"] = labels_to_state(state["_y_columns"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_y_columns" in state:
+            self._y_columns = labels_from_state(state["_y_columns"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file, which :func:`sklearn_mmoe.load` reads.
+
+        It holds text and numbers, and no code: loading it runs nothing, unlike
+        a pickle. It replaces an older file at once and as a whole, so that after a
+        full disk or a crash the old one is still there.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to, such as 'model.mmoe'.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If a parameter holds code: `callbacks`, a `network` builder, an optimizer
+            object, or a scorer other than those of :mod:`sklearn_mmoe.metrics`.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        sklearn_mmoe.load : Load such a file.
+        """
+        from sklearn_mmoe._files.estimator import save
+
+        save(self, path)
 
     @property
     def network_(self) -> Any:
@@ -293,7 +343,8 @@ class _BaseMultiTaskMMoE(
         ValueError
             If a parameter is out of range, X and y do not fit together, X holds NaN,
             infinity or text, weights are negative or all zero, a warm start is asked
-            to go on with another network, or training diverges.
+            to go on with another network, `checkpoint_dir` has a checkpoint of
+            another fit, or training diverges.
         TypeError
             If a callback is none of Keras', or a metric does not return one number.
 
@@ -306,7 +357,9 @@ class _BaseMultiTaskMMoE(
         check_cv(self)
         with unchanged_on_error(self):
             resume = self.warm_start and is_fitted(self)
-            seeds = Seeds.draw(self.random_state)
+            checkpoints, seeds = open_checkpoints(
+                self.checkpoint_dir, Seeds.draw(self.random_state)
+            )
             data = self._read(X, y, sample_weight, resume=resume)
             validation = None
             if X_val is not None:
@@ -324,7 +377,13 @@ class _BaseMultiTaskMMoE(
             if folds is not None:
                 data = data.with_folds(folds, seeds.split)
             self._begin(data, seeds, resume, n_rows=len(data.rows))
-            self._train(data, validation, self._plan(data), seeds)
+            if checkpoints is not None:
+                given = None if X_val is None else validation
+                described = fingerprint(self, data, given, resume)
+                checkpoints.begin(described, astuple(seeds))
+            self._train(data, validation, self._plan(data), seeds, checkpoints)
+        if checkpoints is not None:
+            checkpoints.clear()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -530,6 +589,7 @@ class _BaseMultiTaskMMoE(
         validation: FitData | None,
         plan: TrainingPlan,
         seeds: Seeds,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Train the network, and record how it went."""
         score, scorer = None, find_scorer(self)
@@ -562,6 +622,7 @@ class _BaseMultiTaskMMoE(
                     score_name="loss" if scorer is None else "score",
                     observers=[*observers, progress],
                     callbacks=callbacks,
+                    checkpoints=checkpoints,
                 )
             finally:
                 for callback in callbacks:

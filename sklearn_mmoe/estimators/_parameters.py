@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -83,6 +84,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
+    "checkpoint_dir": [None, str, os.PathLike],
     "network": [None, callable],
     "callbacks": [None, "array-like", HasMethods(["set_model", "on_epoch_end"])],
 }
@@ -324,6 +326,14 @@ default='uniform'
     warm_start : bool, default=False
         Whether a further ``fit`` starts from the present weights, with a new
         optimizer and schedule, instead of from new ones.
+    checkpoint_dir : str, path-like or None, default=None
+        Folder in which ``fit`` writes a checkpoint after each epoch, for a fit that may
+        be killed. The same ``fit``, called again in another process, goes on from the
+        last whole epoch and ends with the same bits as an uninterrupted one; of other
+        data or parameters, it is refused. Checkpoints are deleted when a fit has
+        ended. Each fit needs a folder of its own, so that the candidates of a search
+        cannot share one. What `callbacks` know of earlier epochs is not kept.
+        ``partial_fit`` writes none.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`. Their
         logs hold 'loss' and 'task_0_loss', 'task_1_loss', ...; with early stopping

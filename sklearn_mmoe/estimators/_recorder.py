@@ -50,6 +50,9 @@ class Recorder(Observer):
         of.validation_scores_ = of.best_epoch_ = None
         self._has_best = False
 
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        self.on_epoch_end(record)
+
     def on_epoch_end(self, record: EpochRecord) -> None:
         of = self._estimator
         of.n_iter_ += 1

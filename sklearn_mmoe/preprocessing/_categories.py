@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._output import distinct
 from sklearn_mmoe.preprocessing._readers import factorize
@@ -45,7 +46,9 @@ def _sorted(categories: pd.Index) -> pd.Index:
         return categories[np.argsort(categories.map(repr), kind="stable")]
 
 
-class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class CategoryEncoder(
+    DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
+):
     """Encode categorical columns as one sparse column for each category.
 
     What :class:`sklearn.preprocessing.OneHotEncoder` gives with

@@ -16,6 +16,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
 from sklearn_mmoe.preprocessing._kinds import KINDS, learn_reader
@@ -56,7 +57,9 @@ class _ColumnsFor:
         ]
 
 
-class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
+class TabularPreprocessor(
+    DocumentationLinkMixin, VersionedStateMixin, ColumnTransformer
+):
     """A ColumnTransformer that finds out what each column of a table holds.
 
     :func:`make_tabular_preprocessor` makes one with encoders for every kind of
