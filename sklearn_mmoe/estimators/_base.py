@@ -31,6 +31,7 @@ from sklearn_mmoe._tasks.weights import (
     class_factors,
     row_weights,
 )
+from sklearn_mmoe.estimators._exports import ExportMixin
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
     fitted_attributes,
@@ -71,6 +72,7 @@ def partial_fit_available(estimator: Any) -> bool:
 
 
 class _BaseMultiTaskMMoE(
+    ExportMixin,
     DocumentationLinkMixin,
     CallbackSupportMixin,
     MultiOutputMixin,

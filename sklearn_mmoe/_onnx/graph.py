@@ -1,0 +1,149 @@
+"""The graph of an ONNX file while it is being written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from sklearn_mmoe._version import __version__
+
+__all__ = ["Graph"]
+
+# Old enough for runtimes of many years, new enough for all operators used here.
+_OPSETS = {"": 18, "ai.onnx.ml": 3}
+_IR_VERSION = 8
+
+_TYPES = {
+    "float32": onnx.TensorProto.FLOAT,
+    "float64": onnx.TensorProto.DOUBLE,
+    "int64": onnx.TensorProto.INT64,
+    "str": onnx.TensorProto.STRING,
+}
+
+
+class Graph:
+    """Collects nodes; a tensor is known by its name, a str.
+
+    Attributes
+    ----------
+    scope : str
+        What the next nodes belong to, such as a layer; shown in their names.
+    """
+
+    def __init__(self) -> None:
+        self.scope = ""
+        self._inputs: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+
+    def _fresh(self, what: str) -> str:
+        """Make a name that no column and no task is likely to have."""
+        return f"/{self.scope}/{what}_{len(self._nodes) + len(self._constants)}"
+
+    def input(self, name: str, dtype: str, width: int, doc: str) -> str:
+        """Declare an input of shape (n_rows, width)."""
+        self._inputs[name] = helper.make_tensor_value_info(
+            name, _TYPES[dtype], ["n_rows", width], doc
+        )
+        return name
+
+    def output(self, name: str, tensor: str, shape: tuple[int, ...], doc: str) -> None:
+        """Declare a tensor of float64 and of shape (n_rows, \\*shape) an output.
+
+        Raises
+        ------
+        ValueError
+            If an input has the same name, or the name is empty.
+        """
+        if not name or name in self._inputs:
+            why = "also that of an input" if name else "empty"
+            raise ValueError(
+                f"The task {name!r} cannot be exported: its name is {why}, and an ONNX "
+                "file needs one name for each. Fit with another name of y's column."
+            )
+        self._nodes.append(helper.make_node("Identity", [tensor], [name], f"/{name}"))
+        self._outputs[name] = helper.make_tensor_value_info(
+            name, _TYPES["float64"], ["n_rows", *shape], doc
+        )
+
+    def constant(self, values: Any, dtype: Any = None) -> str:
+        """Store an array."""
+        name = self._fresh("constant")
+        array = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
+        self._constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def nodes(
+        self,
+        op: str,
+        *inputs: str,
+        n_outputs: int,
+        domain: str = "",
+        **attributes: Any,
+    ) -> list[str]:
+        """Append a node of several outputs."""
+        name = self._fresh(op)
+        outputs = [f"{name}:{k}" for k in range(n_outputs)]
+        self._nodes.append(
+            helper.make_node(
+                op, list(inputs), outputs, name=name, domain=domain, **attributes
+            )
+        )
+        return outputs
+
+    def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Append a node of one output."""
+        return self.nodes(op, *inputs, n_outputs=1, domain=domain, **attributes)[0]
+
+    def cast(self, tensor: str, dtype: str) -> str:
+        """Convert a tensor to 'float32', 'float64' or 'int64'."""
+        return self.node("Cast", tensor, to=_TYPES[dtype])
+
+    def reshape(self, tensor: str, shape: tuple[int, ...]) -> str:
+        """Reshape a tensor; one length may be -1."""
+        return self.node("Reshape", tensor, self.constant(shape, np.int64))
+
+    def columns(self, tensor: str, indices: Any) -> str:
+        """Take columns of a matrix, each as often as it is named."""
+        return self.node("Gather", tensor, self.constant(indices, np.int64), axis=1)
+
+    def model(self, metadata: Mapping[str, str]) -> Any:
+        """Put all together, and check it."""
+        graph = helper.make_graph(
+            self._nodes,
+            "sklearn_mmoe",
+            list(self._inputs.values()),
+            list(self._outputs.values()),
+            self._constants,
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid(*item) for item in _OPSETS.items()],
+            ir_version=_IR_VERSION,
+            producer_name="sklearn_mmoe",
+            producer_version=__version__,
+        )
+        helper.set_model_props(model, dict(metadata))
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def write(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a file whole or not at all: what was there stays until it is replaced."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with open(handle, "wb") as file:
+            file.write(model.SerializeToString())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
