@@ -17,7 +17,7 @@ __all__ = ["export"]
 
 
 def export(estimator: Any, path: str | os.PathLike[str], preprocessor: Any) -> None:
-    """Write a fitted estimator, and a preprocessor in front of it; see `export_onnx`."""
+    """Write a fitted estimator and its preprocessor; see its method `export_onnx`."""
     graph = Graph()
     features = _features(graph, estimator, preprocessor)
     dtype = estimator._engine.spec.dtype

@@ -56,7 +56,7 @@ class Graph:
         return name
 
     def output(self, name: str, tensor: str, shape: tuple[int, ...], doc: str) -> None:
-        """Declare a tensor of float64 and of shape (n_rows, \\*shape) an output.
+        """Declare a tensor of float64 an output; `shape` is that of one row.
 
         Raises
         ------
@@ -111,9 +111,10 @@ class Graph:
         """Reshape a tensor; one length may be -1."""
         return self.node("Reshape", tensor, self.constant(shape, np.int64))
 
-    def columns(self, tensor: str, indices: Any) -> str:
-        """Take columns of a matrix, each as often as it is named."""
-        return self.node("Gather", tensor, self.constant(indices, np.int64), axis=1)
+    def split(self, tensor: str, n_columns: int) -> list[str]:
+        """Take a matrix apart into its columns, (n_rows, 1) each."""
+        widths = self.constant([1] * n_columns, np.int64)
+        return self.nodes("Split", tensor, widths, n_outputs=n_columns, axis=1)
 
     def model(self, metadata: Mapping[str, str]) -> Any:
         """Put all together, and check it."""

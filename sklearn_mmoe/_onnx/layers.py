@@ -229,10 +229,7 @@ def _mmoe(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     gates = _blocks(graph, inputs[0], layer.gate_kernel, layer.gate_bias)
     gates = _activate(graph, gates, layer.gate_activation, layer)
     mixtures = graph.node("MatMul", gates, experts)  # (n_rows, num_tasks, units)
-    of_tasks = graph.nodes(
-        "Split", mixtures, graph.constant([1] * t, np.int64), n_outputs=t, axis=1
-    )
-    return [graph.reshape(mixture, (-1, u)) for mixture in of_tasks]
+    return [graph.reshape(one, (-1, u)) for one in graph.split(mixtures, t)]
 
 
 def _blocks(graph: Graph, x: str, kernel: Any, bias: Any) -> str:
