@@ -61,6 +61,7 @@ def serve(path: str) -> None:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # a client keeps its connection
+        disable_nagle_algorithm = True  # head and body go out at once
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -106,9 +107,7 @@ def load():
 
 def as_columns(X) -> dict[str, list]:
     """Return a frame as JSON takes it."""
-    return {
-        name: X[name].astype(object).where(X[name].notna(), None).tolist() for name in X
-    }
+    return X.astype(object).where(X.notna(), None).to_dict("list")
 
 
 def ask(connection: http.client.HTTPConnection, columns: dict[str, list]) -> dict:

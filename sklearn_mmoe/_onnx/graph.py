@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
 
 from sklearn_mmoe._version import __version__
 
@@ -20,12 +18,19 @@ __all__ = ["Graph"]
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 _IR_VERSION = 8
 
-_TYPES = {
-    "float32": onnx.TensorProto.FLOAT,
-    "float64": onnx.TensorProto.DOUBLE,
-    "int64": onnx.TensorProto.INT64,
-    "str": onnx.TensorProto.STRING,
-}
+_TYPES = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "str": "STRING"}
+
+
+def _import_onnx() -> Any:
+    """Import onnx, which only those need who export."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            "export_onnx needs the package onnx, which is not installed: "
+            "pip install 'sklearn-mmoe[onnx]'"
+        ) from error
+    return onnx
 
 
 class Graph:
@@ -35,9 +40,15 @@ class Graph:
     ----------
     scope : str
         What the next nodes belong to, such as a layer; shown in their names.
+
+    Raises
+    ------
+    ImportError
+        If the package onnx is not installed.
     """
 
     def __init__(self) -> None:
+        self._onnx = _import_onnx()
         self.scope = ""
         self._inputs: dict[str, Any] = {}
         self._outputs: dict[str, Any] = {}
@@ -50,9 +61,7 @@ class Graph:
 
     def input(self, name: str, dtype: str, width: int, doc: str) -> str:
         """Declare an input of shape (n_rows, width)."""
-        self._inputs[name] = helper.make_tensor_value_info(
-            name, _TYPES[dtype], ["n_rows", width], doc
-        )
+        self._inputs[name] = self._declared(name, dtype, (width,), doc)
         return name
 
     def output(self, name: str, tensor: str, shape: tuple[int, ...], doc: str) -> None:
@@ -69,16 +78,27 @@ class Graph:
                 f"The task {name!r} cannot be exported: its name is {why}, and an ONNX "
                 "file needs one name for each. Fit with another name of y's column."
             )
-        self._nodes.append(helper.make_node("Identity", [tensor], [name], f"/{name}"))
-        self._outputs[name] = helper.make_tensor_value_info(
-            name, _TYPES["float64"], ["n_rows", *shape], doc
+        self._nodes.append(
+            self._onnx.helper.make_node("Identity", [tensor], [name], f"/{name}")
+        )
+        self._outputs[name] = self._declared(name, "float64", shape, doc)
+
+    def _type(self, dtype: str) -> int:
+        """Return ONNX's number of a type."""
+        return getattr(self._onnx.TensorProto, _TYPES[dtype])
+
+    def _declared(
+        self, name: str, dtype: str, shape_of_row: tuple[int, ...], doc: str
+    ) -> Any:
+        return self._onnx.helper.make_tensor_value_info(
+            name, self._type(dtype), ["n_rows", *shape_of_row], doc
         )
 
     def constant(self, values: Any, dtype: Any = None) -> str:
         """Store an array."""
         name = self._fresh("constant")
         array = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
-        self._constants.append(numpy_helper.from_array(array, name))
+        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
     def nodes(
@@ -92,11 +112,10 @@ class Graph:
         """Append a node of several outputs."""
         name = self._fresh(op)
         outputs = [f"{name}:{k}" for k in range(n_outputs)]
-        self._nodes.append(
-            helper.make_node(
-                op, list(inputs), outputs, name=name, domain=domain, **attributes
-            )
+        node = self._onnx.helper.make_node(
+            op, list(inputs), outputs, name=name, domain=domain, **attributes
         )
+        self._nodes.append(node)
         return outputs
 
     def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
@@ -105,7 +124,7 @@ class Graph:
 
     def cast(self, tensor: str, dtype: str) -> str:
         """Convert a tensor to 'float32', 'float64' or 'int64'."""
-        return self.node("Cast", tensor, to=_TYPES[dtype])
+        return self.node("Cast", tensor, to=self._type(dtype))
 
     def reshape(self, tensor: str, shape: tuple[int, ...]) -> str:
         """Reshape a tensor; one length may be -1."""
@@ -118,6 +137,7 @@ class Graph:
 
     def model(self, metadata: Mapping[str, str]) -> Any:
         """Put all together, and check it."""
+        helper = self._onnx.helper
         graph = helper.make_graph(
             self._nodes,
             "sklearn_mmoe",
@@ -133,18 +153,17 @@ class Graph:
             producer_version=__version__,
         )
         helper.set_model_props(model, dict(metadata))
-        onnx.checker.check_model(model, full_check=True)
+        self._onnx.checker.check_model(model, full_check=True)
         return model
 
 
 def write(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a file whole or not at all: what was there stays until it is replaced."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    target = Path(os.path.realpath(path))  # a link stays one
+    beside = target.with_name(f".sklearn_mmoe-{secrets.token_hex(8)}.tmp")
     try:
-        with open(handle, "wb") as file:
-            file.write(model.SerializeToString())
-        os.replace(temporary, path)
+        beside.write_bytes(model.SerializeToString())
+        os.replace(beside, target)
     except BaseException:
-        os.unlink(temporary)
+        beside.unlink(missing_ok=True)
         raise

@@ -180,9 +180,8 @@ def _split_columns(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     if len(layer.widths) == 1:
         return inputs
     widths = graph.constant(layer.widths, np.int64)
-    return graph.nodes(
-        "Split", *inputs, widths, n_outputs=len(layer.widths), axis=-1
-    )  # fmt: skip
+    n_outputs = len(layer.widths)
+    return graph.nodes("Split", *inputs, widths, n_outputs=n_outputs, axis=-1)
 
 
 def _batch_normalization(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
@@ -201,44 +200,57 @@ def _batch_normalization(graph: Graph, layer: Any, inputs: list[str]) -> list[st
     shift = -mean * scale
     if layer.center:
         shift = shift + keras.ops.convert_to_numpy(layer.beta)
-    scaled = graph.node(
-        "Mul", *inputs, graph.constant(scale, layer.compute_dtype)
-    )  # fmt: skip
-    return [graph.node("Add", scaled, graph.constant(shift, layer.compute_dtype))]
+    dtype = layer.compute_dtype
+    scaled = graph.node("Mul", *inputs, graph.constant(scale, dtype))
+    return [graph.node("Add", scaled, graph.constant(shift, dtype))]
 
 
 def _mmoe(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Write equations 6 and 7 of Ma et al. (2018), for inputs (n_rows, features)."""
-    n, t, u = layer.num_experts, layer.num_tasks, layer.units
+    (x,) = inputs
+    kernels = [layer.expert_kernel, *layer.hidden_expert_kernels]
+    biases = [layer.expert_bias, *layer.hidden_expert_biases]
     # (n_rows, num_experts, units)
-    experts = _blocks(graph, inputs[0], layer.expert_kernel, layer.expert_bias)
-    experts = _activate(graph, experts, layer.expert_activation, layer)
-    if layer.hidden_expert_kernels:
-        # (num_experts, n_rows, units): a matrix product for each expert.
-        experts = graph.node("Transpose", experts, perm=[1, 0, 2])
-        for kernel, bias in zip(
-            layer.hidden_expert_kernels, layer.hidden_expert_biases, strict=True
-        ):
-            experts = graph.node("MatMul", experts, _value(graph, kernel))
-            if bias is not None:
-                bias = keras.ops.reshape(bias, (n, 1, u))
-                experts = graph.node("Add", experts, _value(graph, bias))
-            experts = _activate(graph, experts, layer.expert_activation, layer)
-        experts = graph.node("Transpose", experts, perm=[1, 0, 2])
+    experts = _fused_layers(graph, x, kernels, biases, layer.expert_activation, layer)
     # (n_rows, num_tasks, num_experts)
-    gates = _blocks(graph, inputs[0], layer.gate_kernel, layer.gate_bias)
-    gates = _activate(graph, gates, layer.gate_activation, layer)
+    gates = _fused_layers(
+        graph, x, [layer.gate_kernel], [layer.gate_bias], layer.gate_activation, layer
+    )
     mixtures = graph.node("MatMul", gates, experts)  # (n_rows, num_tasks, units)
-    return [graph.reshape(one, (-1, u)) for one in graph.split(mixtures, t)]
+    of_tasks = graph.split(mixtures, layer.num_tasks)
+    return [graph.reshape(mixture, (-1, layer.units)) for mixture in of_tasks]
 
 
-def _blocks(graph: Graph, x: str, kernel: Any, bias: Any) -> str:
-    """Multiply by a kernel (features, blocks, width): (n_rows, blocks, width)."""
-    features, blocks, width = kernel.shape
-    flat = keras.ops.reshape(kernel, (features, blocks * width))
+def _fused_layers(
+    graph: Graph,
+    x: str,
+    kernels: Sequence[Any],
+    biases: Sequence[Any],
+    activation: Any,
+    layer: Any,
+) -> str:
+    """Evaluate blocks of layers beside each other, such as experts.
+
+    The first kernel is (features, blocks, width), the others (blocks, width below,
+    width). The result is (n_rows, blocks, width).
+    """
+    features, blocks, width = kernels[0].shape
+    flat = keras.ops.reshape(kernels[0], (features, blocks * width))
     x = graph.node("MatMul", x, _value(graph, flat))
     x = graph.reshape(x, (-1, blocks, width))
-    return x if bias is None else graph.node("Add", x, _value(graph, bias))
+    if biases[0] is not None:
+        x = graph.node("Add", x, _value(graph, biases[0]))
+    x = _activate(graph, x, activation, layer)
+    if len(kernels) == 1:
+        return x
+    # (blocks, n_rows, width): a matrix product for each block.
+    x = graph.node("Transpose", x, perm=[1, 0, 2])
+    for kernel, bias in zip(kernels[1:], biases[1:], strict=True):
+        x = graph.node("MatMul", x, _value(graph, kernel))
+        if bias is not None:
+            x = graph.node("Add", x, _value(graph, keras.ops.expand_dims(bias, 1)))
+        x = _activate(graph, x, activation, layer)
+    return graph.node("Transpose", x, perm=[1, 0, 2])
 
 
 _CONVERTERS: dict[type, Converter] = {

@@ -27,10 +27,10 @@ class ExportMixin:
         Returns
         -------
         keras.Model
-            The copy, not compiled. Its ``export(path)`` writes a SavedModel of
-            TensorFlow, which loads without this package; its ``save(path)`` writes a
-            ``.keras`` file, which needs ``import sklearn_mmoe.layers`` before it is
-            loaded.
+            The copy, not compiled (unless your own `network` compiles it). Its
+            ``export(path)`` writes a SavedModel of TensorFlow, which loads without this
+            package; its ``save(path)`` writes a ``.keras`` file, which needs ``import
+            sklearn_mmoe.layers`` before it is loaded.
 
         Raises
         ------
@@ -87,13 +87,6 @@ make_tabular_preprocessor` the raw columns; of a Pipeline it is ``pipeline[:-1]`
         'columns' is JSON: 'name', 'kind' and 'missing' of each raw column.
         """
         check_is_fitted(self)
-        try:
-            import onnx  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                "export_onnx needs the package onnx, which is not installed: "
-                "pip install 'sklearn-mmoe[onnx]'"
-            ) from error
         from sklearn_mmoe._onnx.export import export
 
         export(self, path, preprocessor)
