@@ -51,11 +51,10 @@ class ExportMixin:
             The file to write, such as 'model.onnx'. One that is there is replaced.
         preprocessor : transformer or None, default=None
             The fitted transformer in front of this estimator, so that the file takes
-            what that takes: of :func:`~sklearn_mmoe.preprocessing.\
-make_tabular_preprocessor` the raw columns; of a Pipeline it is ``pipeline[:-1]``.
-            StandardScaler, MinMaxScaler, SimpleImputer, PiecewiseLinearEncoder,
-            TailSquashingScaler and Pipelines of them can be exported too. None leaves
-            it out.
+            what that takes; of a Pipeline it is ``pipeline[:-1]``. One of
+            `make_tabular_preprocessor` takes the raw columns. StandardScaler,
+            MinMaxScaler, SimpleImputer, PiecewiseLinearEncoder, TailSquashingScaler
+            and Pipelines of them can be exported too. None leaves it out.
 
         Raises
         ------
