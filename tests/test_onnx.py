@@ -302,7 +302,9 @@ def test_columns_as_people_have_them(tmp_path):
 
 def test_columns_of_rare_categories(tmp_path):
     X = pd.DataFrame({"c": ["u", "v"] * 20, "d": range(40), "e": ["s", *[None] * 39]})
-    preprocessor = make_tabular_preprocessor(min_frequency=30)
+    preprocessor = make_pipeline(
+        make_tabular_preprocessor(min_frequency=30, sparse=False), StandardScaler()
+    )
     clf = export_behind(preprocessor, preprocessor.fit_transform(X), tmp_path)
     new = pd.DataFrame({"c": ["u", "w", None], "d": [1, 2, 3], "e": ["s", None, "z"]})
     assert_predicts(serve(tmp_path / "columns.onnx", new), clf, new, preprocessor)
@@ -341,6 +343,7 @@ REFUSED_COLUMNS = {
     "times": (["10:30", "11:45"] * 20, r"'c'.*times"),
     "text": ([f"word{i} {chr(97 + i % 26)}" for i in range(40)], "'c'.*categorical="),
     "both": (["a", 1] * 20, "'c'.*int, str.*astype"),
+    "": (["a", "b"] * 20, "Column 0 has an empty name"),
     "huge": ([2**60 + 1, 2**60 + 2] * 20, "'c'.*double precision.*astype"),
 }
 
@@ -348,7 +351,7 @@ REFUSED_COLUMNS = {
 @pytest.mark.parametrize("kind", REFUSED_COLUMNS)
 def test_columns_that_cannot_be_exported_are_named(kind, fitted_classifier, tmp_path):
     values, match = REFUSED_COLUMNS[kind]
-    X = pd.DataFrame({"c": values, "x": np.linspace(0, 1, 40)})
+    X = pd.DataFrame({"c" if kind else "": values, "x": np.linspace(0, 1, 40)})
     categorical = ["c"] if kind in ("both", "huge") else []
     preprocessor = make_tabular_preprocessor(categorical=categorical).fit(X)
     with pytest.raises(ValueError, match=match):

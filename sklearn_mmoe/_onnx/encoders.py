@@ -246,6 +246,11 @@ class _Columns:
     def _declare(self, j: int, dtype: str, doc: str, missing: Sequence[str]) -> str:
         if j not in self._declared:
             name, kind = self._names[j], self._readers[j].kind
+            if not name:
+                raise ValueError(
+                    f"Column {j} has an empty name, which cannot be exported to ONNX. "
+                    "Fit with another name of it."
+                )
             self._declared[j] = self._graph.input(name, dtype, 1, doc)
             self.described.append(
                 {"name": name, "kind": kind, "missing": list(missing)}
