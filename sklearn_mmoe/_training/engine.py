@@ -138,16 +138,17 @@ class Engine:
         """The network as Keras has it, built when it is first asked for."""
         keras_import.check_not_forked()
         if self._trainer is not None:  # as it is now; the trainer's own stays its own
-            return self._build()
+            return self.new_network()
         if self._network is None:
             with building:
                 if self._network is None:
                     # Seen by other threads only now that it is whole.
-                    self._network = self._build()
+                    self._network = self.new_network()
         return self._network
 
-    def _build(self) -> Network:
-        """Build a network that has the present weights."""
+    def new_network(self) -> Network:
+        """Build a network that has the present weights, and is nobody else's."""
+        keras_import.check_not_forked()
         with building:
             network = build(self.spec)
         state = self.state

@@ -45,6 +45,7 @@ from sklearn_mmoe.estimators._candidates import (
     n_folds,
 )
 from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
+from sklearn_mmoe.estimators._exports import ExportMixin
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
     fitted_attributes,
@@ -86,6 +87,7 @@ def partial_fit_available(estimator: Any) -> bool:
 
 
 class _BaseMultiTaskMMoE(
+    ExportMixin,
     DocumentationLinkMixin,
     VersionedStateMixin,
     CallbackSupportMixin,
