@@ -559,9 +559,11 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.loop import TrainingPlan
 
         n_rows, size, n_epochs = len(data.rows), self.batch_size, self.max_iter
-        size = auto_batch_size(n_rows) if size == "auto" else int(size)
+        several = data.n_folds is not None
+        size = auto_batch_size(n_rows, several) if size == "auto" else int(size)
         size = min(size, n_rows)
-        n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
+        if n_epochs == "auto":
+            n_epochs = auto_epochs(n_rows, size, several)
         task_weight = weights_between_tasks(self.task_weight, data.names)
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
@@ -575,7 +577,7 @@ class _BaseMultiTaskMMoE(
             ),
             weight_decay=for_members(decays, data.n_folds),
             batch_size=size,
-            n_epochs=1 if continuing else n_epochs,
+            n_epochs=1 if continuing else int(n_epochs),
             n_iter_no_change=int(self.n_iter_no_change),
             tol=float(self.tol),
             first_epoch=self.n_iter_,

@@ -94,9 +94,13 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
 # rows counts as rows / _UPDATE_ROWS of them, because it does the work of several. The
 # number of epochs stays within the bounds.
 _AUTO_UPDATES = 800
+# An update of an ensemble takes several times as long, and its members, which are
+# averaged, need fewer.
+_ENSEMBLE_UPDATES = 400
 _UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 1024)
+_ENSEMBLE_BATCH_SIZE = (32, 1024)
 
 # 'auto' of these falls from the first value, on few rows, to the second, on many.
 _FEW_ROWS, _MANY_ROWS = 150, 15_000
@@ -127,15 +131,17 @@ def by_rows(name: str, value: float | str, n_samples: int) -> float:
     return float(many * (few / many) ** np.clip(fewness, 0, 1))
 
 
-def auto_batch_size(n_samples: int) -> int:
+def auto_batch_size(n_samples: int, ensemble: bool = False) -> int:
     """Return the power of two just below n_samples / 50, within bounds."""
     power = int(np.log2(max(n_samples / 50, 1)))
-    return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
+    bounds = _ENSEMBLE_BATCH_SIZE if ensemble else _AUTO_BATCH_SIZE
+    return int(np.clip(2**power, *bounds))
 
 
-def auto_epochs(n_samples: int, batch_size: int) -> int:
+def auto_epochs(n_samples: int, batch_size: int, ensemble: bool = False) -> int:
     """Return the number of epochs that makes enough updates, within bounds."""
-    rows = _AUTO_UPDATES * min(batch_size, _UPDATE_ROWS)
+    updates = _ENSEMBLE_UPDATES if ensemble else _AUTO_UPDATES
+    rows = updates * min(batch_size, _UPDATE_ROWS)
     return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
 
 
@@ -262,10 +268,10 @@ _PARAMETERS = """num_experts : int, default=8
         and less, with `cv` it is chosen; in ``partial_fit`` that for 10,000 rows.
     batch_size : int or 'auto', default='auto'
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
-        least 16 and at most 1024.
+        least 16 (32 with `cv`) and at most 1024.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' chooses it so that there are about 800 updates of up
-        to 256 rows each, or the same number of rows in larger updates: at least 8
+        Number of epochs. 'auto' chooses it so that there are about 800 updates (400
+        with `cv`) of up to 256 rows each, or the same number of rows in larger updates: at least 8
         epochs, at most 200.
     task_weight : 'uniform', mapping or sequence of float, default='uniform'
         What the loss of each task counts beside the others', by the tasks' names
