@@ -103,7 +103,13 @@ def engine_of(penalty, n_members=None, **parameters):
 class TestMembers:
     @pytest.mark.parametrize(
         "structure",
-        [{}, {"shared_units": (), "expert_layers": 2}, {"gate": "single"}],
+        [
+            {},
+            {"shared_units": (), "expert_units": (4, 3)},
+            {"sharing": "ple", "shared_units": (), "num_task_experts": 1},
+            {"sharing": "cross_stitch"},
+            {"sharing": "aitm"},
+        ],
         ids=str,
     )
     def test_each_is_trained_as_if_alone(self, structure):

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from sklearn_mmoe.networks import mmoe_network
+from sklearn_mmoe.networks import mmoe_network, multi_task_network
 
 # isort: split
 import keras
@@ -97,7 +97,7 @@ def test_network_is_saved_and_loaded(tmp_path):
 
 
 def test_single_gate():
-    network = mmoe_network(META, gate="single", seed=0)
+    network = multi_task_network(META, sharing="omoe", seed=0)
     assert network.get_layer("mmoe").num_tasks == 1
     assert network.output_shape == [(None, 1), (None, 3)]
 
@@ -190,7 +190,7 @@ def test_the_penalty_is_that_of_the_features_weights_alone(shared_units):
         {"n_features_in_": 7, "task_units_": [1, 1]},
         shared_units=shared_units,
         num_experts=3,
-        expert_layers=2,
+        expert_units=(8, 8),
         feature_penalty=0.5,
         seed=0,
     )

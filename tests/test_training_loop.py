@@ -362,8 +362,8 @@ class TestAgainstKeras:
         rng = np.random.default_rng(0)
         X, y = rng.normal(size=(64, 3)), rng.integers(2, size=(64, 2))
         clf = MultiTaskMMoEClassifier(
-            **{**PLAIN, "num_experts": 3, "shared_units": ()},
-            expert_layers=2, wide=False, dropout=0.0, learning_rate=1e-12,
+            **{**PLAIN, "num_experts": 3, "shared_units": (), "expert_units": (4, 4)},
+            wide=False, dropout=0.0, learning_rate=1e-12,
             feature_penalty=8.0,
         ).fit(X, y)  # fmt: skip
         mmoe = clf.network_.get_layer("mmoe")
@@ -606,10 +606,13 @@ class TestGoingOn:
         [
             ("num_experts", 3),
             ("expert_units", 5),
-            ("expert_layers", 2),
+            ("expert_units", (4, 4)),
+            ("num_task_experts", 3),
+            ("num_levels", 3),
+            ("match_parameters", "single"),
             ("shared_units", (9,)),
             ("tower_units", ()),
-            ("gate", "single"),
+            ("sharing", "cgc"),
             ("activation", "relu"),
             ("wide", False),
             ("dropout", 0.5),

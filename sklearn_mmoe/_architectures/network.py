@@ -12,8 +12,8 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
+from sklearn_mmoe._architectures.builders import build_network
 from sklearn_mmoe._architectures.initialize import initialize
-from sklearn_mmoe._architectures.mmoe import build_mmoe
 from sklearn_mmoe._architectures.parts import Network
 from sklearn_mmoe.losses import task_loss
 
@@ -38,7 +38,7 @@ class NetworkSpec:
         Seed of the initial weights and of the dropout.
     builder : callable or None
         A user's own builder, by the protocol of scikeras' ``model=``; None is
-        :func:`sklearn_mmoe.networks.mmoe_network`.
+        :func:`sklearn_mmoe.networks.multi_task_network`.
     n_members : int or None
         Number of networks in an ensemble; None is one network that is none. Of an
         ensemble, the parameter `feature_penalty` is a tuple of one for each member.
@@ -114,7 +114,7 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
         If its inputs or outputs do not fit the data.
     """
     if spec.builder is None:
-        return build_mmoe(
+        return build_network(
             spec.meta, seed=spec.seed, n_members=spec.n_members, **spec.parameters
         )
     model = spec.builder(**_accepted(spec, optimizer))

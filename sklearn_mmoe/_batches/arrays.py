@@ -145,6 +145,12 @@ class ArrayBatches:
         for start in range(0, len(order), at_once):
             yield self._cut(order[start : start + at_once])
 
+    def features(self, rows: np.ndarray) -> Iterator[Any]:
+        """Yield tensors of these rows, no larger than those of training."""
+        most = self._most * self.batch_size
+        for start in range(0, len(rows), most):
+            yield self._dense.take(rows[start : start + most])
+
     def _cut(self, rows: np.ndarray) -> Batches:
         n_rows, n_batches = len(rows), -(-len(rows) // self.batch_size)
         rows = np.resize(rows, n_batches * self.batch_size)

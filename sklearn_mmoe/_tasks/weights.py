@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight, _num_samples
@@ -164,6 +166,66 @@ def apply_class_factors(
     for k, (of_task, code) in enumerate(zip(factors, codes, strict=True)):
         if of_task is not None and code is not None:
             weights[:, k] *= of_task[code]
+
+
+def weights_between_tasks(task_weight: Any, names: Sequence[str]) -> tuple[float, ...]:
+    """Bring what the user says of the tasks to one weight for each, of mean one.
+
+    Parameters
+    ----------
+    task_weight : 'uniform', mapping of str to float, Series or sequence of float
+        The weights, by name or in the order of the tasks. Tasks that a mapping leaves
+        out weigh 1.
+    names : sequence of str
+        Names of the tasks.
+
+    Returns
+    -------
+    tuple of float
+        The weights; empty if all are alike.
+
+    Raises
+    ------
+    ValueError
+        If a name is none of the tasks', the number of weights is not that of the tasks,
+        or a weight is not a positive number.
+    """
+    if isinstance(task_weight, str):  # 'uniform'
+        return ()
+    given = dict(_by_task(task_weight, names))
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(
+            f"The 'task_weight' parameter names {unknown}, but the tasks are "
+            f"{list(names)}."
+        )
+    values = [given.get(name, 1.0) for name in names]
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value, Real) or not 0 < float(value) < np.inf:
+            raise ValueError(
+                "The 'task_weight' parameter must have a positive, finite number for "
+                f"each task, got {value!r} for the task {name!r}. A task that is not "
+                "to be learned is left out of y."
+            )
+    if len(set(values)) == 1:
+        return ()
+    weights = np.asarray(values, dtype=np.float64)
+    return tuple((weights / weights.mean()).tolist())
+
+
+def _by_task(task_weight: Any, names: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    """Name the weights."""
+    index = getattr(task_weight, "index", None)
+    by_name = isinstance(task_weight, Mapping) or isinstance(index, pd.Index)
+    if by_name and not isinstance(index, pd.RangeIndex):
+        return ((str(name), value) for name, value in task_weight.items())
+    values = list(task_weight)
+    if len(values) != len(names):
+        raise ValueError(
+            f"The 'task_weight' parameter has {len(values)} weights, but there are "
+            f"{len(names)} tasks: {list(names)}."
+        )
+    return zip(names, values, strict=True)
 
 
 def check_positive_weights(weights: np.ndarray, names: list[str], each: bool) -> None:

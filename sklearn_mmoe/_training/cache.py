@@ -23,7 +23,12 @@ _MOST_KEPT = 16
 _MOST_BYTES = 2**26
 
 # Parameters of a network that do not change what it computes for given weights.
-_FOR_TRAINING_ALONE = ("dropout", "feature_penalty")
+_FOR_TRAINING_ALONE = (
+    "dropout",
+    "feature_penalty",
+    "gate_dropout",
+    "load_balance_penalty",
+)
 
 # Networks are built and traced one at a time: Keras promises no safety with threads.
 building = threading.RLock()

@@ -19,7 +19,9 @@ import numpy as np
 
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
+from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
+from sklearn_mmoe._training.checkpoint import Checkpoints
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
@@ -30,6 +32,9 @@ from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
 
 __all__ = ["Engine"]
+
+# Rows whose gates are looked at after training, at most.
+_GATE_ROWS = 2048
 
 
 class Engine:
@@ -49,12 +54,16 @@ class Engine:
         As given.
     optimizer_config : dict or None
         What optimizer's state is kept for a further call of ``partial_fit``.
+    gate_weights : ndarray of shape (n_rows, n_gates, n_experts) or None
+        The gates of the last mixture after training, for some of the rows trained on;
+        None before training, and where there is no mixture.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         keras_import.require_tensorflow()
         self.spec = spec
         self.optimizer_config: dict[str, Any] | None = None
+        self.gate_weights: np.ndarray | None = None
         self._state: TrainingState | None = None
         self._forget_keras()
 
@@ -73,8 +82,45 @@ class Engine:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         keras_import.require_tensorflow()
+        self.gate_weights = None
         self.__dict__.update(state)
         self._forget_keras()
+
+    @classmethod
+    def restore(
+        cls,
+        spec: NetworkSpec,
+        state: TrainingState,
+        optimizer_config: dict[str, Any] | None,
+    ) -> Engine:
+        """Make an engine that goes on from a state which somebody wrote to a file.
+
+        Raises
+        ------
+        ValueError
+            If the state is not one of such a network.
+        """
+        engine = cls(spec)
+        keras_import.check_not_forked()
+        found = [(weight.shape, weight.dtype.name) for weight in state.weights]
+        wanted = engine._evaluate().weights
+        if found != wanted:
+            raise ValueError(
+                f"the weights are {found}, but those of the network that is described "
+                f"would be {wanted}"
+            )
+        # The evaluator's network may have another dropout, and so other generators.
+        generators = [(array.shape, array.dtype.kind) for array in state.random]
+        if set(generators) - {((2,), "i"), ((2,), "u")} or (
+            generators and not spec.parameters["dropout"]
+        ):
+            raise ValueError("the random states are not those of this network")
+        # A scalar of the optimizer's own, or a moment of a weight.
+        shapes = [(), *(weight.shape for weight in state.weights)]
+        if any(array.shape not in shapes for array in state.optimizer or ()):
+            raise ValueError("the optimizer's state is not one of this network")
+        engine._state, engine.optimizer_config = state, optimizer_config
+        return engine
 
     @property
     def state(self) -> TrainingState | None:
@@ -85,23 +131,24 @@ class Engine:
             return self._state
         # A user may have changed the weights of the network that they were shown.
         weights = [np.array(weight) for weight in self._network.model.get_weights()]
-        return TrainingState(weights, self._state.random, self._state.optimizer)
+        return replace(self._state, weights=weights)
 
     @property
     def network(self) -> Network:
         """The network as Keras has it, built when it is first asked for."""
         keras_import.check_not_forked()
         if self._trainer is not None:  # as it is now; the trainer's own stays its own
-            return self._build()
+            return self.new_network()
         if self._network is None:
             with building:
                 if self._network is None:
                     # Seen by other threads only now that it is whole.
-                    self._network = self._build()
+                    self._network = self.new_network()
         return self._network
 
-    def _build(self) -> Network:
-        """Build a network that has the present weights."""
+    def new_network(self) -> Network:
+        """Build a network that has the present weights, and is nobody else's."""
+        keras_import.check_not_forked()
         with building:
             network = build(self.spec)
         state = self.state
@@ -119,6 +166,7 @@ class Engine:
         score_name: str = "loss",
         observers: Sequence[Observer] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        checkpoints: Checkpoints | None = None,
     ) -> OutOfFold | None:
         """Train, from new weights or from those of an earlier fit.
 
@@ -139,6 +187,8 @@ class Engine:
             Called after early stopping, which completes an epoch's record.
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called after the observers.
+        checkpoints : Checkpoints or None, default=None
+            Where this fit goes on from, and writes its own to after each epoch.
 
         Returns
         -------
@@ -170,6 +220,7 @@ class Engine:
                     self.spec.losses(),
                     data,
                     plan.n_epochs,
+                    plan.task_weight,
                 )
                 watching.insert(0, choice)
             hooks = KerasCallbacks(callbacks, trainer, plan.n_epochs, source.n_batches)
@@ -177,13 +228,18 @@ class Engine:
                 watching.append(hooks)
             self._trainer = trainer
             try:
-                train(trainer, source, plan, watching)
+                train(trainer, source, plan, watching, checkpoints)
             finally:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
+            gates = _gate_weights(trainer, source, data.rows)
         if choice is not None:
             self._keep(choice)
+            gates = None if gates is None else gates[choice.members]
+        if gates is not None and self.spec.n_members is not None:
+            gates = _of_one_mixture(gates)
+        self.gate_weights = gates
         self.optimizer_config = _config(plan) if plan.continuing else None
         self._network = None
         return choice
@@ -195,7 +251,8 @@ class Engine:
         penalties = spec.parameters["feature_penalty"][choice.members]
         parameters = {**spec.parameters, "feature_penalty": penalties}
         self.spec = replace(spec, parameters=parameters, n_members=len(penalties))
-        self._state = TrainingState(choice.best_weights, self._state.random)
+        weights = [weight[choice.members] for weight in self._state.weights]
+        self._state = TrainingState(weights, self._state.random)
         self._evaluator = None
 
     def _trainer_for(
@@ -212,6 +269,11 @@ class Engine:
                 # Of an optimizer object, the decay is its own.
                 decay, of_members = None, decay if named else None
             optimizer = make_optimizer(plan.optimizer, plan.learning_rate, decay)
+            weighting = None
+            if plan.weighting is not None:
+                weighting = make_weighting(
+                    plan.weighting, self.spec.kinds, self.spec.dtype
+                )
             return Trainer(
                 self.spec,
                 optimizer,
@@ -219,13 +281,21 @@ class Engine:
                 scheduled,
                 n_folds,
                 of_members,
+                weighting,
             )
 
         # Callbacks may change anything of the model that they are given.
         if not named or has_callbacks or self.spec.builder is not None:
             return None, make
         optimizer = (plan.optimizer.lower(), plan.weight_decay, scheduled)
-        return (self.spec.structure(), plan.batch_size, n_folds, optimizer), make
+        key = (
+            self.spec.structure(),
+            plan.batch_size,
+            n_folds,
+            optimizer,
+            plan.weighting,
+        )
+        return key, make
 
     def _bring_to_start(self, trainer: Trainer, plan: TrainingPlan) -> None:
         state = self.state
@@ -235,6 +305,9 @@ class Engine:
             trainer.load(state)
         else:
             trainer.load(TrainingState(state.weights, state.random))
+        if trainer.weighting is not None:
+            n_tasks = len(self.spec.kinds)
+            trainer.weighting.give(plan.task_weight or (1.0,) * n_tasks)
         rate: Any = plan.learning_rate
         if not isinstance(plan.optimizer, str):
             rate = plan.optimizer.get_config().get("learning_rate")
@@ -249,6 +322,11 @@ class Engine:
             return [variable.value for variable in self._network.model.weights]
         assert self._state is not None
         return self._state.weights
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights of the network."""
+        return sum(int(np.prod(weight.shape)) for weight in self._weights())
 
     def _evaluate(self) -> Evaluator:
         if self._evaluator is None:
@@ -308,8 +386,9 @@ class Engine:
         -------
         ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
                 num_experts)
-            Outputs. An ensemble is one mixture of the experts of all its members, whose
-            gates weigh an equal part each.
+            Outputs, of the uppermost mixture where there are several. An ensemble is
+            one mixture of the experts of all its members, whose gates weigh an equal
+            part each.
 
         Raises
         ------
@@ -318,7 +397,11 @@ class Engine:
         """
         network = self.network
         if not network.mixtures:
-            raise ValueError("This network has no experts and gates to look at.")
+            of = f" (sharing={network.sharing!r})" if network.sharing else ""
+            raise ValueError(
+                f"This network{of} has no experts and gates to look at; those of "
+                "sharing='omoe', 'mmoe', 'cgc' and 'ple' have."
+            )
         layer = network.mixtures[-1]
         below = keras.Model(network.model.input, layer.input)
         outputs = np.concatenate(
@@ -332,9 +415,9 @@ class Engine:
         )
         if self.spec.n_members is None:
             return outputs
-        axis = 1 if part == "expert_outputs" else 2
-        members = np.concatenate(outputs, axis=axis)
-        return members if part == "expert_outputs" else members / self.spec.n_members
+        if part == "gate_outputs":
+            return _of_one_mixture(outputs)
+        return np.concatenate(outputs, axis=1)
 
     def layers(self) -> list[dict[str, Any]]:
         """Describe each layer: name, what it is for, kind, output shape, weights.
@@ -362,12 +445,15 @@ class Engine:
             )
         return rows
 
-    def loss(self, data: TaskData) -> float:
-        """Compute the loss on `data`, summed over tasks, without dropout."""
+    def loss(self, data: TaskData, task_weight: Sequence[float] = ()) -> float:
+        """Compute the loss on `data`, summed over tasks, without dropout.
+
+        Each task's is multiplied by `task_weight`, if that is not empty.
+        """
         total = 0.0
         losses = self.spec.losses()
         for k, outputs in enumerate(self.predict(data.X, data.rows)):
-            total += float(
+            total += (task_weight[k] if task_weight else 1.0) * float(
                 losses[k](
                     data.targets[k][data.rows],
                     outputs,
@@ -388,11 +474,30 @@ class Engine:
             return
         raise ValueError(
             "partial_fit goes on with the optimizer of the calls before, but "
-            f"'optimizer' or 'weight_decay' has changed: it was "
+            f"'optimizer', 'weight_decay' or 'task_weighting' has changed: it was "
             f"{self.optimizer_config}, and is now {_config(plan)}. Set it back, or "
             "start anew with fit."
         )
 
 
+def _gate_weights(
+    trainer: Trainer, source: ArrayBatches, rows: np.ndarray
+) -> np.ndarray | None:
+    """Evaluate the gates for rows that are spread over those trained on."""
+    rows = rows[:: -(-len(rows) // _GATE_ROWS)]
+    parts = [trainer.gate_weights(x) for x in source.features(rows)]
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found, axis=-3) if found else None
+
+
+def _of_one_mixture(gates: np.ndarray) -> np.ndarray:
+    """Bring gates of members, (n_members, n_rows, n_gates, n_experts), to one mixture.
+
+    Its experts are those of all members, whose gates weigh an equal part each.
+    """
+    return np.concatenate(gates, axis=-1) / len(gates)
+
+
 def _config(plan: TrainingPlan) -> dict[str, Any]:
-    return optimizer_config(plan.optimizer, plan.weight_decay)
+    config = optimizer_config(plan.optimizer, plan.weight_decay)
+    return {**config, "task_weighting": plan.task_weighting}

@@ -28,11 +28,17 @@ class Evaluator:
         The structure.
     of_members : bool, default=False
         Whether to evaluate the members of an ensemble instead of their mean.
+
+    Attributes
+    ----------
+    weights : list of (tuple of int, str)
+        Shape and type of each weight, in the order of ``keras.Model.weights``.
     """
 
     def __init__(self, spec: NetworkSpec, of_members: bool = False) -> None:
         network = build(spec)
         model: Any = network.members if of_members else network.model
+        self.weights = [(tuple(v.shape), v.dtype) for v in model.weights]
 
         def evaluate(weights: list[Any], x: Any) -> list[Any]:
             values = zip(model.weights, weights, strict=True)

@@ -14,6 +14,7 @@ from sklearn_mmoe._training.observer import EpochRecord, Observer
 from sklearn_mmoe._training.optimizers import learning_rates
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.checkpoint import Checkpoints
     from sklearn_mmoe._training.trainer import Trainer
 
 __all__ = ["TrainingPlan", "train"]
@@ -35,6 +36,8 @@ class TrainingPlan:
         for a later one.
     weight_decay : float or tuple of float
         Of an ensemble, the weight decay of each member.
+    task_weight : tuple of float
+        What each task's loss is multiplied by; empty where all are alike.
     """
 
     optimizer: Any
@@ -47,6 +50,14 @@ class TrainingPlan:
     tol: float
     first_epoch: int = 0
     continuing: bool = False
+    task_weight: tuple[float, ...] = ()
+    task_weighting: str = "uniform"
+
+    @property
+    def weighting(self) -> str | None:
+        """Which weighting of the tasks is needed; None if their losses add up."""
+        plain = self.task_weighting == "uniform" and not self.task_weight
+        return None if plain else self.task_weighting
 
 
 def train(
@@ -54,8 +65,11 @@ def train(
     source: BatchSource,
     plan: TrainingPlan,
     observers: Sequence[Observer],
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Train for the epochs of a plan, or until an observer asks for a stop.
+
+    With `checkpoints` it goes on from the last one, and writes one after each epoch.
 
     Raises
     ------
@@ -65,13 +79,21 @@ def train(
     asked = [o for o in observers if isinstance(o, KerasCallbacks) and o.want_batches]
     for observer in observers:
         observer.on_train_begin()
-    for epoch in range(plan.n_epochs):
+    first, stop = 0, False
+    if checkpoints is not None:
+        first, stop = checkpoints.restore(trainer, observers)
+    epoch = first - 1
+    for epoch in range(first, first if stop else plan.n_epochs):
         for observer in observers:
             observer.on_epoch_begin(epoch)
         record = _train_epoch(trainer, source, plan, epoch, asked)
         _check_finite(record.loss, plan, epoch)
+        if trainer.weighting is not None:
+            trainer.weighting.end_epoch(record.task_losses)
         for observer in observers:
             observer.on_epoch_end(record)
+        if checkpoints is not None:
+            checkpoints.write(trainer, observers, record)
         if record.stop:
             break
     for observer in observers:
@@ -93,6 +115,8 @@ def _train_epoch(
     """
     n_batches = source.n_batches
     losses, penalty, done = np.zeros(1), 0.0, 0
+    given = np.asarray(plan.task_weight) if plan.task_weight else 1.0
+    task_weights: Any = None
     for batches in source.epoch(plan.first_epoch + epoch, one_by_one=bool(callbacks)):
         steps = epoch * n_batches + np.arange(done, done + batches.n_batches)
         rates = learning_rates(
@@ -103,15 +127,21 @@ def _train_epoch(
         )
         for callback in callbacks:
             callback.on_batch_begin(done)
-        of_batches, own = trainer.train(batches, rates)
+        of_batches, own, weighed = trainer.train(batches, rates)
         losses, penalty = losses + of_batches, penalty + own
+        if weighed is not None:
+            task_weights = weighed + (0 if task_weights is None else task_weights)
         for callback in callbacks:
             # The last batch of an epoch may be partly empty.
             size = min(source.batch_size, source.n_rows - done * source.batch_size)
-            mean = EpochRecord(epoch, of_batches / size, own)
+            mean = EpochRecord(epoch, of_batches / size, own, given)
             callback.on_batch_end(done, logs_of(mean))
         done += batches.n_batches
-    return EpochRecord(epoch, losses / source.n_rows, penalty / n_batches)
+    if task_weights is not None:
+        task_weights = task_weights / n_batches
+    return EpochRecord(
+        epoch, losses / source.n_rows, penalty / n_batches, given, task_weights
+    )
 
 
 def _check_finite(values: Any, plan: TrainingPlan, epoch: int) -> None:

@@ -21,6 +21,11 @@ class EpochRecord:
         Mean training loss of each task.
     penalty : float
         Mean over the updates of what regularizers add to the loss.
+    task_weight : ndarray of float64 of shape (n_tasks,) or float
+        What the user had each task's loss multiplied by.
+    task_weights : ndarray of float64 of shape (n_tasks,) or None
+        Mean over the updates of what each task's loss was multiplied by: these weights
+        times those of a weighting. None where that is one.
     validation_score : float or None
         Score of the validation rows, greater being better; None without them.
     validation_name : str
@@ -34,6 +39,8 @@ class EpochRecord:
     epoch: int
     task_losses: np.ndarray
     penalty: float
+    task_weight: np.ndarray | float = 1.0
+    task_weights: np.ndarray | None = None
     validation_score: float | None = None
     validation_name: str = field(default="loss", repr=False)
     is_best: bool = False
@@ -41,8 +48,11 @@ class EpochRecord:
 
     @property
     def loss(self) -> float:
-        """The whole loss: the sum over tasks, and the penalty."""
-        return float(self.task_losses.sum() + self.penalty)
+        """The whole loss: the sum over tasks, as the user weighs them, and the penalty.
+
+        What a weighting finds does not count, so that epochs can be compared.
+        """
+        return float((self.task_weight * self.task_losses).sum() + self.penalty)
 
 
 class Observer:
@@ -60,6 +70,16 @@ class Observer:
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Read the record of an epoch that has ended, or add to it."""
+
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        """Learn of an epoch that a process before this one has trained."""
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return what else it needs where training goes on in another process."""
+        return []
+
+    def set_arrays(self, arrays: list[np.ndarray]) -> None:
+        """Take back what :meth:`arrays` has returned there."""
 
     def on_train_end(self) -> None:
         """Note that training has ended without an error."""

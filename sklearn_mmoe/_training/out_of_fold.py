@@ -41,6 +41,8 @@ class OutOfFold(Observer):
         What is trained on, and its folds.
     n_epochs : int
         Number of epochs that there will be at most.
+    task_weight : sequence of float, default=()
+        What each task's loss is multiplied by, if it is not empty.
 
     Attributes
     ----------
@@ -63,6 +65,7 @@ class OutOfFold(Observer):
         losses: Sequence[Any],
         data: TaskData,
         n_epochs: int,
+        task_weight: Sequence[float] = (),
     ) -> None:
         assert data.folds is not None
         assert data.n_folds is not None
@@ -72,6 +75,7 @@ class OutOfFold(Observer):
         self._losses = losses
         self._data = data
         self._folds = data.folds[data.rows]
+        self._task_weight = task_weight or (1.0,) * len(losses)
         self._every = -(-n_epochs // _MOST_EVALUATIONS)
         self._last = n_epochs - 1
         self._best_loss = np.inf
@@ -93,6 +97,13 @@ class OutOfFold(Observer):
                 weights[self.members] for weights in self._trainer.weights()
             ]
 
+    def on_train_end(self) -> None:
+        """Give the best candidate's members their best weights."""
+        weights = self._trainer.weights()
+        for weight, best in zip(weights, self.best_weights, strict=True):
+            weight[self.members] = best
+        self._trainer.set_weights(weights)
+
     @property
     def members(self) -> slice:
         """The members of the best candidate."""
@@ -107,7 +118,7 @@ class OutOfFold(Observer):
         ):
             of_candidates = outputs.reshape(-1, self._n_folds, *outputs.shape[1:])
             rows = np.arange(len(self._folds))
-            total = total + np.array(
+            total = total + self._task_weight[k] * np.array(
                 [
                     loss(
                         data.targets[k][data.rows],

@@ -11,6 +11,8 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 import tensorflow as tf
 
+from sklearn_mmoe._training.balancing import Weighting
+
 __all__ = ["TrainingStep"]
 
 
@@ -29,6 +31,8 @@ class TrainingStep:
         Type that the network computes in.
     member_decay : sequence of float or None, default=None
         Of an ensemble, the decoupled weight decay of each member.
+    weighting : Weighting or None, default=None
+        What weighs the tasks' losses; None adds them up.
     """
 
     def __init__(
@@ -38,31 +42,52 @@ class TrainingStep:
         optimizer: keras.optimizers.Optimizer,
         dtype: str,
         member_decay: Sequence[float] | None = None,
+        weighting: Weighting | None = None,
     ) -> None:
         self._model = model
         self._losses = losses
         self._optimizer = optimizer
         self._dtype = dtype
         self._member_decay = member_decay
+        self._weighting = weighting
         outputs = keras.tree.flatten(model.output)
         self._n_members = outputs[0].shape[0] if len(outputs[0].shape) == 3 else 1
 
     def __call__(
         self, x: Any, targets: Sequence[Any], weights: Sequence[Any]
-    ) -> tuple[Any, Any]:
-        """Change the weights once; return the losses of the tasks and the penalty."""
-        with tf.GradientTape() as tape:
-            losses, penalty = self.compute_losses(x, targets, weights)
-            total = self.combine(losses, penalty)
-            if self._n_members > 1:
-                # The losses are means over members. Each has its gradient as if alone.
-                total = total * self._n_members
+    ) -> list[Any]:
+        """Change the weights once.
+
+        Returns
+        -------
+        list of tensor
+            The losses of the tasks, the penalty and, where there is a weighting, the
+            weights of the tasks.
+        """
         variables = self._model.trainable_variables
-        gradients = tape.gradient(total, [variable.value for variable in variables])
+        values = [variable.value for variable in variables]
+        results: list[Any] = []
+        if self._weighting is None:
+            with tf.GradientTape() as tape:
+                losses, penalty = self.compute_losses(x, targets, weights)
+                total = self.combine(losses, penalty)
+                if self._n_members > 1:
+                    # The losses are means over members; each learns as if alone.
+                    total = total * self._n_members
+            gradients = tape.gradient(total, values)
+        else:
+            with tf.GradientTape(persistent=self._weighting.by_task) as tape:
+                losses, penalty = self.compute_losses(x, targets, weights)
+            means = tf.stack([tf.reduce_mean(weight) for weight in weights])
+            gradients, of_tasks = self._weighting.gradients(
+                tape, losses, penalty, means, values
+            )
+            gradients = [gradient * self._n_members for gradient in gradients]
+            results = [of_tasks]
         if self._member_decay is not None:
             self._decay(variables)
         self._optimizer.apply(gradients, variables)
-        return tf.stack(losses), penalty
+        return [tf.stack(losses), penalty, *results]
 
     def compute_losses(
         self, x: Any, targets: Sequence[Any], weights: Sequence[Any]

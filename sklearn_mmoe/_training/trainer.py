@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from sklearn_mmoe._architectures.network import NetworkSpec, build, initialize
 from sklearn_mmoe._batches.source import Batches
+from sklearn_mmoe._training.balancing import Weighting
 from sklearn_mmoe._training.step import TrainingStep
 
 __all__ = ["Trainer", "TrainingState"]
@@ -32,11 +33,14 @@ class TrainingState:
         Where the random generators of its layers (dropout) stand.
     optimizer : list of ndarray or None
         The optimizer's variables; None where they are not kept.
+    weighting : list of ndarray or None
+        What the weighting of the tasks remembers; None where it is not kept.
     """
 
     weights: list[np.ndarray]
     random: list[np.ndarray]
     optimizer: list[np.ndarray] | None = None
+    weighting: list[np.ndarray] | None = None
 
 
 class Trainer:
@@ -61,6 +65,8 @@ class Trainer:
         Number of folds of an ensemble, each of which some members are not trained on.
     member_decay : sequence of float or None, default=None
         Weight decay of each member of an ensemble.
+    weighting : Weighting or None, default=None
+        A new one; None adds up the tasks' losses.
     """
 
     def __init__(
@@ -71,23 +77,33 @@ class Trainer:
         sets_learning_rate: bool,
         n_folds: int | None = None,
         member_decay: Sequence[float] | None = None,
+        weighting: Weighting | None = None,
     ) -> None:
         self._spec = spec
         self._n_folds = n_folds
         self._batch_size = batch_size
         self.sets_learning_rate = sets_learning_rate
         self.optimizer = optimizer
+        self.weighting = weighting
         losses = spec.losses()
         network = build(spec, optimizer)
         self.model = network.model
+        # What is below the last mixture of experts, to look at its gates.
+        self._mixture = network.mixtures[-1] if network.mixtures else None
+        if self._mixture is not None:
+            self._below = keras.Model(self.model.input, self._mixture.input)
         # Compiled for Keras' callbacks, which read and save the model's optimizer.
         self.model.compile(optimizer, loss=losses, auto_scale_loss=False)
         optimizer.build(self.model.trainable_variables)
         in_weights = {id(variable) for variable in self.model.weights}
         self._random = [v for v in self.model.variables if id(v) not in in_weights]
+        self._remembered = [] if weighting is None else weighting.variables
         self._new_optimizer = _arrays(optimizer.variables)
+        self._new_weighting = _arrays(self._remembered)
         trained = self.model if network.members is None else network.members
-        self._step = TrainingStep(trained, losses, optimizer, spec.dtype, member_decay)
+        self._step = TrainingStep(
+            trained, losses, optimizer, spec.dtype, member_decay, weighting
+        )
         self._function = self._trace()
 
     @property
@@ -100,14 +116,27 @@ class Trainer:
         """Begin anew, with the weights that a seed decides."""
         if self._spec.builder is None:  # a user's builder has drawn its own
             initialize(self.model, seed)
-        _assign(self.optimizer.variables, self._new_optimizer)
+        self._load_optimizer(None, None)
 
     def load(self, state: TrainingState) -> None:
-        """Go on from a state; with a new optimizer if that holds none."""
+        """Go on from a state; with a new optimizer and weighting if it holds none."""
         _assign(self.model.weights, state.weights)
         _assign(self._random, state.random)
-        kept = state.optimizer
-        _assign(self.optimizer.variables, self._new_optimizer if kept is None else kept)
+        self._load_optimizer(state.optimizer, state.weighting)
+
+    def _load_optimizer(
+        self, optimizer: list[np.ndarray] | None, weighting: list[np.ndarray] | None
+    ) -> None:
+        """Bring optimizer and weighting to a state, or to their start."""
+        _assign(
+            self.optimizer.variables,
+            self._new_optimizer if optimizer is None else optimizer,
+        )
+        _assign(
+            self._remembered, self._new_weighting if weighting is None else weighting
+        )
+        if self.weighting is not None and weighting is None:
+            self.weighting.seed(self._spec.seed)
 
     def state(self, with_optimizer: bool = False) -> TrainingState:
         """Copy the present state."""
@@ -115,6 +144,7 @@ class Trainer:
             self.weights(),
             _arrays(self._random),
             _arrays(self.optimizer.variables) if with_optimizer else None,
+            _arrays(self._remembered) if with_optimizer else None,
         )
 
     def weights(self) -> list[np.ndarray]:
@@ -125,9 +155,27 @@ class Trainer:
         """Replace the present weights."""
         _assign(self.model.weights, weights)
 
+    def gate_weights(self, x: Any) -> np.ndarray | None:
+        """Evaluate the last mixture's gates, without dropout.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_gates, n_experts) or None
+            Weights; None if there is no mixture.
+        """
+        if self._mixture is None:
+            return None
+        below = self._below(x, training=False)
+        return keras.ops.convert_to_numpy(self._mixture.gate_outputs(below))
+
     def train(
         self, batches: Batches, learning_rates: np.ndarray
-    ) -> tuple[np.ndarray, float]:
+    ) -> tuple[np.ndarray, float, np.ndarray | None]:
         """Train on batches, one after the other.
 
         Parameters
@@ -143,14 +191,20 @@ class Trainer:
             Losses of the tasks, summed over all rows.
         penalty : float
             The penalty, summed over the batches.
+        task_weights : ndarray of float64 of shape (n_tasks,) or None
+            What a weighting has multiplied the losses by, summed over the batches.
         """
-        losses, penalty = self._function(
+        losses, penalty, *task_weights = self._function(
             batches.features,
             [tf.constant(target) for target in batches.targets],
             tf.constant(batches.weights),
             tf.constant(learning_rates),
         )
-        return losses.numpy().astype(np.float64) * self._batch_size, float(penalty)
+        return (
+            losses.numpy().astype(np.float64) * self._batch_size,
+            float(penalty),
+            task_weights[0].numpy().astype(np.float64) if task_weights else None,
+        )
 
     def _trace(self) -> Any:
         """Trace the training on any number of batches, in one call."""
@@ -172,33 +226,37 @@ class Trainer:
 
     def _train_on_batches(
         self, features: Any, targets: list[Any], weights: Any, learning_rates: Any
-    ) -> tuple[Any, Any]:
+    ) -> list[Any]:
         n_batches = tf.shape(learning_rates)[0]
         features, weights, *targets = (
             tf.reshape(rows, [n_batches, self._batch_size, *rows.shape[1:]])
             for rows in (features, weights, *targets)
         )
 
-        def step(i: Any, losses: Any, penalty: Any) -> tuple[Any, Any, Any]:
+        def step(i: Any, *sums: Any) -> tuple[Any, ...]:
             if self.sets_learning_rate:
                 self.optimizer.learning_rate.assign(learning_rates[i])
-            of_batch, own = self._step(
+            of_batch = self._step(
                 features[i],
                 [target[i] for target in targets],
                 tf.unstack(weights[i], axis=1),
             )
-            return i + 1, losses + of_batch, penalty + own
+            return (
+                i + 1,
+                *(a + b for a, b in zip(sums, of_batch, strict=True)),
+            )
 
-        start = (
-            tf.constant(0),
-            tf.zeros(len(targets), self._spec.dtype),
-            tf.zeros((), self._spec.dtype),
-        )
+        # Losses, penalty and, where they are weighed, the weights of the tasks.
+        shapes = [len(targets), (), *([len(targets)] if self.weighting else [])]
+        sums = [tf.zeros(shape, self._spec.dtype) for shape in shapes]
         # One after the other: each step reads the weights that the last one wrote.
-        _, losses, penalty = tf.while_loop(
-            lambda i, *_: i < n_batches, step, start, parallel_iterations=1
+        _, *sums = tf.while_loop(
+            lambda i, *_: i < n_batches,
+            step,
+            (tf.constant(0), *sums),
+            parallel_iterations=1,
         )
-        return losses, penalty
+        return sums
 
 
 def _arrays(variables: Sequence[Any]) -> list[np.ndarray]:

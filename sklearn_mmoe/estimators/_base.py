@@ -7,7 +7,9 @@ This is scikit-learn's side of the wall. Keras and TensorFlow are loaded at the 
 from __future__ import annotations
 
 import copy
+import os
 from abc import ABCMeta, abstractmethod
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +21,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._files.column_labels import labels_from_state, labels_to_state
 from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin, SklearnCallbacks
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
@@ -30,6 +34,7 @@ from sklearn_mmoe._tasks.weights import (
     check_positive_weights,
     class_factors,
     row_weights,
+    weights_between_tasks,
 )
 from sklearn_mmoe.estimators._candidates import (
     Candidate,
@@ -39,12 +44,15 @@ from sklearn_mmoe.estimators._candidates import (
     loss_table,
     n_folds,
 )
+from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
+from sklearn_mmoe.estimators._exports import ExportMixin
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
     fitted_attributes,
     is_fitted,
     unchanged_on_error,
 )
+from sklearn_mmoe.estimators._gates import mean_use, warn_of_idle_gates
 from sklearn_mmoe.estimators._parameters import (
     PARAMETER_CONSTRAINTS,
     auto_batch_size,
@@ -61,6 +69,7 @@ from sklearn_mmoe.estimators._validation import (
 )
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.checkpoint import Checkpoints
     from sklearn_mmoe._training.engine import Engine
     from sklearn_mmoe._training.loop import TrainingPlan
 
@@ -78,7 +87,9 @@ def partial_fit_available(estimator: Any) -> bool:
 
 
 class _BaseMultiTaskMMoE(
+    ExportMixin,
     DocumentationLinkMixin,
+    VersionedStateMixin,
     CallbackSupportMixin,
     MultiOutputMixin,
     BaseEstimator,
@@ -92,11 +103,16 @@ class _BaseMultiTaskMMoE(
         self,
         num_experts: int = 8,
         *,
-        expert_units: int = 32,
-        expert_layers: int = 1,
+        sharing: str = "mmoe",
+        num_task_experts: int = 2,
+        num_levels: int = 2,
+        expert_units: Any = 32,
         shared_units: Any = (96,),
         tower_units: Any = (16,),
-        gate: str = "multi",
+        match_parameters: str | int | None = None,
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
@@ -107,6 +123,8 @@ class _BaseMultiTaskMMoE(
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
+        task_weight: Any = "uniform",
+        task_weighting: str = "uniform",
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
         validation_fraction: float = 0.1,
@@ -116,16 +134,22 @@ class _BaseMultiTaskMMoE(
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,
+        checkpoint_dir: Any = None,
         callbacks: Any = None,
         network: Any = None,
         dtype: str = "float32",
     ) -> None:
         self.num_experts = num_experts
+        self.sharing = sharing
+        self.num_task_experts = num_task_experts
+        self.num_levels = num_levels
         self.expert_units = expert_units
-        self.expert_layers = expert_layers
         self.shared_units = shared_units
         self.tower_units = tower_units
-        self.gate = gate
+        self.match_parameters = match_parameters
+        self.gate_dropout = gate_dropout
+        self.gate_temperature = gate_temperature
+        self.load_balance_penalty = load_balance_penalty
         self.activation = activation
         self.wide = wide
         self.dropout = dropout
@@ -136,6 +160,8 @@ class _BaseMultiTaskMMoE(
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.task_weight = task_weight
+        self.task_weighting = task_weighting
         self.early_stopping = early_stopping
         self.early_stopping_metric = early_stopping_metric
         self.validation_fraction = validation_fraction
@@ -145,6 +171,7 @@ class _BaseMultiTaskMMoE(
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.network = network
         self.dtype = dtype
@@ -170,11 +197,58 @@ class _BaseMultiTaskMMoE(
     def __sklearn_is_fitted__(self) -> bool:
         return is_fitted(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_y_columns" in state:
+            state["_y_columns"] = labels_to_state(state["_y_columns"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_y_columns" in state:
+            self._y_columns = labels_from_state(state["_y_columns"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file, which :func:`sklearn_mmoe.load` reads.
+
+        It holds text and numbers, and no code: loading it runs nothing, unlike
+        a pickle. It replaces an older file at once and as a whole, so that after a
+        full disk or a crash the old one is still there.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to, such as 'model.mmoe'.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If a parameter holds code: `callbacks`, a `network` builder, an optimizer
+            object, or a scorer other than those of :mod:`sklearn_mmoe.metrics`.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        sklearn_mmoe.load : Load such a file.
+        """
+        from sklearn_mmoe._files.estimator import save
+
+        save(self, path)
+
     @property
     def network_(self) -> Any:
         """The trained ``keras.Model``; its outputs are logits or z-scores."""
         check_is_fitted(self)
         return self._engine.network.model
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of weights of the network."""
+        check_is_fitted(self)
+        return self._engine.n_weights
 
     def task(self, name: Any) -> Any:
         """Return one task of the fitted estimator as an estimator of its own.
@@ -271,7 +345,8 @@ class _BaseMultiTaskMMoE(
         ValueError
             If a parameter is out of range, X and y do not fit together, X holds NaN,
             infinity or text, weights are negative or all zero, a warm start is asked
-            to go on with another network, or training diverges.
+            to go on with another network, `checkpoint_dir` has a checkpoint of
+            another fit, or training diverges.
         TypeError
             If a callback is none of Keras', or a metric does not return one number.
 
@@ -284,7 +359,9 @@ class _BaseMultiTaskMMoE(
         check_cv(self)
         with unchanged_on_error(self):
             resume = self.warm_start and is_fitted(self)
-            seeds = Seeds.draw(self.random_state)
+            checkpoints, seeds = open_checkpoints(
+                self.checkpoint_dir, Seeds.draw(self.random_state)
+            )
             data = self._read(X, y, sample_weight, resume=resume)
             validation = None
             if X_val is not None:
@@ -302,7 +379,13 @@ class _BaseMultiTaskMMoE(
             if folds is not None:
                 data = data.with_folds(folds, seeds.split)
             self._begin(data, seeds, resume, n_rows=len(data.rows))
-            self._train(data, validation, self._plan(data), seeds)
+            if checkpoints is not None:
+                given = None if X_val is None else validation
+                described = fingerprint(self, data, given, resume)
+                checkpoints.begin(described, astuple(seeds))
+            self._train(data, validation, self._plan(data), seeds, checkpoints)
+        if checkpoints is not None:
+            checkpoints.clear()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -476,9 +559,13 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.loop import TrainingPlan
 
         n_rows, size, n_epochs = len(data.rows), self.batch_size, self.max_iter
-        size = auto_batch_size(n_rows) if size == "auto" else int(size)
+        several = data.n_folds is not None
+        size = auto_batch_size(n_rows, several) if size == "auto" else int(size)
         size = min(size, n_rows)
-        n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
+        if n_epochs == "auto":
+            n_epochs = auto_epochs(n_rows, size, several)
+        task_weight = weights_between_tasks(self.task_weight, data.names)
+        alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
         decays = [c.weight_decay for c in candidates(self, rows_of_decay, data.n_folds)]
@@ -490,11 +577,14 @@ class _BaseMultiTaskMMoE(
             ),
             weight_decay=for_members(decays, data.n_folds),
             batch_size=size,
-            n_epochs=1 if continuing else n_epochs,
+            n_epochs=1 if continuing else int(n_epochs),
             n_iter_no_change=int(self.n_iter_no_change),
             tol=float(self.tol),
             first_epoch=self.n_iter_,
             continuing=continuing,
+            task_weight=task_weight,
+            # One task alone has nothing to be weighed against.
+            task_weighting="uniform" if alone else self.task_weighting,
         )
 
     def _train(
@@ -503,11 +593,12 @@ class _BaseMultiTaskMMoE(
         validation: FitData | None,
         plan: TrainingPlan,
         seeds: Seeds,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Train the network, and record how it went."""
         score, scorer = None, find_scorer(self)
         if validation is not None:
-            score = validation_score(self, validation, scorer)
+            score = validation_score(self, validation, scorer, plan.task_weight)
         n_rows, names = len(data.rows), self.task_names_
         hooks = SklearnCallbacks(
             self,
@@ -535,6 +626,7 @@ class _BaseMultiTaskMMoE(
                     score_name="loss" if scorer is None else "score",
                     observers=[*observers, progress],
                     callbacks=callbacks,
+                    checkpoints=checkpoints,
                 )
             finally:
                 for callback in callbacks:
@@ -545,6 +637,10 @@ class _BaseMultiTaskMMoE(
             self._publish_strength(compared[choice.best_candidate])
             self.best_epoch_ = choice.best_epoch
             self.cv_losses_ = loss_table(choice, compared)
+        gates = self._engine.gate_weights
+        self.expert_use_ = None if gates is None else mean_use(gates, names)
+        if gates is not None and not plan.continuing:
+            warn_of_idle_gates(gates, names)
 
     def _publish_strength(self, used: Candidate) -> None:
         self.feature_penalty_ = used.feature_penalty

@@ -87,7 +87,8 @@ def _is_left_to_us(estimator: Any) -> bool:
     if any(getattr(estimator, name) != "auto" for name in names):
         return False
     others = (estimator.network, estimator.early_stopping, estimator.warm_start)
-    return isinstance(estimator.optimizer, str) and not any(others)
+    named = isinstance(estimator.optimizer, str)
+    return named and estimator.task_weighting == "uniform" and not any(others)
 
 
 def candidates(estimator: Any, n_rows: int, n_folds: int | None) -> list[Candidate]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sklearn_mmoe._training.observer import EpochRecord, Observer
 
 __all__ = ["Recorder", "forget", "in_words"]
@@ -15,6 +17,7 @@ def forget(estimator: Any, task_names: list[str]) -> None:
     estimator.t_ = 0
     estimator.loss_curve_ = []
     estimator.task_loss_curves_ = {name: [] for name in task_names}
+    estimator.task_weights_ = {name: [] for name in task_names}
     estimator.validation_scores_ = None
     estimator.cv_losses_ = None
 
@@ -40,11 +43,15 @@ class Recorder(Observer):
         # Copies: a fit that fails leaves the record as it was.
         of.loss_curve_ = list(of.loss_curve_)
         of.task_loss_curves_ = {k: list(v) for k, v in of.task_loss_curves_.items()}
+        of.task_weights_ = {k: list(v) for k, v in of.task_weights_.items()}
         # One for each epoch: those of an earlier fit may have had none.
         missing = [float("nan")] * self._n_before
         self._scores = list(of.validation_scores_ or missing)
         of.validation_scores_ = of.best_epoch_ = None
         self._has_best = False
+
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        self.on_epoch_end(record)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         of = self._estimator
@@ -56,6 +63,12 @@ class Recorder(Observer):
             of.task_loss_curves_.values(), record.task_losses, strict=True
         ):
             curve.append(float(loss))
+        used = (
+            record.task_weight if record.task_weights is None else record.task_weights
+        )
+        weights = np.broadcast_to(used, len(of.task_weights_)).tolist()
+        for course, weight in zip(of.task_weights_.values(), weights, strict=True):
+            course.append(weight)
         if record.validation_score is None:
             of.best_loss_ = min(of.loss_curve_)
             of.best_validation_score_ = None

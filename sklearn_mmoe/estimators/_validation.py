@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,10 @@ def find_scorer(estimator: Any) -> Callable[..., Any] | None:
 
 
 def validation_score(
-    estimator: Any, data: FitData, scorer: Callable[..., Any] | None
+    estimator: Any,
+    data: FitData,
+    scorer: Callable[..., Any] | None,
+    task_weight: Sequence[float] = (),
 ) -> Callable[[], float]:
     """Make a function that scores the validation rows; greater is better.
 
@@ -65,6 +68,8 @@ def validation_score(
         The validation rows.
     scorer : callable or None
         From :func:`find_scorer`.
+    task_weight : sequence of float, default=()
+        What the loss of each task is multiplied by; empty where all are alike.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def validation_score(
     engine = estimator._engine
     if scorer is None:
         task_data = data.for_training(engine.spec.dtype)
-        return lambda: -engine.loss(task_data)
+        return lambda: -engine.loss(task_data, task_weight)
     # Not every sparse format has rows that can be taken out.
     X: Any = data.X
     if hasattr(X, "tocsr"):

@@ -35,14 +35,16 @@ class TrainingCurveDisplay:
         What `validation_scores` are; of 'loss' the sign is turned back.
     best_epoch : int or None, default=None
         The epoch, from 1, whose weights were kept. None takes that of the best score.
+    task_weights : mapping of str to sequence of float or None, default=None
+        What each task's loss was multiplied by in each epoch; None draws none.
 
     Attributes
     ----------
     best_epoch_ : int or None
         The epoch, from 1, that early stopping went back to; None without it.
     axes_ : ndarray of Axes
-        The axes drawn on: the losses, what early stopping watched, then a score of a
-        task each.
+        The axes drawn on: the losses, what early stopping watched, the weights of the
+        tasks, then a score of a task each.
     ax_ : matplotlib Axes
         The first of them.
     figure_ : matplotlib Figure
@@ -72,12 +74,14 @@ class TrainingCurveDisplay:
         *,
         validation_name: str = "loss",
         best_epoch: int | None = None,
+        task_weights: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self.task_losses = task_losses
         self.validation_scores = validation_scores
         self.scores = scores
         self.validation_name = validation_name
         self.best_epoch = best_epoch
+        self.task_weights = task_weights
 
     @classmethod
     def from_estimator(
@@ -95,8 +99,9 @@ class TrainingCurveDisplay:
             ``scores_``. None takes the one among the estimator's `callbacks`, if any.
         ax : matplotlib Axes, sequence of Axes or None, default=None
             Axes to draw on, as many as there are panels: one for the losses, one for
-            what early stopping watched, one for each task and metric of `scores`. None
-            makes a figure.
+            what early stopping watched, one for the weights of the tasks where
+            `task_weighting` changes them, one for each task and metric of `scores`.
+            None makes a figure.
 
         Returns
         -------
@@ -123,6 +128,9 @@ class TrainingCurveDisplay:
             getattr(scores, "scores_", scores),
             validation_name=metric if isinstance(metric, str) else repr(metric),
             best_epoch=last.best_epoch_,
+            task_weights=(
+                None if last.task_weighting == "uniform" else last.task_weights_
+            ),
         )
         return display.plot(ax=ax)
 
@@ -148,14 +156,18 @@ class TrainingCurveDisplay:
         watched = self.validation_scores
         panels = [] if self.scores is None else _panels(self.scores)
         n_watched = 0 if watched is None else 1
-        n_axes = 1 + n_watched + len(panels)
+        n_weights = 0 if self.task_weights is None else 1
+        n_axes = 1 + n_watched + n_weights + len(panels)
         self.axes_ = axes_in_a_row(ax, n_axes, 4.2, 3.4)
         self._draw_losses(self.axes_[0])
         self.best_epoch_ = None
         if watched is not None:
             self.best_epoch_ = self.best_epoch or _best(watched)
             self._draw_validation(self.axes_[1], np.asarray(watched))
-        for axes, panel in zip(self.axes_[1 + n_watched :], panels, strict=True):
+        if self.task_weights is not None:
+            self._draw_weights(self.axes_[1 + n_watched])
+        first = n_axes - len(panels)
+        for axes, panel in zip(self.axes_[first:], panels, strict=True):
             self._draw_metric(axes, *panel)
         for axes in self.axes_:
             self._finish(axes)
@@ -167,6 +179,12 @@ class TrainingCurveDisplay:
         for k, (name, losses) in enumerate(self.task_losses.items()):
             _draw_curve(ax, k, losses, name)
         ax.set_ylabel("training loss")
+
+    def _draw_weights(self, ax: Any) -> None:
+        assert self.task_weights is not None
+        for k, (name, weights) in enumerate(self.task_weights.items()):
+            _draw_curve(ax, k, weights, name)
+        ax.set_ylabel("weight of the task")
 
     def _draw_validation(self, ax: Any, scores: np.ndarray) -> None:
         is_loss = self.validation_name == "loss"

@@ -7,6 +7,7 @@ see the same rows.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,10 +18,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from sklearn_mmoe.layers._building_blocks import dense
+from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import with_seed
+from sklearn_mmoe.layers.cgc import CGC
+from sklearn_mmoe.layers.cross_stitch import CrossStitch
+from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer
 from sklearn_mmoe.layers.mmoe import MMoE
 
-__all__ = ["AverageMembers", "MemberDense", "MemberMMoE"]
+__all__ = ["AverageMembers", "MemberDense", "member_layer"]
 
 
 def seeds_of_members(seed: int, num_members: int) -> Iterator[int]:
@@ -76,8 +82,10 @@ class MemberDense(keras.layers.Layer):
             regularizer=self.kernel_regularizer,
         )
         self.bias = self.add_weight(
-            name="bias", shape=(self.num_members, 1, self.units), initializer="zeros"
+            name="bias", shape=(self.num_members, self.units), initializer="zeros"
         )
+
+    n_seeds = 1  # of draw_weights
 
     def draw_weights(self, seed: int) -> None:
         """Draw each member's weights, and set the biases to zero."""
@@ -95,7 +103,7 @@ class MemberDense(keras.layers.Layer):
         self.bias.assign(ops.zeros_like(self.bias))
 
     def call(self, x: Any) -> Any:
-        return self.activation(ops.matmul(x, self.kernel) + self.bias)
+        return self.activation(dense(x, self.kernel, self.bias))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -108,55 +116,81 @@ class MemberDense(keras.layers.Layer):
         }
 
 
-@keras.saving.register_keras_serializable(package="sklearn_mmoe")
-class MemberMMoE(MMoE):
-    """Experts and gates of each member; its weights are zero until they are drawn."""
+class Members(keras.layers.Layer):
+    """What makes an ensemble's layer of one of ours, which comes behind it as a base.
+
+    All weights get the members' axis in front. They are zero until they are drawn.
+    """
 
     def __init__(self, *args: Any, num_members: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.num_members = num_members
 
-    def _add_kernel(
-        self,
-        kind: str,
-        name: str,
-        shape: tuple[int, ...],
-        block_shape: tuple[int, int],
-        axis: int,
-        depth: int = 0,
-    ) -> Any:
-        return self.add_weight(
-            name=name,
-            shape=(self.num_members, *shape),
-            initializer="zeros",
-            regularizer=self.input_regularizer if depth == 0 else None,
-        )
+    def add_weight(self, *, shape: Sequence[int], **options: Any) -> Any:
+        shape = (self.num_members, *shape)
+        return super().add_weight(shape=shape, **{**options, "initializer": "zeros"})
 
-    def _add_bias(self, kind: str, name: str, shape: tuple[int, int]) -> Any:
-        return self.add_weight(
-            name=name, shape=(self.num_members, 1, *shape), initializer="zeros"
-        )
+    def build(self, input_shape: Any) -> None:
+        self._row_shape = _of_rows(input_shape)
+        super().build(self._row_shape)
 
-    def draw_weights(self, expert_seed: int, gate_seed: int) -> None:
-        """Draw the weights of each member anew."""
-        seeds = zip(
-            seeds_of_members(expert_seed, self.num_members),
-            seeds_of_members(gate_seed, self.num_members),
-            strict=True,
-        )
-        members = [self._initial_weights(*of_member) for of_member in seeds]
-        for of_members in zip(*members, strict=True):
-            variable = of_members[0][0]
-            shape = variable.shape[1:]
-            values = [draw(shape, variable.dtype) for _, draw in of_members]
-            variable.assign(ops.stack(values))
+    def draw_weights(self, *seeds: int) -> None:
+        """Draw the weights of each member as those of such a layer by itself."""
+        config = {**super().get_config(), "name": None}
+        config.pop("num_members", None)
+        (single,) = (base for base in type(self).__bases__ if base is not Members)
+        layer = single.from_config(config)
+        layer.build(self._row_shape)
+        drawn = []
+        for of_member in zip(
+            *(seeds_of_members(seed, self.num_members) for seed in seeds), strict=True
+        ):
+            layer.draw_weights(*of_member)
+            drawn.append(layer.get_weights())
+        if not seeds:
+            drawn = [layer.get_weights()] * self.num_members
+        self.set_weights([np.stack(weights) for weights in zip(*drawn, strict=True)])
+        if isinstance(self, GatedLayer):
+            self.restart_dropout(seeds[-1])
 
-    @staticmethod
-    def _hidden_product(inputs: Any, kernel: Any) -> Any:
-        return ops.einsum("mbni,mnio->mbno", inputs, kernel)
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shapes = super().compute_output_shape(_of_rows(input_shape))
+        if isinstance(shapes, list):
+            return [(self.num_members, *shape) for shape in shapes]
+        return (self.num_members, *shapes)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_members": self.num_members}
+
+
+def _of_rows(shape: Any) -> Any:
+    """Return shapes of rows, (None, features), without the members' axis."""
+    if isinstance(shape[0], list | tuple):
+        return [_of_rows(of_input) for of_input in shape]
+    return tuple(shape[-2:])
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberMMoE(Members, MMoE):
+    """Experts and gates of each member."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberCGC(Members, CGC):
+    """Shared experts, those of each task, and their gates, of each member."""
+
+    def _draw(self, experts: Any, gates: Any) -> None:
+        """Leave the weights at zero when the layer is built."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberCrossStitch(Members, CrossStitch):
+    """Cross-stitch units of each member."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberInformationTransfer(Members, AdaptiveInformationTransfer):
+    """The transfer between two tasks, of each member."""
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
@@ -186,3 +220,19 @@ class AverageMembers(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kind": self.kind}
+
+
+_OF_SINGLE = {
+    keras.layers.Dense: MemberDense,
+    MMoE: MemberMMoE,
+    CGC: MemberCGC,
+    CrossStitch: MemberCrossStitch,
+    AdaptiveInformationTransfer: MemberInformationTransfer,
+}
+
+
+def member_layer(cls: type[keras.layers.Layer], num_members: int | None) -> Any:
+    """Return what makes a layer of an ensemble; without members, the class itself."""
+    if num_members is None:
+        return cls
+    return functools.partial(_OF_SINGLE[cls], num_members=num_members)

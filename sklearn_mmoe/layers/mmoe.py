@@ -5,33 +5,39 @@ References
 .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
    "Modeling Task Relationships in Multi-task Learning with Multi-gate
    Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+.. [2] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+   ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+.. [3] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+   sparsely-gated mixture-of-experts layer". ICLR 2017.
+   https://arxiv.org/abs/1701.06538
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
 import keras
-import numpy as np
 from keras import ops
 
+from sklearn_mmoe.layers._building_blocks import (
+    check_positive_int,
+    check_widths,
+    fused_dense,
+    fused_layers,
+)
+from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import block_initializer, with_seed
 
 __all__ = ["MMoE"]
 
 
-def _check_positive_int(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"`{name}` of MMoE must be a positive int, got {value!r}.")
-    return int(value)
-
-
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
-class MMoE(keras.layers.Layer):
+class MMoE(GatedLayer):
     r"""Multi-gate mixture-of-experts: one mixture of shared experts for each task.
 
     For task :math:`k` the layer computes (Ma et al., 2018, equations 6 and 7)
@@ -46,8 +52,9 @@ class MMoE(keras.layers.Layer):
 
     Parameters
     ----------
-    units : int
-        Width of every expert, and so of each output.
+    units : int or sequence of int
+        Width of every expert, and so of each output; of experts of several layers the
+        width of each layer.
     num_experts : int
         Number of experts, :math:`n`.
     num_tasks : int
@@ -90,25 +97,41 @@ class MMoE(keras.layers.Layer):
         Constraint of the gates' biases.
     activity_regularizer : str, Regularizer or None, default=None
         Regularizer of the outputs.
-    expert_layers : int, default=1
-        Depth of each expert; every layer of it has `units` units, the same
-        activation, initializers, regularizers and constraints.
     input_regularizer : str, Regularizer or None, default=None
         Regularizer of the kernels that multiply the layer's input: the experts' first
         ones and the gates'. For these it takes the place of `expert_kernel_regularizer`
         and `gate_kernel_regularizer`.
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that are set to zero while training, drawn for each
+        row, task and expert, in [0, 1); the others are scaled up, so that they sum to
+        one again [2]_. Where all would be dropped, none is.
+    gate_temperature : float, default=1.0
+        What the gates' logits are divided by before the activation; above 1 the weights
+        are more alike, below 1 they tend to a single expert.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty, added to the loss while training, on experts that are
+        used unequally: the squared coefficient of variation, over experts, of their
+        weights summed over rows and tasks ([3]_, equation 7). A task may still prefer
+        some of the experts, if others prefer the rest. Rows are the last axis before
+        the features; of several leading axes the mean is taken.
+    seed : int or None, default=None
+        Seed of `gate_dropout`.
     **kwargs
         As every Keras layer takes: `name`, `dtype`, `trainable`.
 
     Attributes
     ----------
-    expert_kernel : Variable of shape (features, num_experts, units)
+    units : int
+        Width of each output.
+    expert_units : tuple of int
+        Width of each layer of the experts.
+    expert_kernel : Variable of shape (features, num_experts, width)
         All experts' first kernels, fused.
-    expert_bias : Variable of shape (num_experts, units) or None
+    expert_bias : Variable of shape (num_experts, width) or None
         The experts' first biases.
-    hidden_expert_kernels : list of Variable of shape (num_experts, units, units)
-        Kernels of the experts' further layers; empty for ``expert_layers=1``.
-    hidden_expert_biases : list of Variable of shape (num_experts, units)
+    hidden_expert_kernels : list of Variable of shape (num_experts, width, width)
+        Kernels of the experts' further layers; empty for experts of one layer.
+    hidden_expert_biases : list of Variable of shape (num_experts, width)
         Biases of the experts' further layers.
     gate_kernel : Variable of shape (features, num_tasks, num_experts)
         All gates' kernels, fused.
@@ -118,9 +141,9 @@ class MMoE(keras.layers.Layer):
     Raises
     ------
     ValueError
-        If `units`, `num_experts`, `num_tasks` or `expert_layers` is not a positive
-        int, if the input has fewer than two dimensions, or if its last dimension is
-        not known.
+        If `num_experts` or `num_tasks` is not a positive int, `units` neither that nor
+        a sequence of such, if an option of the gates is out of range, if the input has
+        fewer than two dimensions, or if its last dimension is not known.
 
     Notes
     -----
@@ -133,6 +156,11 @@ class MMoE(keras.layers.Layer):
     .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
        "Modeling Task Relationships in Multi-task Learning with Multi-gate
        Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+    .. [2] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+       ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+    .. [3] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+       sparsely-gated mixture-of-experts layer". ICLR 2017.
+       https://arxiv.org/abs/1701.06538
 
     Examples
     --------
@@ -146,7 +174,7 @@ class MMoE(keras.layers.Layer):
 
     def __init__(
         self,
-        units: int,
+        units: int | Sequence[int],
         num_experts: int,
         num_tasks: int,
         use_expert_bias: bool = True,
@@ -166,15 +194,25 @@ class MMoE(keras.layers.Layer):
         gate_kernel_constraint: Any = None,
         gate_bias_constraint: Any = None,
         activity_regularizer: Any = None,
-        expert_layers: int = 1,
         input_regularizer: Any = None,
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = _check_positive_int("units", units)
-        self.num_experts = _check_positive_int("num_experts", num_experts)
-        self.num_tasks = _check_positive_int("num_tasks", num_tasks)
-        self.expert_layers = _check_positive_int("expert_layers", expert_layers)
+        super().__init__(
+            gate_dropout,
+            gate_temperature,
+            load_balance_penalty,
+            seed,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.expert_units = check_widths("MMoE", "units", units)
+        self.units = self.expert_units[-1]
+        self.num_experts = check_positive_int("MMoE", "num_experts", num_experts)
+        self.num_tasks = check_positive_int("MMoE", "num_tasks", num_tasks)
         self.use_expert_bias = use_expert_bias
         self.use_gate_bias = use_gate_bias
         self.expert_activation = keras.activations.get(expert_activation)
@@ -212,22 +250,22 @@ class MMoE(keras.layers.Layer):
                 "MMoE needs inputs whose last dimension, the number of features, is "
                 f"known; got shape {tuple(input_shape)}."
             )
-        n, t, u = self.num_experts, self.num_tasks, self.units
+        n, t, u = self.num_experts, self.num_tasks, self.expert_units[0]
         self.expert_kernel = self._add_kernel(
             "expert", "expert_kernel", (features, n, u), (features, u), axis=1
         )
         self.expert_bias = self._add_bias("expert", "expert_bias", (n, u))
         self.hidden_expert_kernels = []
         self.hidden_expert_biases = []
-        for depth in range(1, self.expert_layers):
+        for depth, block in enumerate(itertools.pairwise(self.expert_units), 1):
             self.hidden_expert_kernels.append(
                 self._add_kernel(
-                    "expert", f"expert_kernel_{depth}", (n, u, u), (u, u), axis=0,
+                    "expert", f"expert_kernel_{depth}", (n, *block), block, axis=0,
                     depth=depth,
                 )
             )  # fmt: skip
             self.hidden_expert_biases.append(
-                self._add_bias("expert", f"expert_bias_{depth}", (n, u))
+                self._add_bias("expert", f"expert_bias_{depth}", (n, block[1]))
             )
         self.gate_kernel = self._add_kernel(
             "gate", "gate_kernel", (features, t, n), (features, n), axis=1
@@ -274,47 +312,49 @@ class MMoE(keras.layers.Layer):
             constraint=getattr(self, f"{kind}_bias_constraint"),
         )
 
+    n_seeds = 2  # of draw_weights
+
     def draw_weights(self, expert_seed: int, gate_seed: int) -> None:
         """Draw all weights anew, with other seeds than the initializers' own.
+
+        The dropout of the gates begins anew, too.
 
         Parameters
         ----------
         expert_seed, gate_seed : int
             Seeds of the experts' and of the gates' kernels.
         """
-        for variable, draw in self._initial_weights(expert_seed, gate_seed):
-            if variable is not None:
-                variable.assign(draw(variable.shape, variable.dtype))
-
-    def _initial_weights(
-        self, expert_seed: int, gate_seed: int
-    ) -> list[tuple[Any, Callable[..., Any]]]:
-        """Return each variable, or None, with what draws its weights."""
-        n, u = self.num_experts, self.units
-        features = self.expert_kernel.shape[-3]
+        n = self.num_experts
+        features, _, u = self.expert_kernel.shape
         experts = with_seed(self.expert_kernel_initializer, expert_seed)
         gates = with_seed(self.gate_kernel_initializer, gate_seed)
-        return [
+        drawn = [
             (self.expert_kernel, block_initializer(experts, (features, u), 1)),
             (self.gate_kernel, block_initializer(gates, (features, n), 1)),
             *(
-                (kernel, block_initializer(experts, (u, u), 0, first_block=depth * n))
+                (kernel, block_initializer(experts, kernel.shape[1:], 0, depth * n))
                 for depth, kernel in enumerate(self.hidden_expert_kernels, 1)
             ),
             *((bias, self.expert_bias_initializer) for bias in self._expert_biases()),
             (self.gate_bias, self.gate_bias_initializer),
         ]
+        for variable, initializer in drawn:
+            if variable is not None:
+                variable.assign(initializer(variable.shape, variable.dtype))
+        self.restart_dropout(gate_seed)
 
     def _expert_biases(self) -> list[Any]:
         return [self.expert_bias, *self.hidden_expert_biases]
 
-    def call(self, inputs: Any) -> list[Any]:
+    def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Mix the experts once for each task.
 
         Parameters
         ----------
         inputs : tensor of shape (..., features)
             The layer's input.
+        training : bool or None, default=None
+            Whether `gate_dropout` and `load_balance_penalty` act.
 
         Returns
         -------
@@ -323,6 +363,8 @@ class MMoE(keras.layers.Layer):
         """
         experts = self.expert_outputs(inputs)  # (..., num_experts, units)
         gates = self.gate_outputs(inputs)  # (..., num_tasks, num_experts)
+        if training:
+            gates = self._while_training(gates)
         mixtures = ops.matmul(gates, experts)  # (..., num_tasks, units), eq. 6
         # Not a slice for each task, whose gradients would be as large as all of them.
         return list(ops.unstack(mixtures, axis=-2))
@@ -340,15 +382,12 @@ class MMoE(keras.layers.Layer):
         tensor of shape (..., num_experts, units)
             The experts' outputs.
         """
-        outputs = self._fused_dense(inputs, self.expert_kernel, self.expert_bias)
-        outputs = self.expert_activation(outputs)
-        for kernel, bias in zip(
-            self.hidden_expert_kernels, self.hidden_expert_biases, strict=True
-        ):
-            outputs = self._hidden_product(outputs, kernel)
-            outputs = outputs if bias is None else outputs + bias
-            outputs = self.expert_activation(outputs)
-        return outputs
+        return fused_layers(
+            inputs,
+            [self.expert_kernel, *self.hidden_expert_kernels],
+            self._expert_biases(),
+            self.expert_activation,
+        )
 
     def gate_outputs(self, inputs: Any) -> Any:
         r"""Compute :math:`g_k(x)` for every task (equation 7).
@@ -363,24 +402,11 @@ class MMoE(keras.layers.Layer):
         tensor of shape (..., num_tasks, num_experts)
             The weight of each expert for each task.
         """
-        logits = self._fused_dense(inputs, self.gate_kernel, self.gate_bias)
+        logits = self._tempered(fused_dense(inputs, self.gate_kernel, self.gate_bias))
         if self.num_experts == 1 and self.gate_activation is keras.activations.softmax:
             # The softmax of one number is 1; Keras warns of it at each call.
             return logits * 0.0 + 1.0
         return self.gate_activation(logits)
-
-    @staticmethod
-    def _fused_dense(inputs: Any, kernel: Any, bias: Any) -> Any:
-        """Multiply by a kernel (features, blocks, width) as one matrix product."""
-        *leading, blocks, width = kernel.shape
-        flat = ops.matmul(inputs, ops.reshape(kernel, (*leading, blocks * width)))
-        outputs = ops.reshape(flat, (*ops.shape(flat)[:-1], blocks, width))
-        return outputs if bias is None else outputs + bias
-
-    @staticmethod
-    def _hidden_product(inputs: Any, kernel: Any) -> Any:
-        """Multiply what each expert has so far by a kernel of its own."""
-        return ops.einsum("...ni,nio->...no", inputs, kernel)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Hand the input's mask on to the output of every task."""
@@ -396,12 +422,11 @@ class MMoE(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, for saving and loading."""
         config: dict[str, Any] = {
-            "units": self.units,
+            "units": list(self.expert_units),
             "num_experts": self.num_experts,
             "num_tasks": self.num_tasks,
             "use_expert_bias": self.use_expert_bias,
             "use_gate_bias": self.use_gate_bias,
-            "expert_layers": self.expert_layers,
             "activity_regularizer": keras.regularizers.serialize(
                 self.activity_regularizer
             ),
