@@ -143,7 +143,7 @@ def lightgbm(split: Split, patience: int = 20, **parameters: Any) -> Outcome:
 
 
 def slower_lightgbm(split: Split) -> Outcome:
-    """The same with smaller steps and more caution, which suit this table."""
+    """Take smaller steps and more caution, which suit this table."""
     return lightgbm(
         split, patience=50, learning_rate=0.05, min_child_samples=40, cat_smooth=20
     )
