@@ -314,7 +314,7 @@ default='uniform'
         All are trained at once. The strength and the epoch whose members predict best
         the rows that they have not seen, by the loss, are kept, and the predictions of
         these `cv` members are averaged: values, or probabilities. None trains one
-        network on all rows, to the last epoch. 'auto' is 5 if there are at most 5,000
+        network on all rows, to the last epoch. 'auto' is 5 if there are at most 2,000
         rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
         `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
         'uniform', and none of `early_stopping`, `warm_start` and `network` is used;
