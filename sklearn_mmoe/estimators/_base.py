@@ -475,7 +475,9 @@ class _BaseMultiTaskMMoE(
         size = auto_batch_size(n_rows) if size == "auto" else int(size)
         size = min(size, n_rows)
         n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
-        task_weight = weights_between_tasks(self.task_weight, data.names)
+        task_weight = weights_between_tasks(
+            self.task_weight, data.names, data.weights[data.rows]
+        )
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
