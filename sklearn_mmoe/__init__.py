@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn_mmoe._version import __version__
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._files.estimator import load
     from sklearn_mmoe.estimators import (
         MultiTaskMMoEClassifier,
         MultiTaskMMoEMixed,
@@ -23,6 +24,7 @@ __all__ = [
     "MultiTaskMMoEMixed",
     "MultiTaskMMoERegressor",
     "__version__",
+    "load",
 ]
 
 _SUBMODULES = (
@@ -40,6 +42,8 @@ _SUBMODULES = (
 
 
 def __getattr__(name: str) -> Any:
+    if name == "load":
+        return importlib.import_module("sklearn_mmoe._files.estimator").load
     if name in __all__:
         return getattr(importlib.import_module("sklearn_mmoe.estimators"), name)
     if name in _SUBMODULES:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mmoe._architectures.mmoe import mmoe_network
+from sklearn_mmoe._architectures.builders import mmoe_network, multi_task_network
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.cache import clear_cache
 
-__all__ = ["clear_cache", "mmoe_network"]
+__all__ = ["clear_cache", "mmoe_network", "multi_task_network"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
@@ -27,8 +28,9 @@ class GroupLasso(keras.regularizers.Regularizer):
 
     Parameters
     ----------
-    strength : float
-        :math:`\lambda`, 0 or more.
+    strength : float or sequence of float
+        :math:`\lambda`, 0 or more. Of an ensemble, one for each member: the first axis
+        of the kernel is then the members, and the penalty the mean of theirs.
 
     References
     ----------
@@ -45,24 +47,31 @@ class GroupLasso(keras.regularizers.Regularizer):
     0.5
     """
 
-    def __init__(self, strength: float) -> None:
-        self.strength = float(strength)
+    def __init__(self, strength: float | Sequence[float]) -> None:
+        self.strength = (
+            [float(s) for s in strength]
+            if isinstance(strength, Sequence)
+            else float(strength)
+        )
 
     def __call__(self, x: Any) -> Any:
         """Compute the penalty of a kernel.
 
         Parameters
         ----------
-        x : tensor of shape (n_features, ...)
-            The kernel; its first axis is the features.
+        x : tensor of shape (n_features, ...) or (n_members, n_features, ...)
+            The kernel.
 
         Returns
         -------
         tensor of shape ()
             The penalty, in Keras' ``floatx``, in which Keras sums all losses.
         """
-        squares = ops.sum(ops.square(ops.reshape(x, (x.shape[0], -1))), axis=1)
-        penalty = self.strength * ops.sum(ops.sqrt(squares + _EPSILON))
+        leading = 2 if isinstance(self.strength, list) else 1
+        squares = ops.square(ops.reshape(x, (*x.shape[:leading], -1)))
+        norms = ops.sqrt(ops.sum(squares, axis=-1) + _EPSILON)
+        strength = ops.convert_to_tensor(self.strength, x.dtype)
+        penalty = ops.mean(strength * ops.sum(norms, axis=-1))
         return ops.cast(penalty, keras.config.floatx())
 
     def get_config(self) -> dict[str, Any]:

@@ -330,9 +330,9 @@ def test_warm_start_keeps_the_tasks(tiny, labels_data, values_data):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"gate": "single"},
+        {"sharing": "omoe"},
         {"shared_units": (), "tower_units": ()},
-        {"shared_units": 6, "tower_units": [5, 4], "expert_layers": 2},
+        {"shared_units": 6, "tower_units": [5, 4], "expert_units": [5, 4]},
         {"num_experts": 1},
         {"optimizer": "sgd", "learning_rate_schedule": "constant"},
         {"batch_size": 10_000, "max_iter": 1},
@@ -344,8 +344,8 @@ def test_parameters_reach_the_network(tiny, labels_data, parameters):
     assert ("shared_0" in layers) == (parameters.get("shared_units") != ())
     mmoe = clf.network_.get_layer("mmoe")
     assert mmoe.num_experts == parameters.get("num_experts", 2)
-    assert mmoe.num_tasks == (1 if parameters.get("gate") == "single" else 2)
-    assert mmoe.expert_layers == parameters.get("expert_layers", 1)
+    assert mmoe.num_tasks == (1 if parameters.get("sharing") == "omoe" else 2)
+    assert mmoe.expert_units == tuple(parameters.get("expert_units", [4]))
     assert mmoe.units == 4
 
 

@@ -1,4 +1,4 @@
-"""The main example runs, and never passes generated data off as the census."""
+"""Examples that are scripts run, and never pass generated data off as the census."""
 
 from __future__ import annotations
 
@@ -88,3 +88,15 @@ def test_splits_of_the_census(monkeypatch, mixed_data):
     assert "census-income.data.gz is neither in" in test_only.message
     indices = [set(labels.index) for _, labels in test_only.parts.values()]
     assert len(set.union(*indices)) == 2000
+
+
+@pytest.mark.slow
+def test_serve_onnx(tmp_path):
+    lines, errors = run("serve_onnx", SKLEARN_MMOE_DATA=str(tmp_path))
+    assert lines[0].startswith("GENERATED DATA")
+    (difference,) = (line for line in lines if line.startswith("largest difference"))
+    assert float(difference.split()[-1]) < 1e-5
+    speeds = [line.split()[-2:] for line in lines if line.startswith("batches of")]
+    assert len(speeds) == 3
+    assert all(float(speed.replace(",", "")) > 0 for row in speeds for speed in row)
+    assert errors == ""

@@ -43,7 +43,7 @@ def pipeline(labels_data, tiny):
 
 @pytest.fixture(scope="module")
 def search(values_data, tiny):
-    grid = {"num_experts": [1, 2, 4], "gate": ["multi", "single"]}
+    grid = {"num_experts": [1, 2, 4], "sharing": ["mmoe", "omoe"]}
     model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1})
     return GridSearchCV(
         model, grid, scoring=multi_task_scorer("r2"), refit="mean", cv=2
@@ -81,7 +81,7 @@ def test_gates_of_pipelines_and_searches(pipeline, search, labels_data, values_d
 
 def test_a_single_gate_serves_all_tasks(values_data, tiny):
     X, y = values_data
-    parameters = {**tiny, "gate": "single", "shared_units": ()}
+    parameters = {**tiny, "sharing": "omoe", "shared_units": ()}
     reg = MultiTaskMMoERegressor(**parameters).fit(X, y)
     weights = gate_weights(reg, X)
     assert weights.shape == (200, 2, 2)
@@ -279,19 +279,19 @@ def test_grid_search_display(search):
 
 
 def test_grid_search_display_of_words(search):
-    display = GridSearchDisplay.from_estimator(search, param="gate", scores=["mean"])
+    display = GridSearchDisplay.from_estimator(search, param="sharing", scores=["mean"])
     labels = [label.get_text() for label in display.ax_.get_xticklabels()]
     assert labels == ["multi", "single"]
     assert len(display.axes_) == 1
 
 
 def test_grid_search_display_names_what_is_wrong(search, fitted_regressor):
-    with pytest.raises(ValueError, match=r"\['gate', 'num_experts'\]; say which"):
+    with pytest.raises(ValueError, match=r"\['num_experts', 'sharing'\]; say which"):
         GridSearchDisplay.from_estimator(search)
     with pytest.raises(ValueError, match="no parameters named 'width'"):
         GridSearchDisplay.from_estimator(search, param="width")
     with pytest.raises(ValueError, match=r"no scores \['income'\]"):
-        GridSearchDisplay.from_estimator(search, param="gate", scores=["income"])
+        GridSearchDisplay.from_estimator(search, param="sharing", scores=["income"])
     with pytest.raises(TypeError, match="'search' parameter"):
         GridSearchDisplay.from_estimator(fitted_regressor)
     unfitted = GridSearchCV(fitted_regressor, {"num_experts": [1]})
@@ -303,8 +303,8 @@ def test_grid_search_display_names_what_is_wrong(search, fitted_regressor):
     "parameters",
     [
         {},
-        {"shared_units": (), "tower_units": (), "gate": "single", "wide": False},
-        {"num_experts": 20, "expert_layers": 2, "shared_units": (8, 4)},
+        {"shared_units": (), "tower_units": (), "sharing": "omoe", "wide": False},
+        {"num_experts": 20, "expert_units": (5, 4), "shared_units": (8, 4)},
     ],
 )
 def test_network_display(values_data, tiny, parameters):
@@ -313,7 +313,7 @@ def test_network_display(values_data, tiny, parameters):
     reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1, **parameters}).fit(X, y)
     texts = [t.get_text() for t in NetworkDisplay.from_estimator(reg).ax_.texts]
     assert any(text.startswith("6 features") for text in texts)
-    assert sum("softmax" in t for t in texts) == (1 if "gate" in parameters else 5)
+    assert sum("softmax" in t for t in texts) == (1 if "sharing" in parameters else 5)
     assert "…\n8 tasks" in texts
     n_experts = sum(text.startswith("expert ") for text in texts)
     assert n_experts == {2: 2, 20: 7}[reg.num_experts]

@@ -47,11 +47,11 @@ def reference(layer, x):
     return outputs
 
 
-def random_layer(**kwargs):
+def random_layer(units=4, **kwargs):
     """Make a layer whose biases are not zero."""
     normal = keras.initializers.RandomNormal
     return MMoE(
-        4,
+        units,
         3,
         2,
         expert_kernel_initializer=normal(stddev=1.0, seed=1),
@@ -63,16 +63,16 @@ def random_layer(**kwargs):
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (7, 3, 5)])
-@pytest.mark.parametrize("expert_layers", [1, 3])
+@pytest.mark.parametrize("units", [4, (4,), (6, 5, 4)])
 @pytest.mark.parametrize(
     ("use_expert_bias", "use_gate_bias"),
     list(itertools.product([True, False], repeat=2)),
 )
-def test_equals_formula(use_expert_bias, use_gate_bias, expert_layers, shape):
+def test_equals_formula(use_expert_bias, use_gate_bias, units, shape):
     layer = random_layer(
         use_expert_bias=use_expert_bias,
         use_gate_bias=use_gate_bias,
-        expert_layers=expert_layers,
+        units=units,
     )
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
     outputs = layer(x)
@@ -103,7 +103,7 @@ def gradients(layer, x):
 
 
 def test_gradients_equal_finite_differences():
-    layer = random_layer(expert_layers=2, expert_activation="tanh")
+    layer = random_layer(units=(5, 4), expert_activation="tanh")
     x = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
     layer.build(x.shape)
     analytic = gradients(layer, x)
@@ -137,18 +137,14 @@ def test_every_expert_has_the_fan_of_its_own_kernel():
 
 def test_experts_start_different_with_a_seeded_initializer():
     initializer = keras.initializers.GlorotUniform(seed=1)
-    layer = MMoE(4, 3, 2, expert_kernel_initializer=initializer, expert_layers=2)
+    layer = MMoE((4, 4), 3, 2, expert_kernel_initializer=initializer)
     layer.build((None, 4))
     kernels = [np.asarray(layer.expert_kernel)[:, i] for i in range(3)]
     kernels += list(np.asarray(layer.hidden_expert_kernels[0]))
     for a, b in itertools.combinations(kernels, 2):
         assert not np.allclose(a, b)
     again = MMoE(
-        4,
-        3,
-        2,
-        expert_kernel_initializer=keras.initializers.GlorotUniform(seed=1),
-        expert_layers=2,
+        (4, 4), 3, 2, expert_kernel_initializer=keras.initializers.GlorotUniform(seed=1)
     )
     again.build((None, 4))
     np.testing.assert_array_equal(again.expert_kernel, layer.expert_kernel)
@@ -182,7 +178,7 @@ def test_output_shape_without_computing():
 
 def test_config_holds_every_argument():
     layer = MMoE(
-        4,
+        [5, 4],
         3,
         2,
         use_expert_bias=False,
@@ -194,7 +190,6 @@ def test_config_holds_every_argument():
         expert_kernel_regularizer="l2",
         gate_kernel_constraint="max_norm",
         activity_regularizer="l1",
-        expert_layers=2,
         name="mixture",
     )
     config = layer.get_config()
@@ -203,13 +198,13 @@ def test_config_holds_every_argument():
     assert again.expert_activation is keras.activations.tanh
     assert isinstance(again.gate_kernel_constraint, keras.constraints.MaxNorm)
     assert again.name == "mixture"
-    arguments = MMoE.__init__.__code__.co_varnames[1:23]
+    arguments = MMoE.__init__.__code__.co_varnames[1:22]
     assert set(arguments) - {"kwargs"} <= set(config)
 
 
 def test_save_and_load_without_custom_objects(tmp_path):
     inputs = keras.Input((5,))
-    model = keras.Model(inputs, random_layer(expert_layers=2)(inputs))
+    model = keras.Model(inputs, random_layer(units=(5, 4))(inputs))
     path = tmp_path / "model.keras"
     model.save(path)
     x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
@@ -246,7 +241,7 @@ def test_activity_regularizer_sees_every_output():
     assert losses[0] / total == pytest.approx(0.5) or losses[0] == pytest.approx(total)
 
 
-@pytest.mark.parametrize("name", ["units", "num_experts", "num_tasks", "expert_layers"])
+@pytest.mark.parametrize("name", ["units", "num_experts", "num_tasks"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "3", True])
 def test_sizes_must_be_positive_ints(name, value):
     arguments = {"units": 4, "num_experts": 3, "num_tasks": 2, name: value}

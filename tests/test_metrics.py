@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -196,3 +198,19 @@ def test_unknown_names(forest, named, labels_data):
         task_scorer("roc_auc", "age")(forest, *labels_data)
     with pytest.raises(ValueError, match="no task of index 2; y has 2 tasks"):
         task_scorer("roc_auc", 2)(forest, X, y)
+
+
+def test_scoring_in_one_thread_waits_for_no_other(labels_data):
+    """Threads of a cluster's worker would otherwise wait for each other for ever."""
+    both_predict = threading.Barrier(2, timeout=20)
+
+    class Meeting(DummyClassifier):
+        def predict_proba(self, X):
+            both_predict.wait()
+            return super().predict_proba(X)
+
+    X, y = labels_data
+    model, scorer = Meeting().fit(X, y), multi_task_scorer("roc_auc")
+    with ThreadPoolExecutor(2) as pool:
+        scores = list(pool.map(lambda _: scorer(model, X, y), range(2)))
+    assert scores[0] == scores[1] == {"task_0": 0.5, "task_1": 0.5, "mean": 0.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -19,6 +20,13 @@ def mutate():
     sys.modules["mutate"] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def tree(mutate, tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
+    with contextlib.closing(mutate.Tree(tmp_path, imports=["json"])) as tree:
+        yield tree
 
 
 def faults(mutate, source):
@@ -43,6 +51,7 @@ def faults(mutate, source):
         ("a = b.any()", {"a = b.all()"}),
         ("a = f(b, c=d)", {"a = f(b)"}),
         ("a = zip(b, c, strict=True)", set()),
+        ("a = field(frozen=True, repr=False, stacklevel=2)", set()),
         ("a.b = c", {"pass"}),
         ("a += b", {"pass", "a -= b"}),
         ("f(a)", {"pass"}),
@@ -84,26 +93,22 @@ def test_every_fault_of_the_package_is_python(mutate):
         ("while f(1) < 1: pass", 3, ("timeout", None)),
     ],
 )
-def test_outcomes(mutate, tmp_path, test, timeout, outcome):
+def test_outcomes(mutate, tree, test, timeout, outcome):
     source = "def f(x):\n    return x + 1\n"
-    (tmp_path / "f.py").write_text(source)
-    (tmp_path / "test_f.py").write_text(
+    (tree.folder / "f.py").write_text(source)
+    (tree.folder / "test_f.py").write_text(
         f"from f import f\n\n\ndef test_f():\n    {test}\n"
     )
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
-    tree = mutate.Tree(tmp_path)
     assert tree.run(["test_f.py"], timeout=60) == ("survived", None)
     mutant = mutate.Mutant("f.py", source.replace("+", "-"), "", "key")
     assert tree.run_with(mutant, ["test_f.py"], timeout) == outcome
-    assert (tmp_path / "f.py").read_text() == source
+    assert (tree.folder / "f.py").read_text() == source
 
 
-def test_watchful_tests_run_first(mutate, tmp_path):
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
-    (tmp_path / "test_f.py").write_text(
+def test_watchful_tests_run_first(tree):
+    (tree.folder / "test_f.py").write_text(
         "".join(f"def test_{name}(): assert False\n" for name in "abc")
     )
-    tree = mutate.Tree(tmp_path)
     first = ["test_f.py::test_c", "test_gone.py::test_a"]
     assert tree.run(["test_f.py"], 60) == ("killed", "test_f.py::test_a")
     assert tree.run(["test_f.py"], 60, first) == ("killed", first[0])

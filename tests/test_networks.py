@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
-from sklearn_mmoe.networks import mmoe_network
+from sklearn_mmoe.networks import mmoe_network, multi_task_network
 
 # isort: split
 import keras
@@ -95,7 +97,7 @@ def test_network_is_saved_and_loaded(tmp_path):
 
 
 def test_single_gate():
-    network = mmoe_network(META, gate="single", seed=0)
+    network = multi_task_network(META, sharing="omoe", seed=0)
     assert network.get_layer("mmoe").num_tasks == 1
     assert network.output_shape == [(None, 1), (None, 3)]
 
@@ -111,11 +113,57 @@ def test_network_is_float32_under_any_policy():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        outputs = mmoe_network(META, seed=0)(x)
+        network = mmoe_network(META, seed=0)
+        outputs = network(x)
     finally:
         keras.config.set_dtype_policy(before)
+    policies = {layer.dtype_policy.name for layer in network.layers[1:]}
+    assert policies == {"float32"}
     for output, expected in zip(outputs, mmoe_network(META, seed=0)(x), strict=True):
         np.testing.assert_array_equal(output, expected)
+
+
+OTHER = {
+    "num_experts": 3,
+    "expert_units": 5,
+    "expert_layers": 2,
+    "shared_units": (7, 6),
+    "tower_units": (4,),
+    "gate": "single",
+    "activation": "relu",
+    "wide": False,
+    "dropout": 0.3,
+    "feature_penalty": 0.5,
+    "dtype": "float64",
+    "output_activation": "sigmoid",
+    "seed": 5,
+}
+
+
+def test_the_public_function_hands_every_parameter_on():
+    from sklearn_mmoe._architectures.mmoe import build_mmoe
+
+    parameters = inspect.signature(mmoe_network).parameters
+    assert {*OTHER, "meta", "compile_kwargs"} == set(parameters)
+    networks = [mmoe_network(META, **OTHER), build_mmoe(META, **OTHER).model]
+    assert networks[0].get_config() == networks[1].get_config()
+    for weights in zip(*(network.get_weights() for network in networks), strict=True):
+        np.testing.assert_array_equal(*weights)
+    of_builder = inspect.signature(build_mmoe).parameters
+    assert {*parameters, "n_members"} == {*of_builder, "compile_kwargs"}
+    for name in parameters.keys() & of_builder.keys():
+        assert parameters[name].default == of_builder[name].default, name
+
+
+@pytest.mark.parametrize("parameters", [{}, OTHER, {"shared_units": ()}])
+def test_layers_have_names_that_come_again(parameters):
+    """So do their weights; TensorFlow keeps something for each name."""
+    names = [
+        [layer.name for layer in mmoe_network(META, **parameters).layers]
+        for _ in range(2)
+    ]
+    assert names[0] == names[1]
+    assert "mmoe" in names[0]
 
 
 def test_losses_by_kind():
@@ -142,7 +190,7 @@ def test_the_penalty_is_that_of_the_features_weights_alone(shared_units):
         {"n_features_in_": 7, "task_units_": [1, 1]},
         shared_units=shared_units,
         num_experts=3,
-        expert_layers=2,
+        expert_units=(8, 8),
         feature_penalty=0.5,
         seed=0,
     )

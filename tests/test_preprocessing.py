@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -561,3 +563,27 @@ def test_texts_do_not_depend_on_order_or_type():
         frame = column[::-1].astype(dtype).to_frame()
         encoded = TextEncoder().fit(frame).transform(frame)
         np.testing.assert_array_equal(encoded[::-1], expected)
+
+
+def test_preprocessors_leave_the_cluster_of_a_search_alone():
+    """A fit on a cluster's worker would send each column to the other workers."""
+    threads = []
+
+    class Noting(CategoryEncoder):
+        def fit(self, X, y=None):
+            threads.append(threading.get_ident())
+            return super().fit(X, y)
+
+        def transform(self, X):
+            threads.append(threading.get_ident())
+            return super().transform(X)
+
+    X = pd.DataFrame({"number": [1.0, 2, 3, 4], "category": list("abab")})
+    for n_jobs, is_alone in ((None, True), (2, False)):
+        preprocessor = make_tabular_preprocessor().set_params(
+            one_hot=Noting(), n_jobs=n_jobs
+        )
+        threads.clear()
+        with joblib.parallel_config(backend="threading", n_jobs=2):
+            preprocessor.fit(X).transform(X)
+        assert (set(threads) == {threading.get_ident()}) == is_alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -11,6 +12,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sklearn_mmoe import (
     MultiTaskMMoEClassifier,
@@ -251,6 +253,26 @@ class TestUsersBuilder:
             gate_weights(clf, X)
 
 
+def test_another_backend_is_told_before_anything_is_tried(
+    monkeypatch, fitted_regressor, values_data
+):
+    import keras
+
+    from sklearn_mmoe._training.engine import Engine
+
+    whole = pickle.dumps(fitted_regressor)
+    engine = fitted_regressor._engine
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    for attempt in (
+        lambda: clone(fitted_regressor).fit(*values_data),
+        lambda: pickle.loads(whole),
+        lambda: Engine(engine.spec),
+        lambda: Engine.__new__(Engine).__setstate__({}),
+    ):
+        with pytest.raises(RuntimeError, match="Keras runs on 'jax' here"):
+            attempt()
+
+
 @pytest.mark.parametrize("backend", ["jax"])
 @pytest.mark.slow
 def test_another_backend_is_told(backend, fitted_regressor, tmp_path):
@@ -282,13 +304,31 @@ def test_another_backend_is_told(backend, fitted_regressor, tmp_path):
     assert shape == "(20, 1)"
 
 
+def test_start_up_messages_are_held_back(capfd):
+    """And nothing else is, neither at the beginning nor at the end."""
+    from sklearn_mmoe._training.keras_import import _without_noise
+
+    with _without_noise():
+        os.write(2, b"I0000 oneDNN custom operations are on.\nAn error.\n")
+        os.write(2, b"Could not find CUDA drivers\nAnother")
+        assert capfd.readouterr().err == ""
+    os.write(2, b" one")
+    assert capfd.readouterr().err == "An error.\nAnother one"
+    with contextlib.suppress(KeyError), _without_noise():
+        os.write(2, b"of an error\n")
+        raise KeyError
+    assert capfd.readouterr().err == "of an error\n"
+
+
 def test_threads_follow_joblibs_limit():
     code = """
     import os
     import sklearn_mmoe.layers
     print(os.environ["TF_NUM_INTRAOP_THREADS"], os.environ["TF_NUM_INTEROP_THREADS"])
     """
-    assert run(code, OMP_NUM_THREADS="1").stdout.split() == ["1", "1"]
+    first = run(code, OMP_NUM_THREADS="1")
+    assert first.stdout.split() == ["1", "1"]
+    assert first.stderr == ""
     own = run(code, OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="3").stdout.split()
     assert own == ["3", "1"]
     # A worker of a process in which they were set for that process alone.
@@ -302,11 +342,11 @@ def test_threads_follow_joblibs_limit():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_fork_after_a_fit_is_told_and_does_not_hang():
+def test_a_fork_after_a_fit_is_told_and_does_not_hang(tmp_path):
     code = """
     import multiprocessing
     import numpy as np
-    from sklearn_mmoe import MultiTaskMMoERegressor
+    from sklearn_mmoe import MultiTaskMMoERegressor, load
 
     X = np.random.default_rng(0).normal(size=(40, 2))
     model = MultiTaskMMoERegressor(max_iter=1).fit(X, X)
@@ -317,15 +357,68 @@ def test_a_fork_after_a_fit_is_told_and_does_not_hang():
         except RuntimeError as error:
             print(error, flush=True)
 
+    model.save(PATH)
     fit = lambda X: MultiTaskMMoERegressor(max_iter=1).fit(X, X)
-    for what in (model.predict, fit, lambda X: model.network_):
+    read = lambda X: load(PATH)
+    for what in (model.predict, fit, lambda X: model.network_, read):
         process = multiprocessing.get_context("fork").Process(target=work, args=(what,))
         process.start()
         process.join(60)
         assert process.exitcode == 0
     print(model.predict(X).shape)
     """
+    code = code.replace("PATH", repr(str(tmp_path / "model")))
     lines = run(code).stdout.splitlines()
-    assert len(lines) == 4
-    assert all("forked after TensorFlow" in line for line in lines[:3])
-    assert lines[3] == "(40, 2)"
+    assert len(lines) == 5
+    assert all("forked after TensorFlow" in line for line in lines[:4])
+    assert lines[4] == "(40, 2)"
+
+
+class TestToKeras:
+    def test_it_is_a_copy(self, fitted_classifier, labels_data):
+        X, y = labels_data
+        before = fitted_classifier.predict_proba(X)
+        model = fitted_classifier.to_keras()
+        assert model is not fitted_classifier.network_
+        assert model is not fitted_classifier.to_keras()
+        shown = fitted_classifier.network_(X.astype("float32"))
+        for output, expected in zip(model(X.astype("float32")), shown, strict=True):
+            np.testing.assert_array_equal(output, expected)
+        # Trained further, it leaves the estimator as it is.
+        model.compile("sgd", ["binary_crossentropy"] * 2)
+        model.fit(X.astype("float32"), [y[:, :1], y[:, 1:]], verbose=0)
+        changed = (
+            model.get_weights()[0] != fitted_classifier.to_keras().get_weights()[0]
+        )
+        assert changed.any()
+        np.testing.assert_array_equal(fitted_classifier.predict_proba(X), before)
+
+    def test_of_a_builder_of_ones_own(self, labels_data, tiny):
+        from sklearn_mmoe.networks import mmoe_network
+
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(network=mmoe_network, **tiny).fit(X, y)
+        shown = clf.network_(X.astype("float32"))
+        for output, expected in zip(
+            clf.to_keras()(X.astype("float32")), shown, strict=True
+        ):
+            np.testing.assert_array_equal(output, expected)
+
+    @pytest.mark.slow
+    def test_a_saved_model_needs_tensorflow_alone(self, labels_data, tiny, tmp_path):
+        X, y = labels_data
+        clf = MultiTaskMMoEClassifier(dtype="float64", **tiny).fit(X, y)
+        clf.to_keras().export(str(tmp_path / "model"), verbose=False)
+        np.save(tmp_path / "X.npy", X)
+        code = """
+        import sys, numpy as np, tensorflow as tf
+        folder = sys.argv[1]
+        model = tf.saved_model.load(folder + "/model")
+        logits = model.serve(np.load(folder + "/X.npy"))
+        np.save(folder + "/p.npy", np.hstack([tf.sigmoid(task) for task in logits]))
+        assert "sklearn_mmoe" not in sys.modules
+        """
+        result = run(code, str(tmp_path))
+        assert result.returncode == 0, result.stderr
+        positive = np.column_stack([p[:, 1] for p in clf.predict_proba(X)])
+        np.testing.assert_allclose(np.load(tmp_path / "p.npy"), positive, atol=1e-6)

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 
 from sklearn_mmoe import (
@@ -134,6 +135,62 @@ class TestBatches:
         again = MultiTaskMMoERegressor(**PLAIN).fit(*numbered).loss_curve_
         assert [len(call[3]) for call in recorder.calls] == [2, 1, 2, 1]
         np.testing.assert_allclose(again, expected, rtol=1e-6)
+
+    def test_a_batch_larger_than_memory_is_made_alone(
+        self, recorder, numbered, monkeypatch
+    ):
+        from sklearn_mmoe._batches import arrays
+
+        monkeypatch.setattr(arrays, "_TRAINING_BYTES", 1)
+        MultiTaskMMoERegressor(**{**PLAIN, "max_iter": 1}).fit(*numbered)
+        assert [len(call[3]) for call in recorder.calls] == [1, 1, 1]
+
+    @pytest.mark.parametrize("n_rows", [1, 31, 32, 33, 70])
+    @pytest.mark.parametrize("form", ["array", "csr"])
+    def test_a_source_by_itself(self, n_rows, form):
+        from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
+
+        X = np.arange(210.0).reshape(70, 3)
+        rows = np.arange(70)[-n_rows:]
+        X = sparse.csr_matrix(X) if form == "csr" else X
+        data = TaskData(X, [np.arange(70)], np.ones((70, 1)), rows)
+        source = ArrayBatches(data, 32, seed=0)
+        n_batches = int(np.ceil(n_rows / 32))
+        assert (source.n_rows, source.n_batches) == (n_rows, n_batches)
+        # No more memory than the rows need, where TensorFlow reads it as it is.
+        assert source._dense._array.shape == (n_batches * 32, 3)
+        assert source._dense._array.ctypes.data % 64 == 0
+        for one_by_one in (False, True):
+            found = list(source.epoch(3, one_by_one))
+            sizes = [batches.n_batches for batches in found]
+            assert sizes == ([1] * n_batches if one_by_one else [n_batches])
+            targets = np.concatenate([batches.targets[0] for batches in found])
+            weights = np.concatenate([batches.weights for batches in found])
+            assert sorted(targets[weights[:, 0] > 0]) == list(rows)
+            assert len(targets) == 32 * n_batches
+        parts = [np.array(part) for part in dense_parts(X, rows)]
+        np.testing.assert_array_equal(parts, [np.arange(210.0).reshape(70, 3)[rows]])
+
+    def test_parts_for_prediction_hold_a_row_at_least(self, monkeypatch):
+        from sklearn_mmoe._batches import arrays
+
+        made = []
+
+        class Recording(arrays.DenseRows):
+            def __init__(self, X, n_rows):
+                made.append(n_rows)
+                super().__init__(X, n_rows)
+
+        monkeypatch.setattr(arrays, "DenseRows", Recording)
+        X = np.arange(6.0).reshape(3, 2)
+        assert [part.shape[0] for part in arrays.dense_parts(X)] == [3]
+        monkeypatch.setattr(arrays, "_PREDICTION_BYTES", 1)
+        assert [part.shape[0] for part in arrays.dense_parts(X)] == [1, 1, 1]
+        monkeypatch.setattr(arrays, "_PREDICTION_BYTES", 2**25)
+        monkeypatch.setattr(arrays, "_PREDICTION_ROWS", 2)
+        assert [part.shape[0] for part in arrays.dense_parts(X)] == [2, 1]
+        assert [part.shape for part in arrays.dense_parts(X[:, :0])] == [(2, 0), (1, 0)]
+        assert made == [3, 1, 2, 2]  # no more memory than is needed
 
     def test_no_more_than_all_rows(self, recorder, numbered):
         MultiTaskMMoERegressor(**{**PLAIN, "batch_size": 1000}).fit(*numbered)
@@ -305,8 +362,8 @@ class TestAgainstKeras:
         rng = np.random.default_rng(0)
         X, y = rng.normal(size=(64, 3)), rng.integers(2, size=(64, 2))
         clf = MultiTaskMMoEClassifier(
-            **{**PLAIN, "num_experts": 3, "shared_units": ()},
-            expert_layers=2, wide=False, dropout=0.0, learning_rate=1e-12,
+            **{**PLAIN, "num_experts": 3, "shared_units": (), "expert_units": (4, 4)},
+            wide=False, dropout=0.0, learning_rate=1e-12,
             feature_penalty=8.0,
         ).fit(X, y)  # fmt: skip
         mmoe = clf.network_.get_layer("mmoe")
@@ -365,6 +422,55 @@ class TestDropout:
         assert not np.allclose(experts[:, 0], experts[:, 1], atol=1e-3)
         states = [s.tolist() for s in clf._engine.state.random]
         assert len({first for first, _ in states}) == len(states) == 4
+
+
+class TestOptimizers:
+    def test_adamw_is_one_operation_for_each_weight(self):
+        import keras
+        import tensorflow as tf
+
+        from sklearn_mmoe._training.optimizers import make_optimizer
+
+        optimizer = make_optimizer("adamw", 0.1, 0.0)
+        weights = [keras.Variable(np.ones(2)), keras.Variable(np.ones(3))]
+        optimizer.build(weights)
+        step = tf.function(lambda: optimizer.apply([tf.ones(2), tf.ones(3)], weights))
+        kinds = [op.type for op in step.get_concrete_function().graph.get_operations()]
+        assert kinds.count("ResourceApplyAdam") == 2
+
+    @pytest.mark.parametrize(
+        ("n_steps", "expected"),
+        [(1, [1]), (2, [1, 1]), (5, [1, 1, 0.75, 0.5, 0.25]), (0, [])],
+    )
+    def test_few_updates(self, n_steps, expected):
+        from sklearn_mmoe._training.optimizers import learning_rates
+
+        rates = learning_rates("linear", 2.0, np.arange(n_steps), n_steps)
+        np.testing.assert_allclose(rates, 2 * np.array(expected), rtol=1e-6)
+        assert rates.dtype == np.float32
+        constant = learning_rates("constant", 2.0, np.arange(n_steps), n_steps)
+        np.testing.assert_array_equal(constant, np.full(n_steps, 2.0, np.float32))
+        assert constant.dtype == np.float32
+
+    def test_the_callbacks_optimizer_is_it_under_any_policy(self, labels_data):
+        """Keras would hand them another around it, which scales the loss."""
+        import keras
+
+        from sklearn_mmoe._training.optimizers import FusedAdamW
+
+        seen = []
+
+        class Look(keras.callbacks.Callback):
+            def on_train_begin(self, logs=None):
+                seen.append((type(self.model.optimizer), self.params))
+
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            MultiTaskMMoEClassifier(**PLAIN, callbacks=Look()).fit(*labels_data)
+        finally:
+            keras.config.set_dtype_policy(before)
+        assert seen == [(FusedAdamW, {"verbose": 0, "epochs": 2, "steps": 7})]
 
 
 class TestWideParts:
@@ -500,10 +606,13 @@ class TestGoingOn:
         [
             ("num_experts", 3),
             ("expert_units", 5),
-            ("expert_layers", 2),
+            ("expert_units", (4, 4)),
+            ("num_task_experts", 3),
+            ("num_levels", 3),
+            ("match_parameters", "single"),
             ("shared_units", (9,)),
             ("tower_units", ()),
-            ("gate", "single"),
+            ("sharing", "cgc"),
             ("activation", "relu"),
             ("wide", False),
             ("dropout", 0.5),
@@ -679,8 +788,6 @@ class TestValidationRows:
 
     @pytest.mark.parametrize("form", ["coo", "csc", "bsr"])
     def test_sparse_rows_of_every_format_are_scored(self, values_data, form):
-        from scipy import sparse
-
         X, y = values_data
         reg = MultiTaskMMoERegressor(
             **PLAIN, early_stopping=True, early_stopping_metric="r2"

@@ -296,8 +296,9 @@ class TestNumbers:
             early_stopping_metric=lambda *args: next(scores),
             n_iter_no_change=3,
         )
-        with pytest.warns(UserWarning, match="nan after epoch 2"):
+        with pytest.warns(UserWarning, match="nan after epoch 2") as warned:
             model.fit(X, y)
+        assert len(warned) == 1
         np.testing.assert_equal(
             model.validation_scores_, [0.5, np.nan, 0.4, np.nan, 0.3]
         )
@@ -364,6 +365,77 @@ class TestMemory:
         clf.fit(X, y)
         assert not any(cache._idle_trainers.values())
 
+    def test_what_was_used_last_is_kept(self, monkeypatch):
+        from sklearn_mmoe._training import cache
+
+        made = []
+
+        class Small:
+            def __init__(self, *arguments):
+                made.append(arguments)
+                self.n_bytes = 100
+
+        def borrow(key):
+            with cache.borrow_trainer(key, Small) as trainer:
+                return trainer
+
+        class Spec:
+            def __init__(self, name):
+                self.name = name
+
+            def structure(self, without):
+                assert set(without) == {"dropout", "feature_penalty"}
+                return self.name
+
+        monkeypatch.setattr(cache, "_MOST_KEPT", 2)
+        monkeypatch.setattr(cache, "Evaluator", Small)
+        cache.clear_cache()
+        try:
+            first, other = borrow("a"), borrow("b")
+            assert borrow("a") is first
+            borrow("c")
+            assert borrow("a") is first
+            assert borrow("b") is not other
+            lend = cache.borrow_trainer
+            with lend("b", Small) as one, lend("b", Small) as two:
+                assert one is not two
+            made.clear()
+            kept = [cache.find_evaluator(Spec(name)) for name in "ab"]
+            assert cache.find_evaluator(Spec("a")) is kept[0]
+            cache.find_evaluator(Spec("c"))
+            assert cache.find_evaluator(Spec("a")) is kept[0]
+            assert cache.find_evaluator(Spec("b")) is not kept[1]
+            assert len(made) == 4
+        finally:
+            cache.clear_cache()
+
+    def test_what_is_large_or_failed_is_not_kept(self, monkeypatch):
+        from sklearn_mmoe._training import cache
+
+        class Sized:
+            n_bytes = 100
+
+        def borrow(key, fail=False):
+            with cache.borrow_trainer(key, Sized) as trainer:
+                if fail:
+                    raise KeyError
+                return trainer
+
+        cache.clear_cache()
+        try:
+            monkeypatch.setattr(cache, "_MOST_BYTES", 100)
+            kept = borrow("a")
+            with pytest.raises(KeyError):
+                borrow("a", fail=True)
+            failed = borrow("a")
+            assert failed is not kept
+            assert borrow("a") is failed
+            assert borrow(None) is not borrow(None)
+            monkeypatch.setattr(cache, "_MOST_BYTES", 99)
+            assert borrow("b") is not borrow("b")
+        finally:
+            cache.clear_cache()
+
     def test_what_is_kept_changes_no_bit(self, labels_data, tiny):
         from sklearn_mmoe.networks import clear_cache
 
@@ -378,9 +450,12 @@ class TestMemory:
         np.testing.assert_array_equal(outputs[0], outputs[1])
         np.testing.assert_array_equal(outputs[0], outputs[2])
 
-    def test_graphs_are_freed(self, labels_data, tiny):
+    @pytest.mark.parametrize("optimizer", ["adamw", "nadam", "object"])
+    def test_graphs_are_freed(self, labels_data, tiny, optimizer):
         """TensorFlow keeps the graph of a function that something still holds."""
         import gc
+
+        import keras
 
         from sklearn_mmoe.networks import clear_cache
 
@@ -390,11 +465,35 @@ class TestMemory:
             return sum(type(o).__name__ == "FuncGraph" for o in gc.get_objects())
 
         X, y = labels_data
-        clf = MultiTaskMMoEClassifier(**{**tiny, "max_iter": 1}, activation="silu")
+        if optimizer == "object":
+            optimizer = keras.optimizers.RMSprop(use_ema=True)
+        clf = MultiTaskMMoEClassifier(
+            **{**tiny, "max_iter": 1}, activation="silu", optimizer=optimizer
+        )
         before = n_graphs()
-        for n_features in (2, 3, 4):
+        for n_features in (2, 3):
             clone(clf).fit(X[:, :n_features], y).predict(X[:, :n_features])
         assert n_graphs() <= before
+
+    @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+    def test_variables_have_names_that_come_again(self, labels_data, tiny, optimizer):
+        """TensorFlow keeps 40 KB for each name that a variable has ever had."""
+        import keras
+
+        names = []
+
+        class Look(keras.callbacks.Callback):
+            def on_train_begin(self, logs=None):
+                variables = [*self.model.variables, *self.model.optimizer.variables]
+                names.append([variable.path for variable in variables])
+
+        clf = MultiTaskMMoEClassifier(
+            **tiny, dropout=0.0, optimizer=optimizer, callbacks=Look()
+        )
+        for _ in range(2):
+            clone(clf).fit(*labels_data)
+        assert names[0] == names[1]
+        assert len(set(names[0])) > 20
 
     @pytest.mark.parametrize("kind", ["csr", "array"])
     def test_prediction_is_bound_by_bytes(self, tiny, monkeypatch, kind):

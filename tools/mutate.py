@@ -23,7 +23,6 @@ import queue
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -32,13 +31,13 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-FIRST = "MUTATE_TESTS_FIRST"  # the environment variable that names them
 SETTINGS = Path(__file__).with_suffix(".toml")
 
 COMPARISONS: dict[type, tuple[type, ...]] = {
@@ -74,6 +73,8 @@ OPPOSITES = (
     ("floor", "ceil"),
     ("zeros", "ones"),
 )
+# Keywords that change nothing that is computed: of zip, of dataclasses, of warnings.
+GUARDS = {"strict", "frozen", "repr", "stacklevel"}
 NAMES = {a: b for pair in OPPOSITES for a, b in (pair, pair[::-1])}
 
 
@@ -148,7 +149,7 @@ def replacements(tree: ast.AST) -> Iterator[tuple[Any, str]]:
                 yield node, text if alone else f"({text})"
         if isinstance(node, ast.Call):
             for i, keyword in enumerate(node.keywords):
-                if keyword.arg not in {None, "strict"}:
+                if keyword.arg not in {None, *GUARDS}:
                     fewer = copy.copy(node)
                     fewer.keywords = node.keywords[:i] + node.keywords[i + 1 :]
                     yield node, ast.unparse(fewer)
@@ -157,16 +158,16 @@ def replacements(tree: ast.AST) -> Iterator[tuple[Any, str]]:
 def code(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what runs and can be told from outside.
 
-    That is no annotation and no text of a message; nor zip's `strict`, which guards
-    against what does not happen.
+    That is no annotation and no text of a message; nor what guards against what does
+    not happen, or tells where a warning points to.
     """
     if is_for_type_checkers(node) or isinstance(node, ast.JoinedStr):
         return
-    if isinstance(node, ast.keyword) and node.arg == "strict":
+    if isinstance(node, ast.keyword) and node.arg in GUARDS:
         return
     yield node
-    for field, value in ast.iter_fields(node):
-        if field in {"annotation", "returns"}:
+    for name, value in ast.iter_fields(node):
+        if name in {"annotation", "returns"}:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
@@ -246,12 +247,22 @@ def is_text(node: ast.BinOp) -> bool:
 
 @dataclass(frozen=True)
 class Tree:
-    """A folder with a copy of the tree, in which tests run on a faulty module."""
+    """A folder with a copy of the tree, in which tests run on a faulty module.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    imports : sequence of str
+        Modules that tests need, imported once for all of them.
+    """
 
     folder: Path
+    imports: Sequence[str] = ()
+    _process: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @classmethod
-    def copied(cls, folder: Path) -> Tree:
+    def copied(cls, folder: Path, imports: Sequence[str] = ()) -> Tree:
         """Copy what git knows of the tree, and what it does not ignore."""
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "-z"],
@@ -264,7 +275,7 @@ class Tree:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
-        return cls(folder)
+        return cls(folder, imports)
 
     def run(
         self, tests: list[str], timeout: float | None, first: Sequence[str] = ()
@@ -278,42 +289,60 @@ class Tree:
         test : str or None
             The test that did.
         """
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow"]
-        command += ["-p", "no:cacheprovider", "-p", Path(__file__).stem]
-        command += ["--tb=no", *tests]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(self.folder), str(HERE)]),
-            FIRST: json.dumps(first),
-            # Two versions of a module within a second and of one size look the same
-            # to Python, which would take the compiled first for the second.
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
+        arguments = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+        arguments += ["--tb=no", *tests]
+        status, output = self._ask(
+            {"arguments": arguments, "first": list(first), "timeout": timeout}
         )
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        if status is None:
             return "timeout", None
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-        if process.returncode in {4, 5}:  # wrong usage, or no tests at all
+        if status in {4, 5}:  # wrong usage, or no tests at all
             raise RuntimeError(output)
-        if process.returncode == 0:
+        if status == 0:
             return "survived", None
         # Names of parameters may hold spaces; " - " begins the message.
         noticed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", output, re.MULTILINE)
         return "killed", noticed[1] if noticed else None
+
+    def _ask(self, request: dict[str, Any]) -> tuple[int | None, str]:
+        """Hand a request to the process that forks; start it if there is none."""
+        if not self._process:
+            self._process.append(self._start())
+        process = self._process[0]
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            status, output = json.loads(process.stdout.readline())
+        except BaseException:
+            self.close()
+            raise
+        return status, output
+
+    def _start(self) -> subprocess.Popen[str]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder),
+            # Two versions of a module within a second and of one size look the same
+            # to Python, which would take the compiled first for the second.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return subprocess.Popen(
+            [sys.executable, str(HERE / "forked_tests.py"), *self.imports],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """End the process that forks."""
+        while self._process:
+            process = self._process.pop()
+            process.terminate()
+            process.communicate()
 
     def run_with(
         self,
@@ -368,13 +397,6 @@ class Results:
         return [test for test, _ in noticed.most_common(20)]
 
 
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Put the tests first that are to be: in the tests' process this is a plugin."""
-    first = json.loads(os.environ[FIRST])
-    rank = {test: i for i, test in enumerate(first)}
-    items.sort(key=lambda item: rank.get(item.nodeid, len(rank)))
-
-
 def tests_of(module: str, settings: dict[str, Any]) -> list[str]:
     """Look up which test files are to notice the faults of a module."""
     for pattern, tests in settings["tests"].items():
@@ -395,15 +417,18 @@ def modules_in(paths: list[str]) -> list[str]:
 def run_all(
     todo: list[Mutant],
     tests: dict[str, list[str]],
+    imports: Sequence[str],
     results: Results,
     workers: int,
     timeout: float | None,
 ) -> None:
     """Run the tests on each fault, several of them at once."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         trees: queue.Queue[Tree] = queue.Queue()
         for i in range(workers):
-            trees.put(Tree.copied(Path(folder, str(i))))
+            tree = Tree.copied(Path(folder, str(i)), imports)
+            stack.callback(tree.close)
+            trees.put(tree)
         limits = {
             tuple(of_module): timeout or sound_time(trees, of_module)
             for of_module in {tuple(tests[mutant.module]) for mutant in todo}
@@ -510,7 +535,8 @@ def main() -> None:
             for module in {mutant.module for mutant in todo}
         }
         random.Random(arguments.seed).shuffle(todo)  # early figures tell of all
-        run_all(todo, tests, results, arguments.workers, arguments.timeout)
+        imports = settings["imports"]
+        run_all(todo, tests, imports, results, arguments.workers, arguments.timeout)
     by_module: dict[str, list[Mutant]] = {module: [] for module in modules}
     for mutant in made:
         by_module[mutant.module].append(mutant)

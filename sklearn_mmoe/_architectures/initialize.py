@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,6 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
-from sklearn_mmoe.layers import MMoE
 from sklearn_mmoe.layers._initializers import with_seed
 
 __all__ = ["initialize"]
@@ -28,7 +28,8 @@ def initialize(model: keras.Model, seed: int | None) -> None:
     Parameters
     ----------
     model : keras.Model
-        A network of dense layers, :class:`~sklearn_mmoe.layers.MMoE` and dropout.
+        A network of dense layers, dropout and layers of :mod:`sklearn_mmoe.layers`:
+        those with weights have ``draw_weights``, which takes `n_seeds` seeds.
     seed : int or None
         The seed; None takes fresh entropy from the operating system.
     """
@@ -37,8 +38,8 @@ def initialize(model: keras.Model, seed: int | None) -> None:
         if isinstance(layer, keras.layers.Dense):
             _draw(layer.kernel, with_seed(layer.kernel_initializer, next(seeds)))
             _draw(layer.bias, layer.bias_initializer)
-        elif isinstance(layer, MMoE):
-            layer.draw_weights(next(seeds), next(seeds))
+        elif hasattr(layer, "draw_weights"):
+            layer.draw_weights(*itertools.islice(seeds, layer.n_seeds))
         elif isinstance(layer, keras.layers.Dropout):
             _restart(layer.seed_generator, next(seeds))
 

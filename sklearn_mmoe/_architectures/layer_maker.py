@@ -14,18 +14,14 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 
 from sklearn_mmoe._architectures.parts import Part
-from sklearn_mmoe.layers import MMoE
-from sklearn_mmoe.layers._building_blocks import (
-    LinearAndHidden,
-    SplitColumns,
-    silu,
-)
+from sklearn_mmoe.layers import CGC, AdaptiveInformationTransfer, CrossStitch, MMoE
+from sklearn_mmoe.layers._building_blocks import LinearAndHidden, SplitColumns, silu
+from sklearn_mmoe.layers._members import AverageMembers, member_layer
 from sklearn_mmoe.regularizers import GroupLasso
 
 __all__ = ["LayerMaker"]
 
 
-_SHARED = "shared layer"
 # Every layer is drawn anew before it is used.
 _ANY_SEED = 1
 
@@ -48,6 +44,9 @@ class LayerMaker:
         Regularizer of the kernels that multiply the features.
     dtype : {'float32', 'float64'}
         Type of the weights and of all that is computed.
+    n_members : int or None, default=None
+        Number of networks in one: all layers get an axis of that many in front, which
+        :meth:`average` ends. None makes one network, without such an axis.
     gates : mapping or None, default=None
         Options of the mixtures' gates, arguments of :class:`~sklearn_mmoe.layers.MMoE`.
 
@@ -55,8 +54,8 @@ class LayerMaker:
     ----------
     parts : dict of str to Part
         What each layer made so far is for.
-    mixtures : list of MMoE
-        The mixtures of experts among them.
+    mixtures : list of MMoE or CGC
+        The mixtures of experts among them, from the features up.
     """
 
     def __init__(
@@ -65,15 +64,17 @@ class LayerMaker:
         dropout: float,
         penalty: GroupLasso | None,
         dtype: str,
+        n_members: int | None = None,
         gates: Mapping[str, Any] | None = None,
     ) -> None:
         self.activation = silu if activation == "silu" else activation
         self.dropout = dropout
         self.dtype = dtype
         self.penalty = penalty
+        self.n_members = n_members
         self.gates = dict(gates or {})
         self.parts: dict[str, Part] = {}
-        self.mixtures: list[MMoE] = []
+        self.mixtures: list[Any] = []
 
     def _note(self, layer: Any, kind: str, task: int | None = None) -> Any:
         self.parts[layer.name] = Part(kind, task)
@@ -96,7 +97,7 @@ class LayerMaker:
         **more: Any,
     ) -> Any:
         """Append a dense layer."""
-        layer = keras.layers.Dense(
+        layer = member_layer(keras.layers.Dense, self.n_members)(
             units,
             kernel_initializer=initializer(seed=_ANY_SEED),
             dtype=self.dtype,
@@ -104,16 +105,6 @@ class LayerMaker:
             **more,
         )
         return self._note(layer, kind, task)(x)
-
-    def output(self, x: Any, units: int, task: int) -> Any:
-        """Append the layer of a task's logits or values."""
-        name, initializer = f"tower_{task}_output", keras.initializers.GlorotUniform
-        return self.dense(x, units, initializer, name, "output", task)
-
-    def add(self, x: Any, linear: Any, task: int) -> Any:
-        """Add a task's linear model to its output."""
-        layer = keras.layers.Add(dtype=self.dtype, name=f"tower_{task}_and_linear")
-        return self._note(layer, "output", task)([x, linear])
 
     def activate(
         self,
@@ -165,43 +156,84 @@ class LayerMaker:
         return x
 
     def first(
-        self, inputs: Any, linear_units: Sequence[int], shared_units: Sequence[int]
+        self,
+        inputs: Any,
+        linear_units: Sequence[int],
+        sizes: Sequence[int],
+        name: str = "shared",
+        kind: str = "shared layer",
+        task: int | None = None,
     ) -> tuple[list[Any], Any]:
-        """Append the features' linear models, of these widths, and the shared layers.
+        """Append the features' linear models, of these widths, and the first layers.
 
         The linear models start at zero: the deep part alone decides at first. They are
-        the first columns of the first shared layer's matrix product, because one of
-        their own, with a column or two, takes a sixth of the whole training step.
+        the first columns of the first layer's matrix product, because one of their
+        own, with a column or two, takes a sixth of the whole training step.
         """
         if not linear_units:
-            hidden = self.stack(
-                inputs, shared_units, "shared", _SHARED, penalty=self.penalty
-            )
-            return [], hidden
-        n_hidden = shared_units[0] if shared_units else 0
+            return [], self.stack(inputs, sizes, name, kind, task, penalty=self.penalty)
+        n_hidden = sizes[0] if sizes else 0
         ends = np.cumsum(linear_units).tolist()
         product = self.dense(
             inputs,
             ends[-1] + n_hidden,
             functools.partial(LinearAndHidden, ends[-1]),
-            "wide_and_shared_0" if n_hidden else "wide",
-            "linear models and shared layer" if n_hidden else "linear models",
+            f"wide_and_{name}_0" if n_hidden else "wide",
+            f"linear models and {kind}" if n_hidden else "linear models",
+            task,
             kernel_regularizer=self.penalty,
         )
         # Not a slice for each, whose gradients would be as large as the product.
-        split = SplitColumns([*linear_units, *shared_units[:1]], dtype=self.dtype)
-        parts = self._note(split, "linear models")(product)
+        split = SplitColumns(
+            [*linear_units, *sizes[:1]], dtype=self.dtype, name=f"split_{name}"
+        )
+        parts = self._note(split, "linear models", task)(product)
         if not n_hidden:
             return parts, inputs
         *linear, hidden = parts
-        hidden = self.activate(hidden, self.activation, "shared_0", _SHARED)
-        hidden = self.drop(hidden, "shared_0", _SHARED)
-        return linear, self.stack(hidden, shared_units, "shared", _SHARED, start=1)
+        hidden = self.activate(hidden, self.activation, f"{name}_0", kind, task)
+        hidden = self.drop(hidden, f"{name}_0", kind, task)
+        return linear, self.stack(hidden, sizes, name, kind, task, start=1)
 
-    def mmoe(self, x: Any, is_first: bool, **parameters: Any) -> list[Any]:
-        """Append the experts and their gates."""
-        layer = MMoE(
-            **parameters,
+    def towers(self, bodies: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
+        """Append a tower to what each task goes on with."""
+        return [
+            self.stack(x, sizes, f"tower_{k}", "tower", k) for k, x in enumerate(bodies)
+        ]
+
+    def output(self, x: Any, units: int, task: int, linear: Any = None) -> Any:
+        """Append a task's logits or values, its linear model added."""
+        initializer = keras.initializers.GlorotUniform
+        x = self.dense(x, units, initializer, f"tower_{task}_output", "output", task)
+        if linear is not None:
+            name = f"tower_{task}_and_linear"
+            layer = keras.layers.Add(dtype=self.dtype, name=name)
+            x = self._note(layer, "output", task)([x, linear])
+        return x
+
+    def average(self, x: Any, kind: str, task: int) -> Any:
+        """Append the mean of a task's members."""
+        layer = AverageMembers(kind, dtype=self.dtype, name=f"task_{task}_members")
+        return self._note(layer, "output", task)(x)
+
+    def mmoe(self, x: Any, is_first: bool, **sizes: int | Sequence[int]) -> list[Any]:
+        """Append experts, and gates that mix them."""
+        return self._mixture(MMoE, x, is_first, "mmoe", sizes)
+
+    def cgc(
+        self, x: Any, is_first: bool, level: int, **sizes: int | Sequence[int]
+    ) -> list[Any]:
+        """Append experts that are shared and experts of each task's, and their gates.
+
+        `x` is one tensor, or one for each task and one for the shared experts.
+        """
+        return self._mixture(CGC, x, is_first, f"cgc_{level}", sizes)
+
+    def _mixture(
+        self, cls: Any, x: Any, is_first: bool, name: str, sizes: dict[str, Any]
+    ) -> list[Any]:
+        layer = member_layer(cls, self.n_members)(
+            **sizes,
             **self.gates,
             seed=_ANY_SEED,
             expert_activation=self.activation,
@@ -209,7 +241,24 @@ class LayerMaker:
             gate_kernel_initializer=keras.initializers.GlorotUniform(seed=_ANY_SEED),
             input_regularizer=self.penalty if is_first else None,
             dtype=self.dtype,
-            name="mmoe",
+            name=name,
         )
         self.mixtures.append(layer)
         return self._note(layer, "experts and gates")(x)
+
+    def cross_stitch(self, xs: Sequence[Any], depth: int) -> list[Any]:
+        """Append units that mix the tasks' activations."""
+        make = member_layer(CrossStitch, self.n_members)
+        layer = make(dtype=self.dtype, name=f"cross_stitch_{depth}")
+        return self._note(layer, "cross-stitch units")(list(xs))
+
+    def transfer(self, before: Any, own: Any, units: int, task: int) -> Any:
+        """Append what hands the representation of the task before on to this one."""
+        passed = self.stack(before, [units], f"transfer_{task}", "transfer", task)
+        make = member_layer(AdaptiveInformationTransfer, self.n_members)
+        layer = make(
+            keras.initializers.GlorotUniform(seed=_ANY_SEED),
+            dtype=self.dtype,
+            name=f"transfer_{task}",
+        )
+        return self._note(layer, "transfer", task)([passed, own])

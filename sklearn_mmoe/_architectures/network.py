@@ -12,8 +12,8 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
+from sklearn_mmoe._architectures.builders import build_network
 from sklearn_mmoe._architectures.initialize import initialize
-from sklearn_mmoe._architectures.mmoe import build_mmoe
 from sklearn_mmoe._architectures.parts import Network
 from sklearn_mmoe.losses import task_loss
 
@@ -38,7 +38,10 @@ class NetworkSpec:
         Seed of the initial weights and of the dropout.
     builder : callable or None
         A user's own builder, by the protocol of scikeras' ``model=``; None is
-        :func:`sklearn_mmoe.networks.mmoe_network`.
+        :func:`sklearn_mmoe.networks.multi_task_network`.
+    n_members : int or None
+        Number of networks in an ensemble; None is one network that is none. Of an
+        ensemble, the parameter `feature_penalty` is a tuple of one for each member.
     """
 
     n_features: int
@@ -47,6 +50,7 @@ class NetworkSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     builder: Callable[..., keras.Model] | None = None
+    n_members: int | None = None
 
     @property
     def dtype(self) -> str:
@@ -63,7 +67,7 @@ class NetworkSpec:
         """
         parameters = sorted(self.parameters.items())
         kept = tuple((name, value) for name, value in parameters if name not in without)
-        return (self.n_features, self.kinds, self.units, kept)
+        return (self.n_features, self.kinds, self.units, self.n_members, kept)
 
     def losses(self) -> list[keras.losses.Loss]:
         """Make the loss of each task."""
@@ -110,7 +114,9 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
         If its inputs or outputs do not fit the data.
     """
     if spec.builder is None:
-        return build_mmoe(spec.meta, seed=spec.seed, **spec.parameters)
+        return build_network(
+            spec.meta, seed=spec.seed, n_members=spec.n_members, **spec.parameters
+        )
     model = spec.builder(**_accepted(spec, optimizer))
     _check_model(model, spec)
     return Network(model, parts={}, mixtures=())

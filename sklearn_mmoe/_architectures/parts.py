@@ -11,6 +11,8 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
+from sklearn_mmoe._architectures.sizes import Sizes
+
 __all__ = ["Network", "Part"]
 
 
@@ -44,11 +46,21 @@ class Network:
     mixtures : tuple of keras.layers.Layer
         Layers that mix experts by gates, from the features up. Each has the methods
         ``expert_outputs`` and ``gate_outputs``.
+    sharing : str or None
+        Name of the architecture; None if a user's builder has made the network.
+    sizes : Sizes or None
+        How large its parts are.
+    members : keras.Model or None
+        Of an ensemble, the same network before the members are averaged: one output
+        (n_members, n_samples, units) for each task.
     """
 
     model: keras.Model
     parts: Mapping[str, Part]
     mixtures: tuple[Any, ...]
+    sharing: str | None = None
+    sizes: Sizes | None = None
+    members: keras.Model | None = None
 
     @property
     def heads(self) -> list[Any]:

@@ -39,12 +39,33 @@ class TaskData:
         Weights in each task, of mean one over `rows`.
     rows : ndarray of int
         The rows of the arrays above that count.
+    folds : ndarray of int of shape (n_samples,) or None
+        Of an ensemble, the fold of each row: one of `n_folds`, whose members are not
+        trained on it. None trains on all rows.
+    n_folds : int or None
+        Number of folds.
     """
 
     X: Any
     targets: list[np.ndarray]
     weights: np.ndarray
     rows: np.ndarray
+    folds: np.ndarray | None = None
+    n_folds: int | None = None
+
+    def training_weights(self, rows: np.ndarray) -> np.ndarray:
+        """Look up weights, (n_rows, n_tasks), or (n_rows, n_tasks, n_folds).
+
+        Those of a row's own fold are zero. All others are raised, so that the weights
+        that each fold leaves keep a mean of one.
+        """
+        weights = self.weights[rows]
+        if self.folds is None:
+            return weights
+        assert self.n_folds is not None
+        others = self.folds[rows][:, np.newaxis] != np.arange(self.n_folds)
+        raised = (others * (self.n_folds / (self.n_folds - 1))).astype(weights.dtype)
+        return weights[:, :, np.newaxis] * raised[:, np.newaxis]
 
 
 class DenseRows:
@@ -133,7 +154,7 @@ class ArrayBatches:
     def _cut(self, rows: np.ndarray) -> Batches:
         n_rows, n_batches = len(rows), -(-len(rows) // self.batch_size)
         rows = np.resize(rows, n_batches * self.batch_size)
-        weights = self._data.weights[rows]
+        weights = self._data.training_weights(rows)
         weights[n_rows:] = 0
         targets = [target[rows] for target in self._data.targets]
         return Batches(self._dense.take(rows), targets, weights, n_batches)

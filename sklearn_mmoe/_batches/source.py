@@ -21,8 +21,10 @@ class Batches:
         Valid until the next ones are asked for.
     targets : list of ndarray of shape (n_batches * batch_size, ...)
         Targets of each task.
-    weights : ndarray of shape (n_batches * batch_size, n_tasks)
-        Weights of the rows in each task; zero for rows that only fill up a batch.
+    weights : ndarray of shape (n_batches * batch_size, n_tasks) or (n_batches * \
+            batch_size, n_tasks, n_folds)
+        Weights of the rows in each task, for an ensemble in each fold; zero for rows
+        that only fill up a batch.
     n_batches : int
         Number of batches.
     """

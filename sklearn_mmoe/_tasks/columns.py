@@ -45,7 +45,7 @@ class TaskColumns:
     columns: list[np.ndarray]
     names: list[str]
     observed: list[np.ndarray]
-    named: bool = False
+    named: bool
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -164,14 +164,19 @@ def _as_names(given: Sequence[Any]) -> list[str]:
     return names
 
 
+def _is_row(given: Any) -> bool:
+    """Tell the targets of several tasks from one target."""
+    return isinstance(given, list | tuple) or np.ndim(given) > 0
+
+
 def _of_rows(rows: Sequence[Any]) -> list[Any]:
     """Take a list of numbers or labels, or of rows of these, apart.
 
     NumPy would turn all of them into strings if one of them is a string.
     """
-    if not any(np.ndim(row) or isinstance(row, list | tuple) for row in rows[:1]):
+    if not any(_is_row(row) for row in rows[:1]):
         return [pd.Series(rows, dtype=object)]
-    lengths = sorted({len(row) if np.ndim(row) else 1 for row in rows})
+    lengths = sorted({len(row) if _is_row(row) else 1 for row in rows})
     if len(lengths) > 1:
         raise ValueError(
             f"The rows of y have different lengths, {lengths}; each needs a target, or "

@@ -41,6 +41,23 @@ class EncodedTargets:
         ]
         return joint_groups(codes) if codes else None
 
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """Count off each task's labels in `rows`; all values of a regression are one.
+
+        Returns
+        -------
+        ndarray of int of shape (n_rows, n_tasks)
+            Numbers that no two tasks share, counted from 0. A missing target is a label
+            of its own.
+        """
+        columns, start = [], 0
+        for k, code in enumerate(self.codes):
+            known = np.zeros(len(rows), dtype=int) if code is None else code[rows]
+            column = np.where(self.observed[rows, k], known + 1, 0)
+            columns.append(start + column)
+            start += column.max() + 1
+        return np.column_stack(columns)
+
 
 def encode_targets(tasks: list[Any], columns: TaskColumns) -> EncodedTargets:
     """Encode the targets of each task as its loss takes them."""

@@ -90,7 +90,7 @@ def class_codes(name: str, labels: np.ndarray, classes: np.ndarray) -> np.ndarra
             f"The labels of the task {name!r} are {kinds[0]} in y, but its classes are "
             f"{kinds[1]}: {classes.tolist()}. Give y the labels that fit was given."
         )
-    order = np.argsort(classes, kind="stable")
+    order = np.argsort(classes)
     places = np.searchsorted(classes, labels, sorter=order)
     codes = order[np.minimum(places, len(classes) - 1)]
     return np.where(classes[codes] == labels, codes, -1)

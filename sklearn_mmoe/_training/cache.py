@@ -73,13 +73,13 @@ def borrow_trainer(
                 del _idle_trainers[oldest]
 
 
-def find_evaluator(spec: NetworkSpec) -> Evaluator:
+def find_evaluator(spec: NetworkSpec, of_members: bool = False) -> Evaluator:
     """Return the evaluator of a structure, made now if there is none yet."""
-    key = spec.structure(without=_FOR_TRAINING_ALONE)
+    key = (spec.structure(without=_FOR_TRAINING_ALONE), of_members)
     with building:
         evaluator = _evaluators.get(key)
         if evaluator is None:
-            evaluator = _evaluators[key] = Evaluator(spec)
+            evaluator = _evaluators[key] = Evaluator(spec, of_members)
         _evaluators.move_to_end(key)
         while len(_evaluators) > _MOST_KEPT:
             _evaluators.popitem(last=False)

@@ -21,11 +21,13 @@ from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
 from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
+from sklearn_mmoe._training.checkpoint import Checkpoints
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
 from sklearn_mmoe._training.observer import Observer
 from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
+from sklearn_mmoe._training.out_of_fold import OutOfFold
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
 
@@ -84,6 +86,42 @@ class Engine:
         self.__dict__.update(state)
         self._forget_keras()
 
+    @classmethod
+    def restore(
+        cls,
+        spec: NetworkSpec,
+        state: TrainingState,
+        optimizer_config: dict[str, Any] | None,
+    ) -> Engine:
+        """Make an engine that goes on from a state which somebody wrote to a file.
+
+        Raises
+        ------
+        ValueError
+            If the state is not one of such a network.
+        """
+        engine = cls(spec)
+        keras_import.check_not_forked()
+        found = [(weight.shape, weight.dtype.name) for weight in state.weights]
+        wanted = engine._evaluate().weights
+        if found != wanted:
+            raise ValueError(
+                f"the weights are {found}, but those of the network that is described "
+                f"would be {wanted}"
+            )
+        # The evaluator's network may have another dropout, and so other generators.
+        generators = [(array.shape, array.dtype.kind) for array in state.random]
+        if set(generators) - {((2,), "i"), ((2,), "u")} or (
+            generators and not spec.parameters["dropout"]
+        ):
+            raise ValueError("the random states are not those of this network")
+        # A scalar of the optimizer's own, or a moment of a weight.
+        shapes = [(), *(weight.shape for weight in state.weights)]
+        if any(array.shape not in shapes for array in state.optimizer or ()):
+            raise ValueError("the optimizer's state is not one of this network")
+        engine._state, engine.optimizer_config = state, optimizer_config
+        return engine
+
     @property
     def state(self) -> TrainingState | None:
         """The present weights and all else that training changes."""
@@ -100,16 +138,17 @@ class Engine:
         """The network as Keras has it, built when it is first asked for."""
         keras_import.check_not_forked()
         if self._trainer is not None:  # as it is now; the trainer's own stays its own
-            return self._build()
+            return self.new_network()
         if self._network is None:
             with building:
                 if self._network is None:
                     # Seen by other threads only now that it is whole.
-                    self._network = self._build()
+                    self._network = self.new_network()
         return self._network
 
-    def _build(self) -> Network:
-        """Build a network that has the present weights."""
+    def new_network(self) -> Network:
+        """Build a network that has the present weights, and is nobody else's."""
+        keras_import.check_not_forked()
         with building:
             network = build(self.spec)
         state = self.state
@@ -127,7 +166,8 @@ class Engine:
         score_name: str = "loss",
         observers: Sequence[Observer] = (),
         callbacks: Sequence[keras.callbacks.Callback] = (),
-    ) -> None:
+        checkpoints: Checkpoints | None = None,
+    ) -> OutOfFold | None:
         """Train, from new weights or from those of an earlier fit.
 
         Parameters
@@ -147,6 +187,14 @@ class Engine:
             Called after early stopping, which completes an epoch's record.
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called after the observers.
+        checkpoints : Checkpoints or None, default=None
+            Where this fit goes on from, and writes its own to after each epoch.
+
+        Returns
+        -------
+        OutOfFold or None
+            Of an ensemble, what its members' losses were on the rows that they left
+            out. The members of the best candidate are kept.
 
         Raises
         ------
@@ -155,7 +203,9 @@ class Engine:
         """
         keras_import.check_not_forked()
         source = ArrayBatches(data, plan.batch_size, seed)
-        with borrow_trainer(*self._trainer_for(plan, bool(callbacks))) as trainer:
+        choice: OutOfFold | None = None
+        trainer_for_plan = self._trainer_for(plan, data.n_folds, bool(callbacks))
+        with borrow_trainer(*trainer_for_plan) as trainer:
             self._bring_to_start(trainer, plan)
             watching = list(observers)
             if score is not None:
@@ -163,43 +213,88 @@ class Engine:
                     trainer, score, score_name, plan.n_iter_no_change, plan.tol
                 )
                 watching.insert(0, stopping)
+            if data.folds is not None:
+                choice = OutOfFold(
+                    trainer,
+                    lambda: self._predict_members(data),
+                    self.spec.losses(),
+                    data,
+                    plan.n_epochs,
+                    plan.task_weight,
+                )
+                watching.insert(0, choice)
             hooks = KerasCallbacks(callbacks, trainer, plan.n_epochs, source.n_batches)
             if callbacks:
                 watching.append(hooks)
             self._trainer = trainer
             try:
-                train(trainer, source, plan, watching)
+                train(trainer, source, plan, watching, checkpoints)
             finally:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
-            self.gate_weights = _gate_weights(trainer, source, data.rows)
+            gates = _gate_weights(trainer, source, data.rows)
+        if choice is not None:
+            self._keep(choice)
+            gates = None if gates is None else gates[choice.members]
+        if gates is not None and self.spec.n_members is not None:
+            gates = _of_one_mixture(gates)
+        self.gate_weights = gates
         self.optimizer_config = _config(plan) if plan.continuing else None
         self._network = None
+        return choice
+
+    def _keep(self, choice: OutOfFold) -> None:
+        """Let go of all members but those of the best candidate."""
+        assert self._state is not None
+        spec = self.spec
+        penalties = spec.parameters["feature_penalty"][choice.members]
+        parameters = {**spec.parameters, "feature_penalty": penalties}
+        self.spec = replace(spec, parameters=parameters, n_members=len(penalties))
+        weights = [weight[choice.members] for weight in self._state.weights]
+        self._state = TrainingState(weights, self._state.random)
+        self._evaluator = None
 
     def _trainer_for(
-        self, plan: TrainingPlan, has_callbacks: bool
+        self, plan: TrainingPlan, n_folds: int | None, has_callbacks: bool
     ) -> tuple[Any, Callable[[], Trainer]]:
         """Say under which key a trainer for a plan may be kept, and how to make it."""
         named = isinstance(plan.optimizer, str)
         scheduled = named and plan.learning_rate_schedule != "constant"
 
         def make() -> Trainer:
-            optimizer = make_optimizer(
-                plan.optimizer, plan.learning_rate, plan.weight_decay
-            )
+            decay: Any = plan.weight_decay
+            of_members = None
+            if isinstance(decay, tuple):
+                # Of an optimizer object, the decay is its own.
+                decay, of_members = None, decay if named else None
+            optimizer = make_optimizer(plan.optimizer, plan.learning_rate, decay)
             weighting = None
             if plan.weighting is not None:
                 weighting = make_weighting(
                     plan.weighting, self.spec.kinds, self.spec.dtype
                 )
-            return Trainer(self.spec, optimizer, plan.batch_size, scheduled, weighting)
+            return Trainer(
+                self.spec,
+                optimizer,
+                plan.batch_size,
+                scheduled,
+                n_folds,
+                of_members,
+                weighting,
+            )
 
         # Callbacks may change anything of the model that they are given.
         if not named or has_callbacks or self.spec.builder is not None:
             return None, make
         optimizer = (plan.optimizer.lower(), plan.weight_decay, scheduled)
-        key = (self.spec.structure(), plan.batch_size, optimizer, plan.weighting)
+        key = (
+            self.spec.structure(),
+            plan.batch_size,
+            n_folds,
+            optimizer,
+            plan.weighting,
+        )
         return key, make
 
     def _bring_to_start(self, trainer: Trainer, plan: TrainingPlan) -> None:
@@ -227,6 +322,11 @@ class Engine:
             return [variable.value for variable in self._network.model.weights]
         assert self._state is not None
         return self._state.weights
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights of the network."""
+        return sum(int(np.prod(weight.shape)) for weight in self._weights())
 
     def _evaluate(self) -> Evaluator:
         if self._evaluator is None:
@@ -262,6 +362,16 @@ class Engine:
         ]
         return [np.concatenate(task) for task in zip(*parts, strict=True)]
 
+    def _predict_members(self, data: TaskData) -> list[np.ndarray]:
+        """Evaluate all members of an ensemble on the rows that count."""
+        evaluate = find_evaluator(self.spec, of_members=True)
+        weights = self._weights()
+        parts = [
+            [output.numpy() for output in evaluate(weights, x)]
+            for x in dense_parts(data.X, data.rows)
+        ]
+        return [np.concatenate(task, axis=1) for task in zip(*parts, strict=True)]
+
     def mixture(self, X: Any, part: str) -> np.ndarray:
         """Evaluate the experts, or the gates that mix them.
 
@@ -276,7 +386,9 @@ class Engine:
         -------
         ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
                 num_experts)
-            Outputs.
+            Outputs, of the uppermost mixture where there are several. An ensemble is
+            one mixture of the experts of all its members, whose gates weigh an equal
+            part each.
 
         Raises
         ------
@@ -285,14 +397,27 @@ class Engine:
         """
         network = self.network
         if not network.mixtures:
-            raise ValueError("This network has no experts and gates to look at.")
+            of = f" (sharing={network.sharing!r})" if network.sharing else ""
+            raise ValueError(
+                f"This network{of} has no experts and gates to look at; those of "
+                "sharing='omoe', 'mmoe', 'cgc' and 'ple' have."
+            )
         layer = network.mixtures[-1]
         below = keras.Model(network.model.input, layer.input)
-        outputs = [
-            keras.ops.convert_to_numpy(getattr(layer, part)(below(x, training=False)))
-            for x in dense_parts(X)
-        ]
-        return np.concatenate(outputs)
+        outputs = np.concatenate(
+            [
+                keras.ops.convert_to_numpy(
+                    getattr(layer, part)(below(x, training=False))
+                )
+                for x in dense_parts(X)
+            ],
+            axis=0 if self.spec.n_members is None else 1,
+        )
+        if self.spec.n_members is None:
+            return outputs
+        if part == "gate_outputs":
+            return _of_one_mixture(outputs)
+        return np.concatenate(outputs, axis=1)
 
     def layers(self) -> list[dict[str, Any]]:
         """Describe each layer: name, what it is for, kind, output shape, weights.
@@ -304,7 +429,9 @@ class Engine:
         for layer in network.model.layers:
             output = layer.output
             several = isinstance(output, list)
-            shape = tuple((output[0] if several else output).shape[1:])
+            whole = (output[0] if several else output).shape
+            # All but the rows, which come behind the members of an ensemble.
+            shape = tuple(size for size in whole if size is not None)
             part = network.parts.get(layer.name)
             rows.append(
                 {
@@ -360,7 +487,15 @@ def _gate_weights(
     rows = rows[:: -(-len(rows) // _GATE_ROWS)]
     parts = [trainer.gate_weights(x) for x in source.features(rows)]
     found = [part for part in parts if part is not None]
-    return np.concatenate(found) if found else None
+    return np.concatenate(found, axis=-3) if found else None
+
+
+def _of_one_mixture(gates: np.ndarray) -> np.ndarray:
+    """Bring gates of members, (n_members, n_rows, n_gates, n_experts), to one mixture.
+
+    Its experts are those of all members, whose gates weigh an equal part each.
+    """
+    return np.concatenate(gates, axis=-1) / len(gates)
 
 
 def _config(plan: TrainingPlan) -> dict[str, Any]:

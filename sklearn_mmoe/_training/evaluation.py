@@ -26,10 +26,19 @@ class Evaluator:
     ----------
     spec : NetworkSpec
         The structure.
+    of_members : bool, default=False
+        Whether to evaluate the members of an ensemble instead of their mean.
+
+    Attributes
+    ----------
+    weights : list of (tuple of int, str)
+        Shape and type of each weight, in the order of ``keras.Model.weights``.
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
-        model = build(spec).model
+    def __init__(self, spec: NetworkSpec, of_members: bool = False) -> None:
+        network = build(spec)
+        model: Any = network.members if of_members else network.model
+        self.weights = [(tuple(v.shape), v.dtype) for v in model.weights]
 
         def evaluate(weights: list[Any], x: Any) -> list[Any]:
             values = zip(model.weights, weights, strict=True)
@@ -54,7 +63,7 @@ class Evaluator:
 
         Returns
         -------
-        list of tensor of shape (n_rows, units)
+        list of tensor of shape (n_rows, units) or (n_members, n_rows, units)
             The outputs of each task.
         """
         return self._function(list(weights), x)

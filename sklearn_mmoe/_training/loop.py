@@ -14,6 +14,7 @@ from sklearn_mmoe._training.observer import EpochRecord, Observer
 from sklearn_mmoe._training.optimizers import learning_rates
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.checkpoint import Checkpoints
     from sklearn_mmoe._training.trainer import Trainer
 
 __all__ = ["TrainingPlan", "train"]
@@ -33,6 +34,8 @@ class TrainingPlan:
     continuing : bool
         Whether the optimizer goes on where an earlier such fit left it, and is kept
         for a later one.
+    weight_decay : float or tuple of float
+        Of an ensemble, the weight decay of each member.
     task_weight : tuple of float
         What each task's loss is multiplied by; empty where all are alike.
     """
@@ -40,7 +43,7 @@ class TrainingPlan:
     optimizer: Any
     learning_rate: float
     learning_rate_schedule: str
-    weight_decay: float
+    weight_decay: float | tuple[float, ...]
     batch_size: int
     n_epochs: int
     n_iter_no_change: int
@@ -62,8 +65,11 @@ def train(
     source: BatchSource,
     plan: TrainingPlan,
     observers: Sequence[Observer],
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Train for the epochs of a plan, or until an observer asks for a stop.
+
+    With `checkpoints` it goes on from the last one, and writes one after each epoch.
 
     Raises
     ------
@@ -73,7 +79,11 @@ def train(
     asked = [o for o in observers if isinstance(o, KerasCallbacks) and o.want_batches]
     for observer in observers:
         observer.on_train_begin()
-    for epoch in range(plan.n_epochs):
+    first, stop = 0, False
+    if checkpoints is not None:
+        first, stop = checkpoints.restore(trainer, observers)
+    epoch = first - 1
+    for epoch in range(first, first if stop else plan.n_epochs):
         for observer in observers:
             observer.on_epoch_begin(epoch)
         record = _train_epoch(trainer, source, plan, epoch, asked)
@@ -82,6 +92,8 @@ def train(
             trainer.weighting.end_epoch(record.task_losses)
         for observer in observers:
             observer.on_epoch_end(record)
+        if checkpoints is not None:
+            checkpoints.write(trainer, observers, record)
         if record.stop:
             break
     for observer in observers:

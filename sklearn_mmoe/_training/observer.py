@@ -71,5 +71,15 @@ class Observer:
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Read the record of an epoch that has ended, or add to it."""
 
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        """Learn of an epoch that a process before this one has trained."""
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return what else it needs where training goes on in another process."""
+        return []
+
+    def set_arrays(self, arrays: list[np.ndarray]) -> None:
+        """Take back what :meth:`arrays` has returned there."""
+
     def on_train_end(self) -> None:
         """Note that training has ended without an error."""

@@ -28,16 +28,11 @@ class FusedAdamW(keras.optimizers.AdamW):
 
     def _apply_weight_decay(self, variables: Any) -> None:
         """Shrink the weights; unlike Keras, ask once for the learning rate."""
+        if self.weight_decay is None:
+            return
         rate = self.learning_rate * self.weight_decay
         for variable in variables:
             variable.assign_sub(variable * ops.cast(rate, variable.dtype))
-
-    def _backend_update_step(
-        self, grads: Any, trainable_variables: Any, learning_rate: Any
-    ) -> None:
-        """Update each weight; Keras' way by a strategy keeps the traced graph alive."""
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
-            self.update_step(gradient, variable, learning_rate)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change a weight and its two moments (Kingma & Ba, 2015, section 2)."""
@@ -65,7 +60,7 @@ class FusedAdamW(keras.optimizers.AdamW):
 
 
 def make_optimizer(
-    optimizer: Any, learning_rate: float, weight_decay: float
+    optimizer: Any, learning_rate: float, weight_decay: float | None
 ) -> keras.optimizers.Optimizer:
     """Make a new optimizer.
 
@@ -76,24 +71,39 @@ def make_optimizer(
         weight decay stay.
     learning_rate : float
         Learning rate.
-    weight_decay : float
-        Decoupled weight decay.
+    weight_decay : float or None
+        Decoupled weight decay; None is none.
 
     Returns
     -------
     keras.optimizers.Optimizer
         The optimizer.
     """
-    if not isinstance(optimizer, str):
+    if isinstance(optimizer, str):
+        name = optimizer.lower()
+        # TensorFlow keeps something for each name that a variable has ever had; Keras
+        # would number the optimizers, and name their variables by that.
+        config = {
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay or 0.0,
+            "name": name,
+        }
+        if name == "adamw":
+            made = FusedAdamW(**config)
+        else:
+            made = keras.optimizers.get({"class_name": optimizer, "config": config})
+        if weight_decay is None:
+            made.weight_decay = None  # which AdamW's own constructor does not take
+    else:
         # A copy: an optimizer that has been used belongs to one network for ever.
-        return type(optimizer).from_config(optimizer.get_config())
-    config = {"learning_rate": learning_rate, "weight_decay": weight_decay}
-    if optimizer.lower() == "adamw":
-        return FusedAdamW(**config)
-    return keras.optimizers.get({"class_name": optimizer, "config": config})
+        made = type(optimizer).from_config(optimizer.get_config())
+    # Keras adds up the gradients of several devices, one here, by a function with a
+    # gradient of its own; TensorFlow registers that at each trace, with all the graph.
+    made._all_reduce_sum_gradients = list
+    return made
 
 
-def optimizer_config(optimizer: Any, weight_decay: float) -> dict[str, Any]:
+def optimizer_config(optimizer: Any, weight_decay: Any) -> dict[str, Any]:
     """Describe an optimizer, but for its learning rate.
 
     Two calls of ``partial_fit`` may go on with one optimizer's state if their

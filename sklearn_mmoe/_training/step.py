@@ -29,6 +29,8 @@ class TrainingStep:
         Built for the trainable variables of `model`.
     dtype : {'float32', 'float64'}
         Type that the network computes in.
+    member_decay : sequence of float or None, default=None
+        Of an ensemble, the decoupled weight decay of each member.
     weighting : Weighting or None, default=None
         What weighs the tasks' losses; None adds them up.
     """
@@ -39,13 +41,17 @@ class TrainingStep:
         losses: Sequence[keras.losses.Loss],
         optimizer: keras.optimizers.Optimizer,
         dtype: str,
+        member_decay: Sequence[float] | None = None,
         weighting: Weighting | None = None,
     ) -> None:
         self._model = model
         self._losses = losses
         self._optimizer = optimizer
         self._dtype = dtype
+        self._member_decay = member_decay
         self._weighting = weighting
+        outputs = keras.tree.flatten(model.output)
+        self._n_members = outputs[0].shape[0] if len(outputs[0].shape) == 3 else 1
 
     def __call__(
         self, x: Any, targets: Sequence[Any], weights: Sequence[Any]
@@ -59,24 +65,29 @@ class TrainingStep:
             weights of the tasks.
         """
         variables = self._model.trainable_variables
+        values = [variable.value for variable in variables]
+        results: list[Any] = []
         if self._weighting is None:
             with tf.GradientTape() as tape:
                 losses, penalty = self.compute_losses(x, targets, weights)
                 total = self.combine(losses, penalty)
-            gradients = tape.gradient(total, [variable.value for variable in variables])
-            self._optimizer.apply(gradients, variables)
-            return [tf.stack(losses), penalty]
-        with tf.GradientTape(persistent=self._weighting.by_task) as tape:
-            losses, penalty = self.compute_losses(x, targets, weights)
-        gradients, of_tasks = self._weighting.gradients(
-            tape,
-            losses,
-            penalty,
-            tf.stack([tf.reduce_mean(weight) for weight in weights]),
-            [variable.value for variable in variables],
-        )
+                if self._n_members > 1:
+                    # The losses are means over members; each learns as if alone.
+                    total = total * self._n_members
+            gradients = tape.gradient(total, values)
+        else:
+            with tf.GradientTape(persistent=self._weighting.by_task) as tape:
+                losses, penalty = self.compute_losses(x, targets, weights)
+            means = tf.stack([tf.reduce_mean(weight) for weight in weights])
+            gradients, of_tasks = self._weighting.gradients(
+                tape, losses, penalty, means, values
+            )
+            gradients = [gradient * self._n_members for gradient in gradients]
+            results = [of_tasks]
+        if self._member_decay is not None:
+            self._decay(variables)
         self._optimizer.apply(gradients, variables)
-        return [tf.stack(losses), penalty, of_tasks]
+        return [tf.stack(losses), penalty, *results]
 
     def compute_losses(
         self, x: Any, targets: Sequence[Any], weights: Sequence[Any]
@@ -89,8 +100,8 @@ class TrainingStep:
             Features.
         targets : sequence of tensor of shape (batch_size, ...)
             Targets of each task.
-        weights : sequence of tensor of shape (batch_size,)
-            Weights of the rows in each task.
+        weights : sequence of tensor of shape (batch_size,) or (batch_size, n_folds)
+            Weights of the rows in each task, of an ensemble in each fold.
 
         Returns
         -------
@@ -101,7 +112,7 @@ class TrainingStep:
         """
         outputs = keras.tree.flatten(self._model(x, training=True))
         losses = [
-            loss(target, output, sample_weight=weight)
+            loss(*_member_by_member(target, output, weight))
             for loss, target, output, weight in zip(
                 self._losses, targets, outputs, weights, strict=True
             )
@@ -112,3 +123,24 @@ class TrainingStep:
     def combine(self, losses: Sequence[Any], penalty: Any) -> Any:
         """Add up the losses to the one whose gradient is followed."""
         return tf.add_n(list(losses)) + penalty
+
+    def _decay(self, variables: Sequence[Any]) -> None:
+        """Shrink each member's weights."""
+        rate = self._optimizer.learning_rate * tf.constant(self._member_decay)
+        for variable in variables:
+            of_members = tf.reshape(rate, [-1] + [1] * (len(variable.shape) - 1))
+            variable.assign_sub(variable * tf.cast(of_members, variable.dtype))
+
+
+def _member_by_member(target: Any, output: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """Put the rows of all members of an ensemble below each other.
+
+    Members are ordered so that the folds that they are not trained on take turns.
+    """
+    if len(output.shape) == 2:
+        return target, output, weight
+    n_members = output.shape[0]
+    weights = weight[tf.newaxis] if len(weight.shape) == 1 else tf.transpose(weight)
+    weights = tf.tile(weights, [n_members // weights.shape[0], 1])
+    targets = tf.tile(target, [n_members] + [1] * (len(target.shape) - 1))
+    return targets, tf.reshape(output, [-1, output.shape[2]]), tf.reshape(weights, [-1])

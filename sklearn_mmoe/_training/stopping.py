@@ -59,6 +59,25 @@ class EarlyStopping(Observer):
     def on_epoch_end(self, record: EpochRecord) -> None:
         score = self._score()
         record.validation_score, record.validation_name = score, self._score_name
+        self._count(record)
+        if record.is_best:
+            self._best_weights = self._trainer.weights()
+        if self._epochs_without_change > self._n_iter_no_change:
+            record.stop = True
+
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        self._count(record)
+
+    def arrays(self) -> list[np.ndarray]:
+        return self._best_weights or []
+
+    def set_arrays(self, arrays: list[np.ndarray]) -> None:
+        self._best_weights = arrays or None
+
+    def _count(self, record: EpochRecord) -> None:
+        """Compare the score of an epoch with those before it."""
+        score = record.validation_score
+        assert score is not None
         is_score = math.isfinite(score)
         if not is_score and not self._has_warned:
             self._has_warned = True
@@ -70,9 +89,6 @@ class EarlyStopping(Observer):
         record.is_best = is_score and score > self._best_score
         if record.is_best:
             self._best_score = score
-            self._best_weights = self._trainer.weights()
-        if self._epochs_without_change > self._n_iter_no_change:
-            record.stop = True
 
     def on_train_end(self) -> None:
         if self._best_weights is not None:

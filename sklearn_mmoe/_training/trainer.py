@@ -61,6 +61,10 @@ class Trainer:
     sets_learning_rate : bool
         Whether each step is told its learning rate; otherwise the optimizer's own
         stays.
+    n_folds : int or None, default=None
+        Number of folds of an ensemble, each of which some members are not trained on.
+    member_decay : sequence of float or None, default=None
+        Weight decay of each member of an ensemble.
     weighting : Weighting or None, default=None
         A new one; None adds up the tasks' losses.
     """
@@ -71,9 +75,12 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         batch_size: int,
         sets_learning_rate: bool,
+        n_folds: int | None = None,
+        member_decay: Sequence[float] | None = None,
         weighting: Weighting | None = None,
     ) -> None:
         self._spec = spec
+        self._n_folds = n_folds
         self._batch_size = batch_size
         self.sets_learning_rate = sets_learning_rate
         self.optimizer = optimizer
@@ -93,7 +100,10 @@ class Trainer:
         self._remembered = [] if weighting is None else weighting.variables
         self._new_optimizer = _arrays(optimizer.variables)
         self._new_weighting = _arrays(self._remembered)
-        self._step = TrainingStep(self.model, losses, optimizer, spec.dtype, weighting)
+        trained = self.model if network.members is None else network.members
+        self._step = TrainingStep(
+            trained, losses, optimizer, spec.dtype, member_decay, weighting
+        )
         self._function = self._trace()
 
     @property
@@ -205,11 +215,12 @@ class Trainer:
             else tf.TensorSpec([rows, 1], dtype)
             for kind in spec.kinds
         ]
+        folds = [] if self._n_folds is None else [self._n_folds]
         function = tf.function(self._train_on_batches, autograph=False)
         return function.get_concrete_function(
             tf.TensorSpec([rows, spec.n_features], dtype),
             targets,
-            tf.TensorSpec([rows, len(spec.kinds)], dtype),
+            tf.TensorSpec([rows, len(spec.kinds), *folds], dtype),
             tf.TensorSpec([rows], tf.float32),
         )
 

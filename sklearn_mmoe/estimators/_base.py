@@ -7,7 +7,9 @@ This is scikit-learn's side of the wall. Keras and TensorFlow are loaded at the 
 from __future__ import annotations
 
 import copy
+import os
 from abc import ABCMeta, abstractmethod
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +21,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._files.column_labels import labels_from_state, labels_to_state
 from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin, SklearnCallbacks
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
@@ -32,6 +36,16 @@ from sklearn_mmoe._tasks.weights import (
     row_weights,
     weights_between_tasks,
 )
+from sklearn_mmoe.estimators._candidates import (
+    Candidate,
+    candidates,
+    check_cv,
+    for_members,
+    loss_table,
+    n_folds,
+)
+from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
+from sklearn_mmoe.estimators._exports import ExportMixin
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds, check_numeric_columns
 from sklearn_mmoe.estimators._fitted import (
     fitted_attributes,
@@ -43,7 +57,6 @@ from sklearn_mmoe.estimators._parameters import (
     PARAMETER_CONSTRAINTS,
     auto_batch_size,
     auto_epochs,
-    by_rows,
     network_parameters,
 )
 from sklearn_mmoe.estimators._recorder import Recorder, forget, in_words
@@ -56,6 +69,7 @@ from sklearn_mmoe.estimators._validation import (
 )
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.checkpoint import Checkpoints
     from sklearn_mmoe._training.engine import Engine
     from sklearn_mmoe._training.loop import TrainingPlan
 
@@ -73,7 +87,9 @@ def partial_fit_available(estimator: Any) -> bool:
 
 
 class _BaseMultiTaskMMoE(
+    ExportMixin,
     DocumentationLinkMixin,
+    VersionedStateMixin,
     CallbackSupportMixin,
     MultiOutputMixin,
     BaseEstimator,
@@ -87,11 +103,13 @@ class _BaseMultiTaskMMoE(
         self,
         num_experts: int = 8,
         *,
-        expert_units: int = 32,
-        expert_layers: int = 1,
+        sharing: str = "mmoe",
+        num_task_experts: int = 2,
+        num_levels: int = 2,
+        expert_units: Any = 32,
         shared_units: Any = (96,),
         tower_units: Any = (16,),
-        gate: str = "multi",
+        match_parameters: str | int | None = None,
         gate_dropout: float = 0.0,
         gate_temperature: float = 1.0,
         load_balance_penalty: float = 0.0,
@@ -112,19 +130,23 @@ class _BaseMultiTaskMMoE(
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
+        cv: int | str | None = "auto",
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,
+        checkpoint_dir: Any = None,
         callbacks: Any = None,
         network: Any = None,
         dtype: str = "float32",
     ) -> None:
         self.num_experts = num_experts
+        self.sharing = sharing
+        self.num_task_experts = num_task_experts
+        self.num_levels = num_levels
         self.expert_units = expert_units
-        self.expert_layers = expert_layers
         self.shared_units = shared_units
         self.tower_units = tower_units
-        self.gate = gate
+        self.match_parameters = match_parameters
         self.gate_dropout = gate_dropout
         self.gate_temperature = gate_temperature
         self.load_balance_penalty = load_balance_penalty
@@ -145,9 +167,11 @@ class _BaseMultiTaskMMoE(
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.cv = cv
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.network = network
         self.dtype = dtype
@@ -173,11 +197,58 @@ class _BaseMultiTaskMMoE(
     def __sklearn_is_fitted__(self) -> bool:
         return is_fitted(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_y_columns" in state:
+            state["_y_columns"] = labels_to_state(state["_y_columns"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_y_columns" in state:
+            self._y_columns = labels_from_state(state["_y_columns"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file, which :func:`sklearn_mmoe.load` reads.
+
+        It holds text and numbers, and no code: loading it runs nothing, unlike
+        a pickle. It replaces an older file at once and as a whole, so that after a
+        full disk or a crash the old one is still there.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to, such as 'model.mmoe'.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If a parameter holds code: `callbacks`, a `network` builder, an optimizer
+            object, or a scorer other than those of :mod:`sklearn_mmoe.metrics`.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        sklearn_mmoe.load : Load such a file.
+        """
+        from sklearn_mmoe._files.estimator import save
+
+        save(self, path)
+
     @property
     def network_(self) -> Any:
         """The trained ``keras.Model``; its outputs are logits or z-scores."""
         check_is_fitted(self)
         return self._engine.network.model
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of weights of the network."""
+        check_is_fitted(self)
+        return self._engine.n_weights
 
     def task(self, name: Any) -> Any:
         """Return one task of the fitted estimator as an estimator of its own.
@@ -274,7 +345,8 @@ class _BaseMultiTaskMMoE(
         ValueError
             If a parameter is out of range, X and y do not fit together, X holds NaN,
             infinity or text, weights are negative or all zero, a warm start is asked
-            to go on with another network, or training diverges.
+            to go on with another network, `checkpoint_dir` has a checkpoint of
+            another fit, or training diverges.
         TypeError
             If a callback is none of Keras', or a metric does not return one number.
 
@@ -284,9 +356,12 @@ class _BaseMultiTaskMMoE(
         before: fitted to the bit as it was, or not fitted.
         """
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
+        check_cv(self)
         with unchanged_on_error(self):
             resume = self.warm_start and is_fitted(self)
-            seeds = Seeds.draw(self.random_state)
+            checkpoints, seeds = open_checkpoints(
+                self.checkpoint_dir, Seeds.draw(self.random_state)
+            )
             data = self._read(X, y, sample_weight, resume=resume)
             validation = None
             if X_val is not None:
@@ -300,8 +375,17 @@ class _BaseMultiTaskMMoE(
                 data, validation = data.set_aside(
                     self.validation_fraction, self._split_seed
                 )
+            folds = None if resume or validation else n_folds(self, data)
+            if folds is not None:
+                data = data.with_folds(folds, seeds.split)
             self._begin(data, seeds, resume, n_rows=len(data.rows))
-            self._train(data, validation, self._plan(data), seeds)
+            if checkpoints is not None:
+                given = None if X_val is None else validation
+                described = fingerprint(self, data, given, resume)
+                checkpoints.begin(described, astuple(seeds))
+            self._train(data, validation, self._plan(data), seeds, checkpoints)
+        if checkpoints is not None:
+            checkpoints.clear()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -437,6 +521,7 @@ class _BaseMultiTaskMMoE(
         self.task_names_ = data.names
         self._publish_tasks(data.y)
         forget(self, data.names)
+        self._publish_strength(candidates(self, n_rows, data.n_folds)[0])
         self._engine = self._new_engine(data, seeds.network, n_rows)
 
     def _check_same_network(self, parameters: dict[str, Any]) -> None:
@@ -454,8 +539,9 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.engine import Engine, NetworkSpec
 
         parameters = network_parameters(self)
-        penalty = by_rows("feature_penalty", self.feature_penalty, n_rows)
-        parameters["feature_penalty"] = penalty / np.sqrt(n_rows)
+        compared = candidates(self, n_rows, data.n_folds)
+        penalties = [c.feature_penalty / np.sqrt(n_rows) for c in compared]
+        parameters["feature_penalty"] = for_members(penalties, data.n_folds)
         return Engine(
             NetworkSpec(
                 n_features=data.features.shape[1],
@@ -464,6 +550,7 @@ class _BaseMultiTaskMMoE(
                 parameters=parameters,
                 seed=seed,
                 builder=self.network,
+                n_members=data.n_folds and len(compared) * data.n_folds,
             )
         )
 
@@ -472,24 +559,27 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.loop import TrainingPlan
 
         n_rows, size, n_epochs = len(data.rows), self.batch_size, self.max_iter
-        size = auto_batch_size(n_rows) if size == "auto" else int(size)
+        several = data.n_folds is not None
+        size = auto_batch_size(n_rows, several) if size == "auto" else int(size)
         size = min(size, n_rows)
-        n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
+        if n_epochs == "auto":
+            n_epochs = auto_epochs(n_rows, size, several)
         task_weight = weights_between_tasks(
             self.task_weight, data.names, data.weights[data.rows]
         )
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
+        decays = [c.weight_decay for c in candidates(self, rows_of_decay, data.n_folds)]
         return TrainingPlan(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate),
             learning_rate_schedule=(
                 "constant" if continuing else self.learning_rate_schedule
             ),
-            weight_decay=by_rows("weight_decay", self.weight_decay, rows_of_decay),
+            weight_decay=for_members(decays, data.n_folds),
             batch_size=size,
-            n_epochs=1 if continuing else n_epochs,
+            n_epochs=1 if continuing else int(n_epochs),
             n_iter_no_change=int(self.n_iter_no_change),
             tol=float(self.tol),
             first_epoch=self.n_iter_,
@@ -505,6 +595,7 @@ class _BaseMultiTaskMMoE(
         validation: FitData | None,
         plan: TrainingPlan,
         seeds: Seeds,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Train the network, and record how it went."""
         score, scorer = None, find_scorer(self)
@@ -529,7 +620,7 @@ class _BaseMultiTaskMMoE(
         ) as progress:
             callbacks = self._callback_list()
             try:
-                self._engine.fit(
+                choice = self._engine.fit(
                     data.for_training(self._engine.spec.dtype),
                     plan,
                     seed=seeds.shuffle,
@@ -537,15 +628,25 @@ class _BaseMultiTaskMMoE(
                     score_name="loss" if scorer is None else "score",
                     observers=[*observers, progress],
                     callbacks=callbacks,
+                    checkpoints=checkpoints,
                 )
             finally:
                 for callback in callbacks:
                     if hasattr(callback, "set_estimator"):
                         callback.set_estimator(None)
+        if choice is not None:
+            compared = candidates(self, n_rows, data.n_folds)
+            self._publish_strength(compared[choice.best_candidate])
+            self.best_epoch_ = choice.best_epoch
+            self.cv_losses_ = loss_table(choice, compared)
         gates = self._engine.gate_weights
         self.expert_use_ = None if gates is None else mean_use(gates, names)
         if gates is not None and not plan.continuing:
             warn_of_idle_gates(gates, names)
+
+    def _publish_strength(self, used: Candidate) -> None:
+        self.feature_penalty_ = used.feature_penalty
+        self.weight_decay_ = used.weight_decay
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""

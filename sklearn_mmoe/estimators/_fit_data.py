@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from sklearn_mmoe._tasks.encode import EncodedTargets
+from sklearn_mmoe._tasks.folds import spread_over_folds
 
 if TYPE_CHECKING:
     from sklearn_mmoe._batches.arrays import TaskData
@@ -62,6 +63,10 @@ class FitData:
         What `class_weight` made of each task's classes in training.
     rows : ndarray of int
         The rows that count.
+    folds : ndarray of int of shape (n_samples,) or None
+        The fold of each row, for cross-validation within the fit.
+    n_folds : int or None
+        Number of folds.
     """
 
     X: Any
@@ -74,6 +79,16 @@ class FitData:
     weights: np.ndarray
     factors: list[np.ndarray | None]
     rows: np.ndarray
+    folds: np.ndarray | None = None
+    n_folds: int | None = None
+
+    def with_folds(self, n_folds: int, seed: int) -> FitData:
+        """Deal the rows out to folds of even size and like labels."""
+        folds = np.zeros(len(self.weights), dtype=int)
+        labels = self.targets.labels(self.rows)
+        rng = np.random.default_rng(seed)
+        folds[self.rows] = spread_over_folds(labels, n_folds, rng)
+        return replace(self, folds=folds, n_folds=n_folds)
 
     def set_aside(self, fraction: float, seed: int) -> tuple[FitData, FitData]:
         """Set validation rows aside, stratified by the joint labels where possible.
@@ -123,7 +138,14 @@ class FitData:
             column.astype(np.int32 if column.ndim == 1 else dtype)
             for column in self.targets.columns
         ]
-        return TaskData(self.features, targets, weights.astype(dtype), self.rows)
+        return TaskData(
+            self.features,
+            targets,
+            weights.astype(dtype),
+            self.rows,
+            self.folds,
+            self.n_folds,
+        )
 
 
 @dataclass(frozen=True)

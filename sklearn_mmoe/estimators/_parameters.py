@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -12,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 __all__ = [
     "CLASS_WEIGHT",
     "PARAMETER_CONSTRAINTS",
+    "SHARING",
     "TASK_TYPES",
     "auto_batch_size",
     "auto_epochs",
@@ -21,13 +23,31 @@ __all__ = [
     "network_parameters",
 ]
 
+# The architectures of sklearn_mmoe._architectures.registry, which needs Keras.
+SHARING = (
+    "single",
+    "shared_bottom",
+    "omoe",
+    "mmoe",
+    "cgc",
+    "ple",
+    "cross_stitch",
+    "aitm",
+)
+
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "num_experts": [Interval(Integral, 1, None, closed="left")],
-    "expert_units": [Interval(Integral, 1, None, closed="left")],
-    "expert_layers": [Interval(Integral, 1, None, closed="left")],
+    "sharing": [StrOptions(set(SHARING))],
+    "num_task_experts": [Interval(Integral, 1, None, closed="left")],
+    "num_levels": [Interval(Integral, 1, None, closed="left")],
+    "expert_units": ["array-like", Interval(Integral, 1, None, closed="left")],
     "shared_units": ["array-like", Interval(Integral, 1, None, closed="left")],
     "tower_units": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "gate": [StrOptions({"multi", "single"})],
+    "match_parameters": [
+        None,
+        StrOptions(set(SHARING)),
+        Interval(Integral, 1, None, closed="left"),
+    ],
     "gate_dropout": [Interval(Real, 0, 1, closed="left")],
     "gate_temperature": [Interval(Real, 0, None, closed="neither")],
     "load_balance_penalty": [Interval(Real, 0, None, closed="left")],
@@ -60,9 +80,11 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
+    "cv": [None, StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
+    "checkpoint_dir": [None, str, os.PathLike],
     "network": [None, callable],
     "callbacks": [None, "array-like", HasMethods(["set_model", "on_epoch_end"])],
 }
@@ -72,9 +94,13 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
 # rows counts as rows / _UPDATE_ROWS of them, because it does the work of several. The
 # number of epochs stays within the bounds.
 _AUTO_UPDATES = 800
+# An update of an ensemble takes several times as long, and its members, which are
+# averaged, need fewer.
+_ENSEMBLE_UPDATES = 400
 _UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 1024)
+_ENSEMBLE_BATCH_SIZE = (32, 1024)
 
 # 'auto' of these falls from the first value, on few rows, to the second, on many.
 _FEW_ROWS, _MANY_ROWS = 150, 15_000
@@ -105,22 +131,25 @@ def by_rows(name: str, value: float | str, n_samples: int) -> float:
     return float(many * (few / many) ** np.clip(fewness, 0, 1))
 
 
-def auto_batch_size(n_samples: int) -> int:
+def auto_batch_size(n_samples: int, ensemble: bool = False) -> int:
     """Return the power of two just below n_samples / 50, within bounds."""
     power = int(np.log2(max(n_samples / 50, 1)))
-    return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
+    bounds = _ENSEMBLE_BATCH_SIZE if ensemble else _AUTO_BATCH_SIZE
+    return int(np.clip(2**power, *bounds))
 
 
-def auto_epochs(n_samples: int, batch_size: int) -> int:
+def auto_epochs(n_samples: int, batch_size: int, ensemble: bool = False) -> int:
     """Return the number of epochs that makes enough updates, within bounds."""
-    rows = _AUTO_UPDATES * min(batch_size, _UPDATE_ROWS)
+    updates = _ENSEMBLE_UPDATES if ensemble else _AUTO_UPDATES
+    rows = updates * min(batch_size, _UPDATE_ROWS)
     return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
 
 
-def check_units(name: str, sizes: Any) -> tuple[int, ...]:
+def check_units(name: str, sizes: Any, at_least: int = 0) -> tuple[int, ...]:
     """Bring a width or a sequence of widths to a tuple of ints."""
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+    positive = all(isinstance(size, Integral) and int(size) >= 1 for size in sizes)
+    if not positive or len(sizes) < at_least:
         raise ValueError(
             f"The {name!r} parameter must be a positive int or a sequence of them, got "
             f"{sizes!r}."
@@ -134,16 +163,19 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        Arguments of :func:`sklearn_mmoe.networks.mmoe_network`, by the estimators' own
+        Arguments of :func:`sklearn_mmoe.networks.multi_task_network`, by the same
         names. A fit that goes on with a network needs them all unchanged.
     """
+    match = estimator.match_parameters
     return {
+        "sharing": estimator.sharing,
         "num_experts": int(estimator.num_experts),
-        "expert_units": int(estimator.expert_units),
-        "expert_layers": int(estimator.expert_layers),
+        "num_task_experts": int(estimator.num_task_experts),
+        "num_levels": int(estimator.num_levels),
+        "expert_units": check_units("expert_units", estimator.expert_units, at_least=1),
         "shared_units": check_units("shared_units", estimator.shared_units),
         "tower_units": check_units("tower_units", estimator.tower_units),
-        "gate": estimator.gate,
+        "match_parameters": int(match) if isinstance(match, Integral) else match,
         "gate_dropout": float(estimator.gate_dropout),
         "gate_temperature": float(estimator.gate_temperature),
         "load_balance_penalty": float(estimator.load_balance_penalty),
@@ -156,22 +188,42 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
 
 
 _PARAMETERS = """num_experts : int, default=8
-        Number of experts, which all tasks share. 1 makes a shared-bottom network.
+        Number of experts that all tasks share, with 'omoe', 'mmoe', 'cgc' and 'ple'.
     <task_types>
-    expert_units : int, default=32
-        Width of each expert.
-    expert_layers : int, default=1
-        Depth of each expert.
+    sharing : {'single', 'shared_bottom', 'omoe', 'mmoe', 'cgc', 'ple', \
+            'cross_stitch', 'aitm'}, default='mmoe'
+        How the tasks share what they learn, above the shared layers and below the
+        towers; see :doc:`/user_guide/sharing`.
+
+        - 'single': not at all; each task has shared layers and an expert of its own.
+        - 'shared_bottom': one expert for all, without a gate [4]_.
+        - 'omoe': experts, which one gate mixes for all tasks (equation 5 of [1]_).
+        - 'mmoe': experts, which a gate of each task mixes (equation 6 of [1]_).
+        - 'cgc': the same, with experts of each task's own beside the shared ones [5]_.
+        - 'ple': `num_levels` levels of 'cgc' [5]_.
+        - 'cross_stitch': layers as in 'single', after each of which every task goes on
+          with a learnt combination of all tasks' units [6]_.
+        - 'aitm': an expert for each task, whose tower hands on to that of the next, in
+          the order of y's columns [7]_.
+    num_task_experts : int, default=2
+        Number of experts of each task's own, with 'cgc' and 'ple'.
+    num_levels : int, default=2
+        Number of levels of experts, with 'ple'.
+    expert_units : int or array-like of int, default=32
+        Width of each expert; of experts of several layers the width of each layer.
     shared_units : int or array-like of int, default=(96,)
         Widths of the layers below the experts; ``()`` for none, as in [1]_.
     tower_units : int or array-like of int, default=(16,)
         Widths of the hidden layers of each task's tower; ``()`` for none.
-    gate : {'multi', 'single'}, default='multi'
-        'multi' gives every task a gate of its own (MMoE, equation 6 of [1]_),
-        'single' one gate to all tasks (OMoE, equation 5).
+    match_parameters : {'single', 'shared_bottom', ...}, int or None, default=None
+        A way of sharing, or a number of weights: `shared_units` and `expert_units` are
+        scaled by one factor, so that the network has as many weights as that way of
+        sharing has with the widths as they stand. So a search over `sharing` compares
+        networks of one size, as [1]_ does. Very small networks may miss it by some per
+        cent; `n_parameters_` tells. None leaves the widths as they are.
     gate_dropout : float, default=0.0
         Share of the gates' weights that each training step drops, in [0, 1); those of
-        the other experts are scaled up to a sum of one [9]_. It keeps a gate from
+        the other experts are scaled up to a sum of one [13]_. It keeps a gate from
         relying on a single expert.
     gate_temperature : float, default=1.0
         What the gates' logits are divided by: above 1 the experts' weights are more
@@ -179,7 +231,7 @@ _PARAMETERS = """num_experts : int, default=8
     load_balance_penalty : float, default=0.0
         Strength of a penalty on experts that are used unequally: the squared
         coefficient of variation, over experts, of their weights summed over the rows of
-        a batch and the tasks [10]_, times this, is added to the loss. 0 is none; 0.1
+        a batch and the tasks [14]_, times this, is added to the loss. 0 is none; 0.1
         keeps all experts in use.
     activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
         Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
@@ -195,9 +247,11 @@ _PARAMETERS = """num_experts : int, default=8
     feature_penalty : float or 'auto', default='auto'
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
-        of rows, is added to the loss. It fades out features that say little, such as
-        the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000 rows on,
-        and more for fewer, up to 0.25 for 150 rows and less. ``partial_fit`` counts
+        of rows, is added to the loss; with 'single' and 'cross_stitch' each task has
+        a first layer, and so a sum, of its own. It fades out features that say little,
+        such as the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000
+        rows on, and more for fewer, up to 0.25 for 150 rows and less; with `cv` it is
+        chosen. ``partial_fit`` counts
         the rows of its first call, and at least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
@@ -211,13 +265,13 @@ _PARAMETERS = """num_experts : int, default=8
     weight_decay : float or 'auto', default='auto'
         Decoupled weight decay for each update, as a multiple of the learning rate.
         'auto' is 0.1 from 15,000 rows on, and more for fewer, up to 2 for 150 rows
-        and less; in ``partial_fit`` that for 10,000 rows.
+        and less, with `cv` it is chosen; in ``partial_fit`` that for 10,000 rows.
     batch_size : int or 'auto', default='auto'
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
-        least 16 and at most 1024.
+        least 16 (32 with `cv`) and at most 1024.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' chooses it so that there are about 800 updates of up
-        to 256 rows each, or the same number of rows in larger updates: at least 8
+        Number of epochs. 'auto' chooses it so that there are about 800 updates (400
+        with `cv`) of up to 256 rows each, or the same number of rows in larger updates: at least 8
         epochs, at most 200.
     task_weight : {'uniform', 'observed'}, mapping or sequence of float, \
 default='uniform'
@@ -232,11 +286,11 @@ default='uniform'
 default='uniform'
         How the tasks are weighed in the course of training, beyond `task_weight`.
         'uniform' does not change the weights. 'uncertainty' learns the noise of each
-        task [4]_; 'dwa' gives more to the tasks whose loss has fallen least in the
-        last epoch [5]_; 'lbtw' weighs by the root of the loss, relative to that of the
-        first batch [6]_; 'gradnorm' brings the gradients of all tasks to one norm, and
-        the tasks to one pace [7]_; 'pcgrad' takes from each task's gradient what
-        opposes those of others [8]_. The last two compute a gradient for each task,
+        task [8]_; 'dwa' gives more to the tasks whose loss has fallen least in the
+        last epoch [9]_; 'lbtw' weighs by the root of the loss, relative to that of the
+        first batch [10]_; 'gradnorm' brings the gradients of all tasks to one norm, and
+        the tasks to one pace [11]_; 'pcgrad' takes from each task's gradient what
+        opposes those of others [12]_. The last two compute a gradient for each task,
         which takes as many times as long. Equal weights are hard to beat, see the
         user guide. One task alone is always 'uniform'.
     <class_weight>
@@ -257,9 +311,23 @@ default='uniform'
         Number of epochs without improvement of at least `tol` to wait for.
     tol : float, default=1e-4
         Smallest change of `early_stopping_metric` that counts as an improvement.
+    cv : int, None or 'auto', default='auto'
+        Number of folds for cross-validation within the fit. With it the network is an
+        ensemble: for each of a few strengths of regularisation (those of
+        `feature_penalty` and `weight_decay` that are 'auto': the usual ones, hardly
+        any, and much) one member for each fold, which is trained on all other rows.
+        All are trained at once. The strength and the epoch whose members predict best
+        the rows that they have not seen, by the loss, are kept, and the predictions of
+        these `cv` members are averaged: values, or probabilities. None trains one
+        network on all rows, to the last epoch. 'auto' is 5 if there are at most 5,000
+        rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
+        `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
+        'uniform', and none of `early_stopping`, `warm_start` and `network` is used;
+        else None. A warm start
+        and ``partial_fit`` go on with the members that were kept, each on all rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights, the order of the rows, the dropout and the
-        validation split. The same int gives the same predictions to the bit on one
+        Seed of the initial weights, the order of the rows, the dropout, the folds and
+        the validation split. The same int gives the same predictions to the bit on one
         machine. None takes fresh entropy from the operating system. Global random
         states are neither read nor changed.
     verbose : int or bool, default=0
@@ -268,6 +336,14 @@ default='uniform'
     warm_start : bool, default=False
         Whether a further ``fit`` starts from the present weights, with a new
         optimizer and schedule, instead of from new ones.
+    checkpoint_dir : str, path-like or None, default=None
+        Folder in which ``fit`` writes a checkpoint after each epoch, for a fit that may
+        be killed. The same ``fit``, called again in another process, goes on from the
+        last whole epoch and ends with the same bits as an uninterrupted one; of other
+        data or parameters, it is refused. Checkpoints are deleted when a fit has
+        ended. Each fit needs a folder of its own, so that the candidates of a search
+        cannot share one. What `callbacks` know of earlier epochs is not kept.
+        ``partial_fit`` writes none.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`. Their
         logs hold 'loss' and 'task_0_loss', 'task_1_loss', ...; with early stopping
@@ -279,7 +355,7 @@ default='uniform'
         ``meta["task_units_"][k]``) for each task k, of logits or standardised values.
         It is also given those of the parameters above, `compile_kwargs` and `seed`
         that it names in its signature. None builds
-        :func:`sklearn_mmoe.networks.mmoe_network`.
+        :func:`sklearn_mmoe.networks.multi_task_network`.
     dtype : {'float32', 'float64'}, default='float32'
         Type that the network computes in. 'float64' takes about twice the time and
         memory; what float32 rounds off then stays, which a check of gradients or of
@@ -295,6 +371,8 @@ _ATTRIBUTES = """n_outputs_ : int
         Names of the features, where X had names that are all strings.
     network_ : keras.Model
         The trained network. Its outputs are {outputs}.
+    n_parameters_ : int
+        Number of weights of the network.
     n_iter_ : int
         Number of epochs trained.
     t_ : int
@@ -324,7 +402,14 @@ _ATTRIBUTES = """n_outputs_ : int
         Highest of `validation_scores_` in the last fit, that of the weights which are
         kept; None without early stopping.
     best_epoch_ : int or None
-        The epoch, from 1, whose weights are kept; None without early stopping."""
+        The epoch, from 1, whose weights are kept; None without early stopping or
+        cross-validation.
+    cv_losses_ : data frame of shape (n_epochs_evaluated, n_strengths) or None
+        With cross-validation (`cv`), the loss of the rows that members have not seen,
+        summed over tasks: a row for each epoch in which it was computed, a column for
+        each strength of regularisation, (feature_penalty, weight_decay); else None.
+    feature_penalty_, weight_decay_ : float
+        The strength of regularisation that was used, or chosen by cross-validation."""
 
 
 TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \
@@ -346,23 +431,34 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
     .. [3] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
        with grouped variables". Journal of the Royal Statistical Society B, 68(1).
        https://doi.org/10.1111/j.1467-9868.2005.00532.x
-    .. [4] Kendall, A., Gal, Y., & Cipolla, R. (2018). "Multi-task learning using
+    .. [4] Caruana, R. (1997). "Multitask Learning". Machine Learning, 28, 41-75.
+       https://doi.org/10.1023/A:1007379606734
+    .. [5] Tang, H., Liu, J., Zhao, M., & Gong, X. (2020). "Progressive Layered
+       Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
+       Recommendations". RecSys 2020. https://doi.org/10.1145/3383313.3412236
+    .. [6] Misra, I., Shrivastava, A., Gupta, A., & Hebert, M. (2016). "Cross-Stitch
+       Networks for Multi-Task Learning". CVPR 2016.
+       https://doi.org/10.1109/CVPR.2016.433
+    .. [7] Xi, D. et al. (2021). "Modeling the Sequential Dependence among Audience
+       Multi-step Conversions with Multi-task Learning in Targeted Display
+       Advertising". KDD 2021. https://doi.org/10.1145/3447548.3467071
+    .. [8] Kendall, A., Gal, Y., & Cipolla, R. (2018). "Multi-task learning using
        uncertainty to weigh losses for scene geometry and semantics". CVPR 2018.
        https://arxiv.org/abs/1705.07115
-    .. [5] Liu, S., Johns, E., & Davison, A. J. (2019). "End-to-end multi-task
+    .. [9] Liu, S., Johns, E., & Davison, A. J. (2019). "End-to-end multi-task
        learning with attention". CVPR 2019. https://arxiv.org/abs/1803.10704
-    .. [6] Liu, S., Liang, Y., & Gitter, A. (2019). "Loss-balanced task weighting to
+    .. [10] Liu, S., Liang, Y., & Gitter, A. (2019). "Loss-balanced task weighting to
        reduce negative transfer in multi-task learning". AAAI 2019.
        https://doi.org/10.1609/aaai.v33i01.33019977
-    .. [7] Chen, Z., Badrinarayanan, V., Lee, C.-Y., & Rabinovich, A. (2018).
+    .. [11] Chen, Z., Badrinarayanan, V., Lee, C.-Y., & Rabinovich, A. (2018).
        "GradNorm: Gradient normalization for adaptive loss balancing in deep multitask
        networks". ICML 2018. https://arxiv.org/abs/1711.02257
-    .. [8] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
+    .. [12] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
        "Gradient surgery for multi-task learning". NeurIPS 2020.
        https://arxiv.org/abs/2001.06782
-    .. [9] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+    .. [13] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
        ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
-    .. [10] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+    .. [14] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
        sparsely-gated mixture-of-experts layer". ICLR 2017.
        https://arxiv.org/abs/1701.06538"""
 

@@ -19,6 +19,7 @@ def forget(estimator: Any, task_names: list[str]) -> None:
     estimator.task_loss_curves_ = {name: [] for name in task_names}
     estimator.task_weights_ = {name: [] for name in task_names}
     estimator.validation_scores_ = None
+    estimator.cv_losses_ = None
 
 
 class Recorder(Observer):
@@ -48,6 +49,9 @@ class Recorder(Observer):
         self._scores = list(of.validation_scores_ or missing)
         of.validation_scores_ = of.best_epoch_ = None
         self._has_best = False
+
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        self.on_epoch_end(record)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         of = self._estimator

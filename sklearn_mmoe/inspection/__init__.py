@@ -7,6 +7,7 @@ from sklearn_mmoe.inspection._gate_weights_display import GateWeightsDisplay
 from sklearn_mmoe.inspection._grid_search_display import GridSearchDisplay
 from sklearn_mmoe.inspection._mixture import expert_outputs, expert_use, gate_weights
 from sklearn_mmoe.inspection._network_display import NetworkDisplay
+from sklearn_mmoe.inspection._sharing_report_display import SharingReportDisplay
 from sklearn_mmoe.inspection._task_scores_display import TaskScoresDisplay
 from sklearn_mmoe.inspection._training_curve_display import TrainingCurveDisplay
 
@@ -14,6 +15,7 @@ __all__ = [
     "GateWeightsDisplay",
     "GridSearchDisplay",
     "NetworkDisplay",
+    "SharingReportDisplay",
     "TaskScoresDisplay",
     "TrainingCurveDisplay",
     "expert_outputs",

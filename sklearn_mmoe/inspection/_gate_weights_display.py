@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from sklearn_mmoe.inspection._mixture import final_estimator, gate_weights
+from sklearn_mmoe.inspection._mixture import (
+    expert_names,
+    final_estimator,
+    gate_weights,
+)
 from sklearn_mmoe.inspection._style import (
     INK,
     LIGHT,
@@ -34,6 +38,8 @@ class GateWeightsDisplay:
         Weights as :func:`gate_weights` gives them.
     task_names : sequence of str
         Names of the tasks.
+    expert_names : sequence of str or None, default=None
+        Names of the experts, such as 'shared 0'; None numbers them.
 
     Attributes
     ----------
@@ -61,9 +67,15 @@ class GateWeightsDisplay:
     (300, 2, 4)
     """
 
-    def __init__(self, weights: np.ndarray, task_names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        weights: np.ndarray,
+        task_names: Sequence[str],
+        expert_names: Sequence[str] | None = None,
+    ) -> None:
         self.weights = weights
         self.task_names = list(task_names)
+        self.expert_names = None if expert_names is None else list(expert_names)
 
     @classmethod
     def from_estimator(
@@ -95,11 +107,13 @@ class GateWeightsDisplay:
         NotFittedError
             If it is not fitted.
         ValueError
-            If `kind` is none of these, or `ax` has another number of axes.
+            If `kind` is none of these, `ax` has another number of axes, or the network
+            has no gates.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        weights = gate_weights(estimator, X)
-        display = cls(weights, final_estimator(estimator).task_names_)
+        weights, last = gate_weights(estimator, X), final_estimator(estimator)
+        names = [name.removeprefix("expert ") for name in expert_names(last)]
+        display = cls(weights, last.task_names_, names)
         return display.plot(kind=kind, ax=ax)
 
     def plot(self, *, kind: str = "both", ax: Any = None) -> GateWeightsDisplay:
@@ -132,7 +146,11 @@ class GateWeightsDisplay:
             draw = self._heatmap if what == "heatmap" else self._distribution
             draw(axes)
             axes.set(xticks=range(n_experts), xlabel="expert")
-            axes.set_xticklabels(range(n_experts))
+            names = self.expert_names or [str(i) for i in range(n_experts)]
+            turned = 45 if max(map(len, names)) > 2 else 0
+            axes.set_xticklabels(
+                names, rotation=turned, ha="right" if turned else "center"
+            )
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         return self
@@ -143,6 +161,8 @@ class GateWeightsDisplay:
         # From white on: it reads the same in grey.
         image = ax.imshow(means, cmap="Blues", vmin=0, vmax=top, aspect="auto")
         for (k, i), mean in np.ndenumerate(means):
+            if not self.weights[:, k, i].any():  # an expert of another task's own
+                continue
             dark = mean > 0.6 * top
             ax.text(
                 i, k, f"{mean:.2f}", ha="center", va="center",

@@ -40,6 +40,23 @@ def _transformed(estimator: Any, X: Any) -> Any:
     return X
 
 
+def expert_names(estimator: _BaseMultiTaskMMoE) -> list[str]:
+    """Name the experts that the gates of a fitted estimator mix, in their order."""
+    network = estimator._engine.network
+    sizes, sharing = network.sizes, network.sharing
+    assert sizes is not None  # only our own networks have gates
+    if sharing not in ("cgc", "ple"):
+        return [f"expert {i}" for i in range(sizes.num_experts)]
+    return [
+        *(f"shared {i}" for i in range(sizes.num_experts)),
+        *(
+            f"{task} {i}"
+            for task in estimator.task_names_
+            for i in range(sizes.num_task_experts)
+        ),
+    ]
+
+
 def gate_weights(estimator: Any, X: Any) -> np.ndarray:
     r"""Return the weight of each expert in each task, row by row.
 
@@ -56,7 +73,9 @@ def gate_weights(estimator: Any, X: Any) -> np.ndarray:
     -------
     ndarray of shape (n_samples, n_tasks, n_experts)
         float32 weights between 0 and 1, which sum to 1 over the experts. With
-        ``gate='single'`` they are the same for all tasks.
+        ``sharing='omoe'`` they are the same for all tasks. With 'cgc' and 'ple' the
+        shared experts come first, then those of each task, which weigh 0 in the others;
+        of 'ple' they are those of the last level.
 
     Raises
     ------
@@ -65,7 +84,8 @@ def gate_weights(estimator: Any, X: Any) -> np.ndarray:
     NotFittedError
         If it is not fitted.
     ValueError
-        If the columns of X are not those of ``fit``.
+        If the columns of X are not those of ``fit``, or the network has no gates: that
+        of 'single', 'shared_bottom', 'cross_stitch' and 'aitm' has none.
 
     See Also
     --------
@@ -112,7 +132,8 @@ def expert_outputs(estimator: Any, X: Any) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_samples, n_experts, expert_units)
-        float32 outputs.
+        float32 outputs; with 'cgc' and 'ple' of the shared experts first, then of those
+        of each task.
 
     Raises
     ------
@@ -121,7 +142,8 @@ def expert_outputs(estimator: Any, X: Any) -> np.ndarray:
     NotFittedError
         If it is not fitted.
     ValueError
-        If the columns of X are not those of ``fit``.
+        If the columns of X are not those of ``fit``, or the network has no gates: that
+        of 'single', 'shared_bottom', 'cross_stitch' and 'aitm' has none.
 
     References
     ----------
@@ -160,7 +182,8 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
     -------
     data frame of shape (n_tasks, n_experts) or (n_groups * n_tasks, n_experts)
         Mean weights, with columns 'expert 0', 'expert 1', ... that sum to 1 in each
-        line. The index is 'task', or the group (named as the column, else 'group')
+        line; with 'cgc' and 'ple' 'shared 0', ... and then, of the experts of a task's
+        own, 'income 0', ... The index is 'task', or the group (named as the column, else 'group')
         and 'task'. Rows with a missing label are a group of their own, named NaN.
 
     Raises
@@ -168,7 +191,8 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
     TypeError
         If `estimator` is not, or does not end in, one of our estimators.
     ValueError
-        If X has no column `by`, or there is not a label for each row.
+        If X has no column `by`, there is not a label for each row, or the network has
+        no gates.
     NotFittedError
         If it is not fitted.
 
@@ -189,7 +213,7 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
     labels = None if by is None else _group_labels(X, by)
     weights = gate_weights(estimator, X)
     names = final_estimator(estimator).task_names_
-    columns = [f"expert {i}" for i in range(weights.shape[2])]
+    columns = expert_names(final_estimator(estimator))
     if labels is None:
         index = pd.Index(names, name="task")
         return pd.DataFrame(weights.mean(axis=0), index=index, columns=columns)

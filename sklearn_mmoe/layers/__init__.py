@@ -1,4 +1,4 @@
-"""Keras layers: multi-gate mixture-of-experts.
+"""Keras layers: the ways in which tasks share what they learn.
 
 Only :mod:`keras.ops` is used, so the layers run on every Keras backend. Importing this
 module registers all that a saved network consists of, so that
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from sklearn_mmoe import regularizers  # noqa: F401  registers the penalty
 from sklearn_mmoe._training import optimizers  # noqa: F401  registers the optimizer
-from sklearn_mmoe.layers import _building_blocks  # noqa: F401
+from sklearn_mmoe.layers import _building_blocks, _members  # noqa: F401
+from sklearn_mmoe.layers.cgc import CGC
+from sklearn_mmoe.layers.cross_stitch import CrossStitch
+from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer
 from sklearn_mmoe.layers.mmoe import MMoE
 
-__all__ = ["MMoE"]
+__all__ = ["CGC", "AdaptiveInformationTransfer", "CrossStitch", "MMoE"]

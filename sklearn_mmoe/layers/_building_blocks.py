@@ -10,8 +10,131 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 import numpy as np
+from keras import ops
 
-__all__ = ["LinearAndHidden", "SplitColumns", "silu"]
+__all__ = [
+    "LinearAndHidden",
+    "SplitColumns",
+    "check_positive_int",
+    "check_widths",
+    "dense",
+    "fused_dense",
+    "fused_layers",
+    "silu",
+]
+
+
+def check_positive_int(layer: str, name: str, value: Any) -> int:
+    """Bring an argument of a layer to an int, or say that it is none."""
+    if not _is_positive_int(value):
+        raise ValueError(f"`{name}` of {layer} must be a positive int, got {value!r}.")
+    return int(value)
+
+
+def check_widths(layer: str, name: str, value: Any) -> tuple[int, ...]:
+    """Bring a width, or the widths of several layers, to a tuple of ints."""
+    if _is_positive_int(value):
+        return (int(value),)
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    if not several or not value or not all(map(_is_positive_int, value)):
+        raise ValueError(
+            f"`{name}` of {layer} must be a positive int or a sequence of them, got "
+            f"{value!r}."
+        )
+    return tuple(int(width) for width in value)
+
+
+def _is_positive_int(value: Any) -> bool:
+    is_int = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return is_int and value >= 1
+
+
+def dense(inputs: Any, kernel: Any, bias: Any = None) -> Any:
+    """Multiply by a kernel (features, width), or by one for each member; add a bias."""
+    outputs = ops.matmul(inputs, along_rows(kernel, 2, inputs))
+    return outputs if bias is None else outputs + along_rows(bias, 1, outputs)
+
+
+def fused_dense(inputs: Any, kernel: Any, bias: Any) -> Any:
+    """Multiply by a kernel (features, blocks, width) as one matrix product.
+
+    Parameters
+    ----------
+    inputs : tensor of shape (..., features)
+        What every block is given.
+    kernel : tensor of shape (features, blocks, width)
+        Kernels of all blocks. An ensemble's members each have such kernels and biases,
+        along an axis in front, which then `inputs` (unless all are given the same) and
+        outputs have too.
+    bias : tensor of shape (blocks, width) or None
+        Their biases.
+
+    Returns
+    -------
+    tensor of shape (..., blocks, width)
+        What each block makes of it.
+    """
+    *leading, blocks, width = kernel.shape
+    flat = dense(inputs, ops.reshape(kernel, (*leading, blocks * width)))
+    outputs = ops.reshape(flat, (*ops.shape(flat)[:-1], blocks, width))
+    return outputs if bias is None else outputs + along_rows(bias, 2, outputs)
+
+
+def along_rows(weights: Any, rank: int, values: Any) -> Any:
+    """Let the weights of an ensemble's members broadcast along the rows.
+
+    Parameters
+    ----------
+    weights : tensor
+        Weights of a layer, or with one axis more in front those of all members.
+    rank : int
+        Number of axes of the weights of a layer.
+    values : tensor
+        What they meet: with the members' axis in front if they have it too.
+
+    Returns
+    -------
+    tensor
+        The weights, with an axis of length 1 for each axis of the rows.
+    """
+    if len(weights.shape) == rank:
+        return weights
+    n_members, *shape = weights.shape
+    rows = [1] * (len(values.shape) - rank - 1)
+    return ops.reshape(weights, (n_members, *rows, *shape)) if rows else weights
+
+
+def fused_layers(
+    inputs: Any, kernels: Sequence[Any], biases: Sequence[Any], activation: Any
+) -> Any:
+    """Evaluate blocks of layers beside each other, such as experts.
+
+    Parameters
+    ----------
+    inputs : tensor of shape (..., features)
+        What every block is given.
+    kernels : sequence of tensor
+        Kernels of each layer: the first (features, blocks, width), the others
+        (blocks, width below, width).
+    biases : sequence of tensor of shape (blocks, width) or None
+        Biases of each layer.
+    activation : callable
+        Activation of every layer.
+
+    Returns
+    -------
+    tensor of shape (..., blocks, width)
+        Outputs of the last layer.
+    """
+    outputs = activation(fused_dense(inputs, kernels[0], biases[0]))
+    for kernel, bias in zip(kernels[1:], biases[1:], strict=True):
+        of_members = len(kernel.shape) == 4
+        product = "m...ni,mnio->m...no" if of_members else "...ni,nio->...no"
+        outputs = ops.einsum(product, outputs, kernel)
+        if bias is not None:
+            outputs = outputs + along_rows(bias, 2, outputs)
+        outputs = activation(outputs)
+    return outputs
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")

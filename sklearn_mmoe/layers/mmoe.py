@@ -14,6 +14,7 @@ References
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,28 +22,22 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 
 # isort: split
 import keras
-import numpy as np
 from keras import ops
 
+from sklearn_mmoe.layers._building_blocks import (
+    check_positive_int,
+    check_widths,
+    fused_dense,
+    fused_layers,
+)
+from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import block_initializer, with_seed
 
 __all__ = ["MMoE"]
 
 
-def _check_positive_int(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"`{name}` of MMoE must be a positive int, got {value!r}.")
-    return int(value)
-
-
-def _check_number(name: str, value: Any, fits: bool, what: str) -> float:
-    if not fits:
-        raise ValueError(f"`{name}` of MMoE must be {what}, got {value!r}.")
-    return float(value)
-
-
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
-class MMoE(keras.layers.Layer):
+class MMoE(GatedLayer):
     r"""Multi-gate mixture-of-experts: one mixture of shared experts for each task.
 
     For task :math:`k` the layer computes (Ma et al., 2018, equations 6 and 7)
@@ -57,8 +52,9 @@ class MMoE(keras.layers.Layer):
 
     Parameters
     ----------
-    units : int
-        Width of every expert, and so of each output.
+    units : int or sequence of int
+        Width of every expert, and so of each output; of experts of several layers the
+        width of each layer.
     num_experts : int
         Number of experts, :math:`n`.
     num_tasks : int
@@ -101,9 +97,6 @@ class MMoE(keras.layers.Layer):
         Constraint of the gates' biases.
     activity_regularizer : str, Regularizer or None, default=None
         Regularizer of the outputs.
-    expert_layers : int, default=1
-        Depth of each expert; every layer of it has `units` units, the same
-        activation, initializers, regularizers and constraints.
     input_regularizer : str, Regularizer or None, default=None
         Regularizer of the kernels that multiply the layer's input: the experts' first
         ones and the gates'. For these it takes the place of `expert_kernel_regularizer`
@@ -128,13 +121,17 @@ class MMoE(keras.layers.Layer):
 
     Attributes
     ----------
-    expert_kernel : Variable of shape (features, num_experts, units)
+    units : int
+        Width of each output.
+    expert_units : tuple of int
+        Width of each layer of the experts.
+    expert_kernel : Variable of shape (features, num_experts, width)
         All experts' first kernels, fused.
-    expert_bias : Variable of shape (num_experts, units) or None
+    expert_bias : Variable of shape (num_experts, width) or None
         The experts' first biases.
-    hidden_expert_kernels : list of Variable of shape (num_experts, units, units)
-        Kernels of the experts' further layers; empty for ``expert_layers=1``.
-    hidden_expert_biases : list of Variable of shape (num_experts, units)
+    hidden_expert_kernels : list of Variable of shape (num_experts, width, width)
+        Kernels of the experts' further layers; empty for experts of one layer.
+    hidden_expert_biases : list of Variable of shape (num_experts, width)
         Biases of the experts' further layers.
     gate_kernel : Variable of shape (features, num_tasks, num_experts)
         All gates' kernels, fused.
@@ -144,9 +141,9 @@ class MMoE(keras.layers.Layer):
     Raises
     ------
     ValueError
-        If `units`, `num_experts`, `num_tasks` or `expert_layers` is not a positive
-        int, if an option of the gates is out of range, if the input has fewer than two
-        dimensions, or if its last dimension is not known.
+        If `num_experts` or `num_tasks` is not a positive int, `units` neither that nor
+        a sequence of such, if an option of the gates is out of range, if the input has
+        fewer than two dimensions, or if its last dimension is not known.
 
     Notes
     -----
@@ -177,7 +174,7 @@ class MMoE(keras.layers.Layer):
 
     def __init__(
         self,
-        units: int,
+        units: int | Sequence[int],
         num_experts: int,
         num_tasks: int,
         use_expert_bias: bool = True,
@@ -197,7 +194,6 @@ class MMoE(keras.layers.Layer):
         gate_kernel_constraint: Any = None,
         gate_bias_constraint: Any = None,
         activity_regularizer: Any = None,
-        expert_layers: int = 1,
         input_regularizer: Any = None,
         gate_dropout: float = 0.0,
         gate_temperature: float = 1.0,
@@ -205,11 +201,18 @@ class MMoE(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = _check_positive_int("units", units)
-        self.num_experts = _check_positive_int("num_experts", num_experts)
-        self.num_tasks = _check_positive_int("num_tasks", num_tasks)
-        self.expert_layers = _check_positive_int("expert_layers", expert_layers)
+        super().__init__(
+            gate_dropout,
+            gate_temperature,
+            load_balance_penalty,
+            seed,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.expert_units = check_widths("MMoE", "units", units)
+        self.units = self.expert_units[-1]
+        self.num_experts = check_positive_int("MMoE", "num_experts", num_experts)
+        self.num_tasks = check_positive_int("MMoE", "num_tasks", num_tasks)
         self.use_expert_bias = use_expert_bias
         self.use_gate_bias = use_gate_bias
         self.expert_activation = keras.activations.get(expert_activation)
@@ -232,25 +235,6 @@ class MMoE(keras.layers.Layer):
         self.expert_bias_constraint = constraint(expert_bias_constraint)
         self.gate_kernel_constraint = constraint(gate_kernel_constraint)
         self.gate_bias_constraint = constraint(gate_bias_constraint)
-        self.gate_dropout = _check_number(
-            "gate_dropout", gate_dropout, 0 <= gate_dropout < 1, "in [0, 1)"
-        )
-        self.gate_temperature = _check_number(
-            "gate_temperature",
-            gate_temperature,
-            0 < gate_temperature < np.inf,
-            "positive and finite",
-        )
-        self.load_balance_penalty = _check_number(
-            "load_balance_penalty",
-            load_balance_penalty,
-            0 <= load_balance_penalty < np.inf,
-            "0 or more, and finite",
-        )
-        self.seed = seed
-        self.seed_generator = (
-            keras.random.SeedGenerator(seed) if self.gate_dropout else None
-        )
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -266,22 +250,22 @@ class MMoE(keras.layers.Layer):
                 "MMoE needs inputs whose last dimension, the number of features, is "
                 f"known; got shape {tuple(input_shape)}."
             )
-        n, t, u = self.num_experts, self.num_tasks, self.units
+        n, t, u = self.num_experts, self.num_tasks, self.expert_units[0]
         self.expert_kernel = self._add_kernel(
             "expert", "expert_kernel", (features, n, u), (features, u), axis=1
         )
         self.expert_bias = self._add_bias("expert", "expert_bias", (n, u))
         self.hidden_expert_kernels = []
         self.hidden_expert_biases = []
-        for depth in range(1, self.expert_layers):
+        for depth, block in enumerate(itertools.pairwise(self.expert_units), 1):
             self.hidden_expert_kernels.append(
                 self._add_kernel(
-                    "expert", f"expert_kernel_{depth}", (n, u, u), (u, u), axis=0,
+                    "expert", f"expert_kernel_{depth}", (n, *block), block, axis=0,
                     depth=depth,
                 )
             )  # fmt: skip
             self.hidden_expert_biases.append(
-                self._add_bias("expert", f"expert_bias_{depth}", (n, u))
+                self._add_bias("expert", f"expert_bias_{depth}", (n, block[1]))
             )
         self.gate_kernel = self._add_kernel(
             "gate", "gate_kernel", (features, t, n), (features, n), axis=1
@@ -328,6 +312,8 @@ class MMoE(keras.layers.Layer):
             constraint=getattr(self, f"{kind}_bias_constraint"),
         )
 
+    n_seeds = 2  # of draw_weights
+
     def draw_weights(self, expert_seed: int, gate_seed: int) -> None:
         """Draw all weights anew, with other seeds than the initializers' own.
 
@@ -338,15 +324,15 @@ class MMoE(keras.layers.Layer):
         expert_seed, gate_seed : int
             Seeds of the experts' and of the gates' kernels.
         """
-        n, u = self.num_experts, self.units
-        features = self.expert_kernel.shape[0]
+        n = self.num_experts
+        features, _, u = self.expert_kernel.shape
         experts = with_seed(self.expert_kernel_initializer, expert_seed)
         gates = with_seed(self.gate_kernel_initializer, gate_seed)
         drawn = [
             (self.expert_kernel, block_initializer(experts, (features, u), 1)),
             (self.gate_kernel, block_initializer(gates, (features, n), 1)),
             *(
-                (kernel, block_initializer(experts, (u, u), 0, first_block=depth * n))
+                (kernel, block_initializer(experts, kernel.shape[1:], 0, depth * n))
                 for depth, kernel in enumerate(self.hidden_expert_kernels, 1)
             ),
             *((bias, self.expert_bias_initializer) for bias in self._expert_biases()),
@@ -355,9 +341,7 @@ class MMoE(keras.layers.Layer):
         for variable, initializer in drawn:
             if variable is not None:
                 variable.assign(initializer(variable.shape, variable.dtype))
-        if self.seed_generator is not None:
-            state = self.seed_generator.state
-            state.assign(ops.convert_to_tensor([gate_seed, 0], dtype=state.dtype))
+        self.restart_dropout(gate_seed)
 
     def _expert_biases(self) -> list[Any]:
         return [self.expert_bias, *self.hidden_expert_biases]
@@ -379,11 +363,8 @@ class MMoE(keras.layers.Layer):
         """
         experts = self.expert_outputs(inputs)  # (..., num_experts, units)
         gates = self.gate_outputs(inputs)  # (..., num_tasks, num_experts)
-        if training and self.num_experts > 1:
-            if self.load_balance_penalty:
-                self.add_loss(self._imbalance(gates))
-            if self.gate_dropout:
-                gates = self._drop(gates)
+        if training:
+            gates = self._while_training(gates)
         mixtures = ops.matmul(gates, experts)  # (..., num_tasks, units), eq. 6
         # Not a slice for each task, whose gradients would be as large as all of them.
         return list(ops.unstack(mixtures, axis=-2))
@@ -401,15 +382,12 @@ class MMoE(keras.layers.Layer):
         tensor of shape (..., num_experts, units)
             The experts' outputs.
         """
-        outputs = self._fused_dense(inputs, self.expert_kernel, self.expert_bias)
-        outputs = self.expert_activation(outputs)
-        for kernel, bias in zip(
-            self.hidden_expert_kernels, self.hidden_expert_biases, strict=True
-        ):
-            outputs = ops.einsum("...ni,nio->...no", outputs, kernel)
-            outputs = outputs if bias is None else outputs + bias
-            outputs = self.expert_activation(outputs)
-        return outputs
+        return fused_layers(
+            inputs,
+            [self.expert_kernel, *self.hidden_expert_kernels],
+            self._expert_biases(),
+            self.expert_activation,
+        )
 
     def gate_outputs(self, inputs: Any) -> Any:
         r"""Compute :math:`g_k(x)` for every task (equation 7).
@@ -424,41 +402,11 @@ class MMoE(keras.layers.Layer):
         tensor of shape (..., num_tasks, num_experts)
             The weight of each expert for each task.
         """
-        logits = self._fused_dense(inputs, self.gate_kernel, self.gate_bias)
-        if self.gate_temperature != 1:
-            logits = logits / self.gate_temperature
+        logits = self._tempered(fused_dense(inputs, self.gate_kernel, self.gate_bias))
         if self.num_experts == 1 and self.gate_activation is keras.activations.softmax:
             # The softmax of one number is 1; Keras warns of it at each call.
             return logits * 0.0 + 1.0
         return self.gate_activation(logits)
-
-    def _imbalance(self, gates: Any) -> Any:
-        """Compute the penalty on experts that are used unequally ([3]_, eq. 7)."""
-        sums = ops.sum(gates, axis=(-3, -2))  # (..., num_experts)
-        squares = ops.var(sums, axis=-1) / ops.square(ops.mean(sums, axis=-1))
-        # Keras adds up losses in its floatx.
-        penalty = ops.cast(ops.mean(squares), keras.config.floatx())
-        return self.load_balance_penalty * penalty
-
-    def _drop(self, gates: Any) -> Any:
-        """Drop some of the experts' shares, and let the others sum to one again."""
-        draws = keras.random.uniform(
-            ops.shape(gates), dtype=self.compute_dtype, seed=self.seed_generator
-        )
-        kept = draws >= self.gate_dropout
-        kept = ops.logical_or(kept, ~ops.any(kept, axis=-1, keepdims=True))
-        gates = ops.where(kept, gates, ops.zeros_like(gates))
-        sums = ops.sum(gates, axis=-1, keepdims=True)
-        # Those that are kept may weigh almost nothing.
-        return gates / ops.maximum(sums, keras.config.epsilon())
-
-    @staticmethod
-    def _fused_dense(inputs: Any, kernel: Any, bias: Any) -> Any:
-        """Multiply by a kernel (features, blocks, width) as one matrix product."""
-        features, blocks, width = kernel.shape
-        flat = ops.matmul(inputs, ops.reshape(kernel, (features, blocks * width)))
-        outputs = ops.reshape(flat, (*ops.shape(inputs)[:-1], blocks, width))
-        return outputs if bias is None else outputs + bias
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Hand the input's mask on to the output of every task."""
@@ -474,16 +422,11 @@ class MMoE(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, for saving and loading."""
         config: dict[str, Any] = {
-            "units": self.units,
+            "units": list(self.expert_units),
             "num_experts": self.num_experts,
             "num_tasks": self.num_tasks,
             "use_expert_bias": self.use_expert_bias,
             "use_gate_bias": self.use_gate_bias,
-            "expert_layers": self.expert_layers,
-            "gate_dropout": self.gate_dropout,
-            "gate_temperature": self.gate_temperature,
-            "load_balance_penalty": self.load_balance_penalty,
-            "seed": self.seed,
             "activity_regularizer": keras.regularizers.serialize(
                 self.activity_regularizer
             ),

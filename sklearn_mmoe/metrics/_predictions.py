@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,26 @@ def classifies(estimator: Any) -> bool:
     except AttributeError:  # it has no tags
         pass
     return hasattr(inner, "classes_") or hasattr(estimator, "predict_proba")
+
+
+class _ComputedOnce:
+    """A property that keeps its value.
+
+    `functools.cached_property` of Python 3.11 computes one at a time in all instances.
+    Where that starts work on a cluster, which waits for a thread of this process, other
+    threads would wait for ever.
+    """
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        value = self._compute(instance)
+        vars(instance)[self._compute.__name__] = value  # found first from now on
+        return value
 
 
 class Predictions:
@@ -66,7 +86,7 @@ class Predictions:
         self.error = ValueError(f"{method} of {name} gives {what}.")
         return self.error
 
-    @functools.cached_property
+    @_ComputedOnce
     def labels_or_values(self) -> list[np.ndarray]:
         """Each task's predictions."""
         predicted = self._ask("predict")
@@ -78,7 +98,7 @@ class Predictions:
             raise self._refuse("predict", what)
         return columns
 
-    @functools.cached_property
+    @_ComputedOnce
     def are_classified(self) -> list[bool]:
         """Whether each task is classified, in an estimator of either kind or both."""
         types = getattr(self._inner, "task_types_", None)
@@ -108,7 +128,7 @@ class Predictions:
         # Regressions have none.
         return self._probabilities[sum(self.are_classified[:k])]
 
-    @functools.cached_property
+    @_ComputedOnce
     def _probabilities(self) -> list[np.ndarray]:
         given = self._ask("predict_proba")
         tasks = [k for k in range(self.n_tasks) if self.are_classified[k]]

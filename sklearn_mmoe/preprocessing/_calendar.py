@@ -15,13 +15,16 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 
 __all__ = ["CalendarEncoder"]
 
 _CIRCLE = "_circular_"  # in the names that skrub gives
 
 
-class CalendarEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class CalendarEncoder(
+    DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
+):
     """Encode dates by what a calendar and a clock say of them.
 
     Each column becomes numbers: its year, month, day, weekday and hour, and the

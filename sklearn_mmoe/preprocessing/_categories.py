@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._output import distinct
 from sklearn_mmoe.preprocessing._readers import factorize
@@ -45,7 +46,9 @@ def _sorted(categories: pd.Index) -> pd.Index:
         return categories[np.argsort(categories.map(repr), kind="stable")]
 
 
-class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class CategoryEncoder(
+    DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
+):
     """Encode categorical columns as one sparse column for each category.
 
     What :class:`sklearn.preprocessing.OneHotEncoder` gives with
@@ -209,16 +212,23 @@ class CategoryEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         Returns them counted within this column, the last one being that of missing
         values, so that a code of -1 takes it; and their number.
         """
-        known = self.categories_[j]
-        n_columns = len(known)
+        missing, infrequent, n_columns = self._special_columns(j)
+        own = pd.Index(self.categories_[j], dtype=object).get_indexer(found)
+        targets = np.append(own, missing)
+        return np.where(targets < 0, infrequent, targets), n_columns
+
+    def _special_columns(self, j: int) -> tuple[int, int, int]:
+        """Return which output column of a column is that of missing values, or -1.
+
+        And which is that of infrequent ones, or -1; and the number of all.
+        """
+        n_columns = len(self.categories_[j])
         missing = infrequent = -1
         if j in self.missing_columns_:
             missing, n_columns = n_columns, n_columns + 1
         if j in self.infrequent_columns_:
             infrequent, n_columns = n_columns, n_columns + 1
-        own = pd.Index(known, dtype=object).get_indexer(found)
-        targets = np.append(own, missing)
-        return np.where(targets < 0, infrequent, targets), n_columns
+        return missing, infrequent, n_columns
 
     def _columns(self, X: Any, reset: bool) -> list[tuple[Any, Any]]:
         """Check X and take it apart, into names and columns."""

@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._output import distinct
 
@@ -178,7 +179,9 @@ class _Runs:
         )
 
 
-class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class PiecewiseLinearEncoder(
+    DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
+):
     r"""Encode numeric columns by how far each value has filled a row of bins.
 
     A column with edges :math:`b_0 < b_1 < \dots < b_T` becomes T columns (Gorishniy

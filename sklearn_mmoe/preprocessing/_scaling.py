@@ -17,12 +17,17 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 
 __all__ = ["TailSquashingScaler"]
 
 
 class TailSquashingScaler(
-    DocumentationLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    DocumentationLinkMixin,
+    VersionedStateMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     r"""Standardise columns, and squash what lies beyond the values of ``fit``.
 

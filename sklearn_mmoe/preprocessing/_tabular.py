@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from scipy import sparse as scipy_sparse
 from sklearn import config_context
 from sklearn.compose import ColumnTransformer
@@ -16,6 +18,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
 from sklearn_mmoe.preprocessing._kinds import KINDS, learn_reader
@@ -56,7 +59,9 @@ class _ColumnsFor:
         ]
 
 
-class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
+class TabularPreprocessor(
+    DocumentationLinkMixin, VersionedStateMixin, ColumnTransformer
+):
     """A ColumnTransformer that finds out what each column of a table holds.
 
     :func:`make_tabular_preprocessor` makes one with encoders for every kind of
@@ -81,7 +86,8 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
     sparse_threshold : float, default=0.3
         1.0 makes every result a CSR matrix, unless ``set_output`` asks for a frame.
     n_jobs : int or None, default=None
-        Number of jobs.
+        Number of jobs. None is 1, whatever :func:`joblib.parallel_config` says: inside
+        a search, its workers have enough to do.
     transformer_weights : dict or None, default=None
         Weights of the transformers.
     verbose : bool, default=False
@@ -200,7 +206,7 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
             kind: [reader.name for reader in readers if reader.kind == kind]
             for kind in KINDS
         }
-        with config_context(transform_output="default"):
+        with self._settings_of_transformers():
             encoded = super().fit_transform(frame, y, **params)
         identifiers = self.kind_to_columns_["identifier"]
         if identifiers:
@@ -241,9 +247,22 @@ class TabularPreprocessor(DocumentationLinkMixin, ColumnTransformer):
         check_is_fitted(self)
         table = self._matched(read_table(X))
         frame = _read(table, self._readers)
-        with config_context(transform_output="default"):
+        with self._settings_of_transformers():
             encoded = super().transform(frame, **params)
         return self._as_asked(encoded)
+
+    @contextlib.contextmanager
+    def _settings_of_transformers(self) -> Iterator[None]:
+        """Let them hand out arrays and, unless `n_jobs` is set, run in this thread.
+
+        A worker of a cluster would else send the columns to the other workers, and
+        begin something else while it waits.
+        """
+        with contextlib.ExitStack() as settings:
+            settings.enter_context(config_context(transform_output="default"))
+            if self.n_jobs is None:
+                settings.enter_context(parallel_config(backend="sequential"))
+            yield
 
     def _matched(self, table: Table) -> Table:
         """Return the columns of ``fit``, in their order."""

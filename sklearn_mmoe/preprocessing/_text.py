@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 
 __all__ = ["TextEncoder"]
 
@@ -25,7 +26,9 @@ __all__ = ["TextEncoder"]
 _MAX_LEVELS = 10_000
 
 
-class TextEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class TextEncoder(
+    DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
+):
     """Encode columns of text, so that strings with pieces in common are near.
 
     Each column goes through :class:`skrub.StringEncoder`, which counts pieces of three

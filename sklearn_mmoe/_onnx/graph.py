@@ -1,0 +1,169 @@
+"""The graph of an ONNX file while it is being written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sklearn_mmoe._version import __version__
+
+__all__ = ["Graph"]
+
+# Old enough for runtimes of many years, new enough for all operators used here.
+_OPSETS = {"": 18, "ai.onnx.ml": 3}
+_IR_VERSION = 8
+
+_TYPES = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "str": "STRING"}
+
+
+def _import_onnx() -> Any:
+    """Import onnx, which only those need who export."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            "export_onnx needs the package onnx, which is not installed: "
+            "pip install 'sklearn-mmoe[onnx]'"
+        ) from error
+    return onnx
+
+
+class Graph:
+    """Collects nodes; a tensor is known by its name, a str.
+
+    Attributes
+    ----------
+    scope : str
+        What the next nodes belong to, such as a layer; shown in their names.
+
+    Raises
+    ------
+    ImportError
+        If the package onnx is not installed.
+    """
+
+    def __init__(self) -> None:
+        self._onnx = _import_onnx()
+        self.scope = ""
+        self._inputs: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+
+    def _fresh(self, what: str) -> str:
+        """Make a name that no column and no task is likely to have."""
+        return f"/{self.scope}/{what}_{len(self._nodes) + len(self._constants)}"
+
+    def input(self, name: str, dtype: str, width: int, doc: str) -> str:
+        """Declare an input of shape (n_rows, width)."""
+        self._inputs[name] = self._declared(name, dtype, (width,), doc)
+        return name
+
+    def output(self, name: str, tensor: str, shape: tuple[int, ...], doc: str) -> None:
+        """Declare a tensor of float64 an output; `shape` is that of one row.
+
+        Raises
+        ------
+        ValueError
+            If an input has the same name, or the name is empty.
+        """
+        if not name or name in self._inputs:
+            why = "also that of an input" if name else "empty"
+            raise ValueError(
+                f"The task {name!r} cannot be exported: its name is {why}, and an ONNX "
+                "file needs one name for each. Fit with another name of y's column."
+            )
+        self._nodes.append(
+            self._onnx.helper.make_node("Identity", [tensor], [name], f"/{name}")
+        )
+        self._outputs[name] = self._declared(name, "float64", shape, doc)
+
+    def _type(self, dtype: str) -> int:
+        """Return ONNX's number of a type."""
+        return getattr(self._onnx.TensorProto, _TYPES[dtype])
+
+    def _declared(
+        self, name: str, dtype: str, shape_of_row: tuple[int, ...], doc: str
+    ) -> Any:
+        return self._onnx.helper.make_tensor_value_info(
+            name, self._type(dtype), ["n_rows", *shape_of_row], doc
+        )
+
+    def constant(self, values: Any, dtype: Any = None) -> str:
+        """Store an array."""
+        name = self._fresh("constant")
+        array = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
+        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def nodes(
+        self,
+        op: str,
+        *inputs: str,
+        n_outputs: int,
+        domain: str = "",
+        **attributes: Any,
+    ) -> list[str]:
+        """Append a node of several outputs."""
+        name = self._fresh(op)
+        outputs = [f"{name}:{k}" for k in range(n_outputs)]
+        node = self._onnx.helper.make_node(
+            op, list(inputs), outputs, name=name, domain=domain, **attributes
+        )
+        self._nodes.append(node)
+        return outputs
+
+    def node(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Append a node of one output."""
+        return self.nodes(op, *inputs, n_outputs=1, domain=domain, **attributes)[0]
+
+    def cast(self, tensor: str, dtype: str) -> str:
+        """Convert a tensor to 'float32', 'float64' or 'int64'."""
+        return self.node("Cast", tensor, to=self._type(dtype))
+
+    def reshape(self, tensor: str, shape: tuple[int, ...]) -> str:
+        """Reshape a tensor; one length may be -1."""
+        return self.node("Reshape", tensor, self.constant(shape, np.int64))
+
+    def split(self, tensor: str, n_columns: int) -> list[str]:
+        """Take a matrix apart into its columns, (n_rows, 1) each."""
+        widths = self.constant([1] * n_columns, np.int64)
+        return self.nodes("Split", tensor, widths, n_outputs=n_columns, axis=1)
+
+    def model(self, metadata: Mapping[str, str]) -> Any:
+        """Put all together, and check it."""
+        helper = self._onnx.helper
+        graph = helper.make_graph(
+            self._nodes,
+            "sklearn_mmoe",
+            list(self._inputs.values()),
+            list(self._outputs.values()),
+            self._constants,
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid(*item) for item in _OPSETS.items()],
+            ir_version=_IR_VERSION,
+            producer_name="sklearn_mmoe",
+            producer_version=__version__,
+        )
+        helper.set_model_props(model, dict(metadata))
+        self._onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def write(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a file whole or not at all: what was there stays until it is replaced."""
+    target = Path(os.path.realpath(path))  # a link stays one
+    beside = target.with_name(f".sklearn_mmoe-{secrets.token_hex(8)}.tmp")
+    try:
+        beside.write_bytes(model.SerializeToString())
+        os.replace(beside, target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

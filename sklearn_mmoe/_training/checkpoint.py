@@ -1,0 +1,237 @@
+"""Checkpoints: a fit that was killed goes on from its last whole epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sklearn_mmoe._files import container
+from sklearn_mmoe._training.observer import EpochRecord, Observer
+
+if TYPE_CHECKING:
+    from sklearn_mmoe._training.trainer import Trainer
+
+__all__ = ["Checkpoints"]
+
+_FORMAT = 1
+_NAME = re.compile(r"epoch-(\d{6,})\.checkpoint")
+# How many are kept: if the last one is torn, there is one before it.
+_KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints of one fit, in a folder.
+
+    A checkpoint holds all that decides how training goes on: weights, where dropout
+    stands, the optimizer, the records of the epochs so far, and what early stopping
+    keeps. The order of the rows follows from a seed and the number of an epoch.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder; made if there is none.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made or read.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        container.remove_unfinished(self._folder)
+        self._records: list[EpochRecord] = []
+        self._fingerprint: dict[str, str] = {}
+        self._seeds: list[int] = []
+        self._latest = self._read_latest()
+
+    def _files(self) -> dict[int, Path]:
+        """Find the files by their epochs, the last one first."""
+        found = {
+            int(match[1]): path
+            for path in self._folder.iterdir()
+            if (match := _NAME.fullmatch(path.name))
+        }
+        return dict(sorted(found.items(), reverse=True))
+
+    def _read_latest(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        for path in self._files().values():
+            try:
+                document, arrays = container.read(path)
+                if document.get("checkpoint") == _FORMAT:
+                    return document, arrays
+                reason = "it is one of another release"
+            except ValueError as error:
+                reason = str(error)
+            warnings.warn(
+                f"The checkpoint {str(path)!r} cannot be used: {reason} Training goes "
+                "on from the one before it, if there is one, and else begins anew.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return None
+
+    @property
+    def seeds(self) -> list[int] | None:
+        """The seeds of the fit that wrote the last checkpoint; None without one."""
+        return None if self._latest is None else self._latest[0]["seeds"]
+
+    def begin(self, fingerprint: Mapping[str, str], seeds: Sequence[int]) -> None:
+        """Say which fit this is.
+
+        Parameters
+        ----------
+        fingerprint : mapping of str to str
+            What decides how the fit goes, by name: a value, or its checksum.
+        seeds : sequence of int
+            Its seeds.
+
+        Raises
+        ------
+        ValueError
+            If the last checkpoint is one of another fit; it says in what they differ.
+        """
+        self._fingerprint, self._seeds = dict(fingerprint), list(seeds)
+        if self._latest is None:
+            return
+        before = self._latest[0]["fingerprint"]
+        names = [*self._fingerprint, *(set(before) - set(self._fingerprint))]
+        differences = [
+            _difference(name, before.get(name), fingerprint.get(name))
+            for name in names
+            if before.get(name) != fingerprint.get(name)
+        ]
+        if differences:
+            raise ValueError(
+                f"The checkpoint in {str(self._folder)!r} is of another fit: "
+                f"{'; '.join(differences)}. Go on with the fit that wrote it, delete "
+                "it, or give 'checkpoint_dir' another folder: each fit needs its own."
+            )
+
+    def restore(
+        self, trainer: Trainer, observers: Sequence[Observer]
+    ) -> tuple[int, bool]:
+        """Bring training to where the last checkpoint left it.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Gets the weights, random states and the optimizer's state.
+        observers : sequence of Observer
+            They are told of the epochs so far.
+
+        Returns
+        -------
+        first_epoch : int
+            The epoch to go on with.
+        stop : bool
+            Whether training had ended with the one before.
+        """
+        from sklearn_mmoe._training.trainer import TrainingState
+
+        if self._latest is None:
+            return 0, False
+        document, arrays = self._latest
+        self._latest = None  # what it holds may be large
+        lists = {
+            name: [arrays[f"{name}/{k}"] for k in range(length)]
+            for name, length in document["lists"].items()
+        }
+        trainer.load(
+            TrainingState(lists["weights"], lists["random"], lists["optimizer"])
+        )
+        self._records = list(_records(document, arrays))
+        for record in self._records:
+            for observer in observers:
+                observer.on_earlier_epoch(record)
+        for k, observer in enumerate(observers):
+            observer.set_arrays(lists[f"observer {k}"])
+        return len(self._records), self._records[-1].stop
+
+    def write(
+        self, trainer: Trainer, observers: Sequence[Observer], record: EpochRecord
+    ) -> None:
+        """Write a checkpoint at the end of an epoch, and delete the oldest.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the ones before it stay.
+        """
+        self._records.append(record)
+        state = trainer.state(with_optimizer=True)
+        lists = {
+            "weights": state.weights,
+            "random": state.random,
+            "optimizer": state.optimizer or [],
+            **{f"observer {k}": o.arrays() for k, o in enumerate(observers)},
+        }
+        document = {
+            "checkpoint": _FORMAT,
+            "fingerprint": self._fingerprint,
+            "seeds": self._seeds,
+            "validation": (
+                None if record.validation_score is None else record.validation_name
+            ),
+            "lists": {name: len(arrays) for name, arrays in lists.items()},
+        }
+        arrays = {
+            f"{name}/{k}": array
+            for name, of_name in lists.items()
+            for k, array in enumerate(of_name)
+        }
+        path = self._folder / f"epoch-{len(self._records):06d}.checkpoint"
+        container.write(path, document, {**arrays, **_table(self._records)})
+        for old in list(self._files().values())[_KEPT:]:
+            old.unlink()
+
+    def clear(self) -> None:
+        """Delete the checkpoints of a fit that has ended, the last one last."""
+        for path in reversed(self._files().values()):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+def _difference(name: str, before: str | None, now: str | None) -> str:
+    if before is None or now is None:
+        return f"{name} was {'not ' if before is None else ''}given then"
+    if "sha256" in f"{before} {now}":
+        return f"{name} is not the same"
+    return f"{name} was {before}, and is now {now}"
+
+
+def _table(records: Sequence[EpochRecord]) -> dict[str, np.ndarray]:
+    """Bring the records of epochs to arrays."""
+    scores = [r.validation_score for r in records if r.validation_score is not None]
+    return {
+        "task_losses": np.array([record.task_losses for record in records]),
+        "penalties": np.array([record.penalty for record in records]),
+        "scores": np.array(scores, dtype=np.float64),
+        "are_best": np.array([record.is_best for record in records]),
+        "stops": np.array([record.stop for record in records]),
+    }
+
+
+def _records(
+    document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> Iterator[EpochRecord]:
+    """Bring the arrays of :func:`_table` back to records."""
+    name = document["validation"]
+    for epoch, losses in enumerate(arrays["task_losses"]):
+        yield EpochRecord(
+            epoch,
+            losses,
+            float(arrays["penalties"][epoch]),
+            None if name is None else float(arrays["scores"][epoch]),
+            name or "loss",
+            bool(arrays["are_best"][epoch]),
+            bool(arrays["stops"][epoch]),
+        )

@@ -1,0 +1,131 @@
+"""Choosing among an ensemble's candidates by the rows that each member left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sklearn_mmoe._batches.arrays import TaskData
+from sklearn_mmoe._training.observer import EpochRecord, Observer
+
+if TYPE_CHECKING:
+    from sklearn_mmoe._training.trainer import Trainer
+
+__all__ = ["OutOfFold"]
+
+# How often in a fit the members are evaluated, at most. Between two of these the loss
+# hardly changes, and evaluating takes a third of an epoch's time.
+_MOST_EVALUATIONS = 16
+
+
+class OutOfFold(Observer):
+    """Find the candidate and the epoch whose members predict best what they left out.
+
+    The members of an ensemble are a candidate for each way of regularisation, and in
+    each candidate one for each fold: member ``c * n_folds + f`` belongs to candidate c,
+    and has not seen fold f. So one member of each candidate predicts a row as if it
+    were new, and the losses of these predictions compare candidates and epochs.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Trains all members of all candidates.
+    predict : callable
+        Called without arguments, it returns for each task the outputs of all members,
+        (n_members, n_rows, units), for the rows that count.
+    losses : sequence of callable
+        The loss of each task.
+    data : TaskData
+        What is trained on, and its folds.
+    n_epochs : int
+        Number of epochs that there will be at most.
+    task_weight : sequence of float, default=()
+        What each task's loss is multiplied by, if it is not empty.
+
+    Attributes
+    ----------
+    epochs : list of int
+        The epochs, counted from 1, after which the members were evaluated.
+    curves : list of ndarray of shape (n_candidates,)
+        The losses of the candidates then, summed over tasks.
+    best_candidate : int
+        The candidate that was best.
+    best_epoch : int
+        The epoch, counted from 1, in which it was.
+    best_weights : list of ndarray
+        Its members' weights.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        predict: Callable[[], list[np.ndarray]],
+        losses: Sequence[Any],
+        data: TaskData,
+        n_epochs: int,
+        task_weight: Sequence[float] = (),
+    ) -> None:
+        assert data.folds is not None
+        assert data.n_folds is not None
+        self._n_folds = data.n_folds
+        self._trainer = trainer
+        self._predict = predict
+        self._losses = losses
+        self._data = data
+        self._folds = data.folds[data.rows]
+        self._task_weight = task_weight or (1.0,) * len(losses)
+        self._every = -(-n_epochs // _MOST_EVALUATIONS)
+        self._last = n_epochs - 1
+        self._best_loss = np.inf
+        self.epochs: list[int] = []
+        self.curves: list[np.ndarray] = []
+
+    def on_epoch_end(self, record: EpochRecord) -> None:
+        if (record.epoch + 1) % self._every and record.epoch != self._last:
+            return
+        losses = self._evaluate()
+        self.epochs.append(record.epoch + 1)
+        self.curves.append(losses)
+        finite = np.where(np.isfinite(losses), losses, np.inf)
+        if finite.min() < self._best_loss or len(self.epochs) == 1:
+            self._best_loss = float(finite.min())
+            self.best_epoch = record.epoch + 1
+            self.best_candidate = int(finite.argmin())
+            self.best_weights = [
+                weights[self.members] for weights in self._trainer.weights()
+            ]
+
+    def on_train_end(self) -> None:
+        """Give the best candidate's members their best weights."""
+        weights = self._trainer.weights()
+        for weight, best in zip(weights, self.best_weights, strict=True):
+            weight[self.members] = best
+        self._trainer.set_weights(weights)
+
+    @property
+    def members(self) -> slice:
+        """The members of the best candidate."""
+        first = self.best_candidate * self._n_folds
+        return slice(first, first + self._n_folds)
+
+    def _evaluate(self) -> np.ndarray:
+        """Compute the loss of each candidate, summed over tasks."""
+        data, total = self._data, np.zeros(1)
+        for k, (loss, outputs) in enumerate(
+            zip(self._losses, self._predict(), strict=True)
+        ):
+            of_candidates = outputs.reshape(-1, self._n_folds, *outputs.shape[1:])
+            rows = np.arange(len(self._folds))
+            total = total + self._task_weight[k] * np.array(
+                [
+                    loss(
+                        data.targets[k][data.rows],
+                        of_candidate[self._folds, rows],
+                        sample_weight=data.weights[data.rows, k],
+                    )
+                    for of_candidate in of_candidates
+                ]
+            )
+        return total.astype(np.float64)

@@ -1,0 +1,238 @@
+"""Layers of an ensemble: the same layer once for each member, computed together.
+
+Activations have the members' axis in front, (num_members, n_samples, units), and so
+have all weights. What comes first of all, the features, has no such axis: all members
+see the same rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+
+# isort: split
+import keras
+import numpy as np
+from keras import ops
+
+from sklearn_mmoe.layers._building_blocks import dense
+from sklearn_mmoe.layers._gates import GatedLayer
+from sklearn_mmoe.layers._initializers import with_seed
+from sklearn_mmoe.layers.cgc import CGC
+from sklearn_mmoe.layers.cross_stitch import CrossStitch
+from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer
+from sklearn_mmoe.layers.mmoe import MMoE
+
+__all__ = ["AverageMembers", "MemberDense", "member_layer"]
+
+
+def seeds_of_members(seed: int, num_members: int) -> Iterator[int]:
+    """Yield a seed for each member."""
+    for sequence in np.random.SeedSequence(seed).spawn(num_members):
+        yield int(sequence.generate_state(1)[0] >> 1) | 1
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberDense(keras.layers.Layer):
+    """A dense layer for each member.
+
+    Its weights are zero until :meth:`draw_weights` is called.
+
+    Parameters
+    ----------
+    units : int
+        Width of each member's output.
+    num_members : int
+        Number of members.
+    activation : str, callable or None, default=None
+        Activation of the outputs.
+    kernel_initializer : str or Initializer, default='glorot_uniform'
+        Initializer of each member's kernel.
+    kernel_regularizer : str, Regularizer or None, default=None
+        Regularizer of all kernels, (num_members, features, units).
+    **kwargs
+        As every Keras layer takes.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        num_members: int,
+        activation: Any = None,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.num_members = num_members
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create the weights for inputs of shape (..., features)."""
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.num_members, input_shape[-1], self.units),
+            initializer="zeros",
+            regularizer=self.kernel_regularizer,
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(self.num_members, self.units), initializer="zeros"
+        )
+
+    n_seeds = 1  # of draw_weights
+
+    def draw_weights(self, seed: int) -> None:
+        """Draw each member's weights, and set the biases to zero."""
+        shape = self.kernel.shape[1:]
+        self.kernel.assign(
+            ops.stack(
+                [
+                    with_seed(self.kernel_initializer, of_member)(
+                        shape, self.kernel.dtype
+                    )
+                    for of_member in seeds_of_members(seed, self.num_members)
+                ]
+            )
+        )
+        self.bias.assign(ops.zeros_like(self.bias))
+
+    def call(self, x: Any) -> Any:
+        return self.activation(dense(x, self.kernel, self.bias))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "num_members": self.num_members,
+            "activation": keras.activations.serialize(self.activation),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }
+
+
+class Members(keras.layers.Layer):
+    """What makes an ensemble's layer of one of ours, which comes behind it as a base.
+
+    All weights get the members' axis in front. They are zero until they are drawn.
+    """
+
+    def __init__(self, *args: Any, num_members: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.num_members = num_members
+
+    def add_weight(self, *, shape: Sequence[int], **options: Any) -> Any:
+        shape = (self.num_members, *shape)
+        return super().add_weight(shape=shape, **{**options, "initializer": "zeros"})
+
+    def build(self, input_shape: Any) -> None:
+        self._row_shape = _of_rows(input_shape)
+        super().build(self._row_shape)
+
+    def draw_weights(self, *seeds: int) -> None:
+        """Draw the weights of each member as those of such a layer by itself."""
+        config = {**super().get_config(), "name": None}
+        config.pop("num_members", None)
+        (single,) = (base for base in type(self).__bases__ if base is not Members)
+        layer = single.from_config(config)
+        layer.build(self._row_shape)
+        drawn = []
+        for of_member in zip(
+            *(seeds_of_members(seed, self.num_members) for seed in seeds), strict=True
+        ):
+            layer.draw_weights(*of_member)
+            drawn.append(layer.get_weights())
+        if not seeds:
+            drawn = [layer.get_weights()] * self.num_members
+        self.set_weights([np.stack(weights) for weights in zip(*drawn, strict=True)])
+        if isinstance(self, GatedLayer):
+            self.restart_dropout(seeds[-1])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shapes = super().compute_output_shape(_of_rows(input_shape))
+        if isinstance(shapes, list):
+            return [(self.num_members, *shape) for shape in shapes]
+        return (self.num_members, *shapes)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_members": self.num_members}
+
+
+def _of_rows(shape: Any) -> Any:
+    """Return shapes of rows, (None, features), without the members' axis."""
+    if isinstance(shape[0], list | tuple):
+        return [_of_rows(of_input) for of_input in shape]
+    return tuple(shape[-2:])
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberMMoE(Members, MMoE):
+    """Experts and gates of each member."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberCGC(Members, CGC):
+    """Shared experts, those of each task, and their gates, of each member."""
+
+    def _draw(self, experts: Any, gates: Any) -> None:
+        """Leave the weights at zero when the layer is built."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberCrossStitch(Members, CrossStitch):
+    """Cross-stitch units of each member."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberInformationTransfer(Members, AdaptiveInformationTransfer):
+    """The transfer between two tasks, of each member."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class AverageMembers(keras.layers.Layer):
+    """The members' mean: of values, or of probabilities, which stay logits.
+
+    Parameters
+    ----------
+    kind : {'binary', 'multiclass', 'regression'}
+        Kind of the task.
+    **kwargs
+        As every Keras layer takes.
+    """
+
+    def __init__(self, kind: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def call(self, x: Any) -> Any:
+        if self.kind == "regression":
+            return ops.mean(x, axis=0)
+        if self.kind == "binary":
+            # log(p / (1 - p)); the number of members cancels out.
+            yes = ops.logsumexp(ops.log_sigmoid(x), axis=0)
+            return yes - ops.logsumexp(ops.log_sigmoid(-x), axis=0)
+        return ops.logsumexp(ops.log_softmax(x, axis=-1), axis=0) - np.log(x.shape[0])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "kind": self.kind}
+
+
+_OF_SINGLE = {
+    keras.layers.Dense: MemberDense,
+    MMoE: MemberMMoE,
+    CGC: MemberCGC,
+    CrossStitch: MemberCrossStitch,
+    AdaptiveInformationTransfer: MemberInformationTransfer,
+}
+
+
+def member_layer(cls: type[keras.layers.Layer], num_members: int | None) -> Any:
+    """Return what makes a layer of an ensemble; without members, the class itself."""
+    if num_members is None:
+        return cls
+    return functools.partial(_OF_SINGLE[cls], num_members=num_members)

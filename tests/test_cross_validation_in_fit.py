@@ -1,0 +1,407 @@
+"""Fits that cross-validate: members for folds, and the choice among candidates."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+)
+
+SMALL = {
+    "num_experts": 2,
+    "expert_units": 4,
+    "shared_units": (8,),
+    "tower_units": (4,),
+    "dropout": 0.0,
+    "batch_size": 16,
+    "max_iter": 3,
+    "random_state": 0,
+}
+
+
+def regression_data(n_rows=60, noise=0.1, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 4))
+    signal = np.column_stack([X[:, 0] + X[:, 1], X[:, 1] - X[:, 2]])
+    return X, signal + noise * rng.normal(size=signal.shape)
+
+
+def label_data(n_rows=60):
+    X, y = regression_data(n_rows)
+    return X, np.column_stack([y[:, 0] > 0, np.digitize(y[:, 1], [-0.7, 0.7])])
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """A regressor with members for two folds and three candidates."""
+    X, y = regression_data()
+    return MultiTaskMMoERegressor(**SMALL, cv=2).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def chosen_classifier():
+    return MultiTaskMMoEClassifier(**SMALL, cv=2).fit(*label_data())
+
+
+def task_data(folds=None, n_folds=None):
+    from sklearn_mmoe._batches.arrays import TaskData
+
+    X, y = regression_data()
+    return TaskData(
+        X.astype("float32"),
+        [y[:, [k]].astype("float32") for k in range(2)],
+        np.ones((60, 2), dtype="float32"),
+        np.arange(60),
+        folds,
+        n_folds,
+    )
+
+
+def plan(weight_decay, **changed):
+    from sklearn_mmoe._training.loop import TrainingPlan
+
+    options = {
+        "optimizer": "adamw",
+        "learning_rate": 0.02,
+        "learning_rate_schedule": "linear",
+        "weight_decay": weight_decay,
+        "batch_size": 16,
+        "n_epochs": 3,
+        "n_iter_no_change": 5,
+        "tol": 0.0,
+    }
+    return TrainingPlan(**{**options, **changed})
+
+
+def engine_of(penalty, n_members=None, **parameters):
+    from sklearn_mmoe._training.engine import Engine, NetworkSpec
+
+    parameters = {
+        "num_experts": 2,
+        "expert_units": 4,
+        "shared_units": (6,),
+        "tower_units": (3,),
+        "dropout": 0.0,
+        "feature_penalty": penalty,
+        **parameters,
+    }
+    return Engine(
+        NetworkSpec(4, ("regression",) * 2, (1, 1), parameters, 0, n_members=n_members)
+    )
+
+
+class TestMembers:
+    @pytest.mark.parametrize(
+        "structure",
+        [
+            {},
+            {"shared_units": (), "expert_units": (4, 3)},
+            {"sharing": "ple", "shared_units": (), "num_task_experts": 1},
+            {"sharing": "cross_stitch"},
+            {"sharing": "aitm"},
+        ],
+        ids=str,
+    )
+    def test_each_is_trained_as_if_alone(self, structure):
+        """An ensemble of two has the weights of two networks trained one by one."""
+        from sklearn_mmoe._training.trainer import TrainingState
+
+        penalties, decays = (0.05, 0.4), (0.5, 3.0)
+        both = engine_of(penalties, n_members=2, **structure)
+        start = both.network.model.get_weights()
+        both._state, both._network = TrainingState(start, []), None
+        both.fit(task_data(), plan(decays), seed=1)
+        after = both.network.model.get_weights()
+        for m in range(2):
+            alone = engine_of(penalties[m], **structure)
+            shapes = [w.shape for w in alone.network.model.get_weights()]
+            of_member = [w[m].reshape(s) for w, s in zip(start, shapes, strict=True)]
+            alone._state, alone._network = TrainingState(of_member, []), None
+            alone.fit(task_data(), plan(decays[m]), seed=1)
+            for w, expected in zip(
+                after, alone.network.model.get_weights(), strict=True
+            ):
+                np.testing.assert_allclose(
+                    w[m].reshape(expected.shape), expected, atol=2e-5
+                )
+
+    def test_begin_from_weights_of_their_own(self):
+        for weights in engine_of((0.0,) * 3, n_members=3).network.model.get_weights():
+            if weights.std() > 0:
+                assert len(np.unique(weights.reshape(3, -1)[:, -1])) == 3
+
+    def test_do_not_see_their_fold(self):
+        """What stands in a fold changes no bit of the members that left it out."""
+        from dataclasses import replace
+
+        folds = np.arange(60) % 3
+        data = task_data(folds, 3)
+        targets = [t.copy() for t in data.targets]
+        targets[0][folds == 1] += 5
+        weights = []
+        for given in (data, replace(data, targets=targets)):
+            engine = engine_of((0.1,) * 3, n_members=3)
+            engine.fit(given, plan((0.1,) * 3, n_epochs=1), seed=0)
+            weights.append(engine.network.model.get_weights())
+        same = [
+            all(np.array_equal(a[m], b[m]) for a, b in zip(*weights, strict=True))
+            for m in range(3)
+        ]
+        assert same == [False, True, False]
+
+    def test_weights_keep_a_mean_of_one(self):
+        folds = np.arange(60) % 3
+        weights = task_data(folds, 3).training_weights(np.arange(60))
+        np.testing.assert_allclose(weights.mean(axis=0), 1, rtol=1e-6)
+        assert (weights[folds == 1][:, :, 1] == 0).all()
+
+    def test_have_gates_and_experts_of_one_large_mixture(self, chosen):
+        X, _ = regression_data()
+        gates = chosen._mixture(X, "gate_outputs")
+        experts = chosen._mixture(X, "expert_outputs")
+        assert gates.shape == (60, 2, 4)
+        assert experts.shape == (60, 4, 4)
+        np.testing.assert_allclose(gates.sum(axis=-1), 1, rtol=1e-5)
+        # Experts of the second member follow those of the first.
+        layer = chosen._engine.network.mixtures[0]
+        assert layer.num_members == 2
+        assert np.abs(experts[:, :2] - experts[:, 2:]).max() > 1e-3
+
+
+class TestPrediction:
+    def test_is_the_mean_of_the_members_values(self, chosen):
+        X, y = regression_data()
+        members = chosen._engine.network.members(X.astype("float32"))
+        z = np.column_stack([np.mean(task, axis=0) for task in members])
+        np.testing.assert_allclose(
+            chosen.predict(X), z * y.std(axis=0) + y.mean(axis=0), atol=1e-5
+        )
+
+    def test_is_the_mean_of_the_members_probabilities(self, chosen_classifier):
+        X, _ = label_data()
+        members = chosen_classifier._engine.network.members(X.astype("float32"))
+        binary, several = chosen_classifier.predict_proba(X)
+        expected = 1 / (1 + np.exp(-np.asarray(members[0], dtype=float)))
+        np.testing.assert_allclose(binary[:, 1], expected.mean(axis=0)[:, 0], atol=1e-6)
+        expected = np.exp(np.asarray(members[1], dtype=float))
+        expected /= expected.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(several, expected.mean(axis=0), atol=1e-6)
+
+    def test_is_the_same_from_sparse_rows_and_after_pickling(self, chosen):
+        X, _ = regression_data()
+        again = pickle.loads(pickle.dumps(chosen))
+        np.testing.assert_array_equal(again.predict(X), chosen.predict(X))
+        np.testing.assert_array_equal(
+            again.predict(scipy.sparse.csr_matrix(X)), chosen.predict(X)
+        )
+
+    def test_is_reproducible(self, chosen):
+        X, y = regression_data()
+        again = MultiTaskMMoERegressor(**SMALL, cv=2).fit(X, y)
+        np.testing.assert_array_equal(again.predict(X), chosen.predict(X))
+        other = MultiTaskMMoERegressor(**{**SMALL, "random_state": 1}, cv=2).fit(X, y)
+        assert np.abs(other.predict(X) - chosen.predict(X)).max() > 1e-4
+
+
+class TestChoice:
+    def test_is_the_least_loss_of_unseen_rows(self, chosen):
+        losses = chosen.cv_losses_
+        assert losses.index.tolist() == [1, 2, 3]
+        assert losses.shape[1] == 3
+        assert losses.loc[chosen.best_epoch_].min() == losses.to_numpy().min()
+        column = losses.loc[chosen.best_epoch_].idxmin()
+        assert column == (chosen.feature_penalty_, chosen.weight_decay_)
+
+    @pytest.mark.parametrize("kind", ["values", "labels"])
+    def test_loss_is_that_of_the_members_that_did_not_see_the_row(self, kind):
+        """Recompute it from the kept members, whose one epoch is the chosen one."""
+        X, y = regression_data() if kind == "values" else label_data()
+        weight = np.linspace(0.1, 2, 60)
+        make = MultiTaskMMoERegressor if kind == "values" else MultiTaskMMoEClassifier
+        estimator = make(**{**SMALL, "max_iter": 1}, cv=3)
+        seen = []
+        spread = MultiTaskMMoERegressor._train
+        make._train = lambda self, data, *args: (
+            seen.append(data),
+            spread(self, data, *args),
+        )[1]
+        try:
+            estimator.fit(X, y, sample_weight=weight)
+        finally:
+            del make._train
+        folds = seen[0].folds
+        outputs = estimator._engine.network.members(X.astype("float32"))
+        unseen = [np.asarray(o, dtype=float)[folds, np.arange(60)] for o in outputs]
+        if kind == "values":
+            mean = np.average(y, axis=0, weights=weight)
+            std = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+            errors = (np.column_stack(unseen) - (y - mean) / std) ** 2
+            expected = np.average(errors, axis=0, weights=weight).sum()
+        else:
+            p = 1 / (1 + np.exp(-unseen[0][:, 0]))
+            q = np.exp(unseen[1]) / np.exp(unseen[1]).sum(axis=1, keepdims=True)
+            expected = log_loss(y[:, 0], p, sample_weight=weight)
+            expected += log_loss(y[:, 1], q, sample_weight=weight)
+        assert estimator.cv_losses_.to_numpy().min() == pytest.approx(expected, 1e-4)
+
+    def test_finds_that_noise_wants_much_and_a_clear_signal_little(self):
+        options = {**SMALL, "max_iter": 30, "cv": 3}
+        X, y = regression_data(90, noise=0.0)
+        clear = MultiTaskMMoERegressor(**options).fit(X, y)
+        noise = np.random.default_rng(1).normal(size=(90, 2))
+        noisy = MultiTaskMMoERegressor(**options).fit(X, noise)
+        assert noisy.feature_penalty_ > clear.feature_penalty_
+        X_new, y_new = regression_data(200, noise=0.0, seed=5)
+        assert clear.score(X_new, y_new) > 0.9
+        assert noisy.score(X_new, np.random.default_rng(2).normal(size=(200, 2))) > -0.1
+
+    @pytest.mark.parametrize(
+        ("given", "columns"),
+        [
+            ({"feature_penalty": 0.5}, {0.5}),
+            ({"feature_penalty": 0.5, "weight_decay": 0.1}, {0.5}),
+        ],
+    )
+    def test_does_not_touch_what_the_user_has_set(self, given, columns):
+        X, y = regression_data()
+        model = MultiTaskMMoERegressor(**SMALL, cv=2, **given).fit(X, y)
+        table = model.cv_losses_
+        assert set(table.columns.get_level_values("feature_penalty")) == columns
+        assert table.shape[1] == (1 if len(given) == 2 else 3)
+
+    def test_is_evaluated_in_some_epochs_and_the_last(self):
+        X, y = regression_data()
+        model = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 37}, cv=2).fit(X, y)
+        assert model.n_iter_ == 37
+        assert len(model.loss_curve_) == 37
+        assert model.cv_losses_.index.tolist() == [*range(3, 37, 3), 37]
+
+
+class TestFolds:
+    def test_have_like_labels_and_few_targets_are_in_all_of_them(self):
+        from sklearn_mmoe._tasks.columns import split_columns
+        from sklearn_mmoe._tasks.encode import encode_targets
+
+        X, y = label_data(90)
+        frame = pd.DataFrame({"a": y[:, 0], "b": y[:, 1], "v": X[:, 0]})
+        frame.loc[6:, "v"] = np.nan
+        mixed = MultiTaskMMoEMixed(**{**SMALL, "max_iter": 1}, cv=3)
+        columns = split_columns(frame)
+        tasks = mixed.fit(X, frame)._tasks
+        targets = encode_targets(tasks, columns)
+        labels = targets.labels(np.arange(90))
+        from sklearn_mmoe._tasks.folds import spread_over_folds
+
+        folds = spread_over_folds(labels, 3, np.random.default_rng(0))
+        assert np.bincount(folds).tolist() == [30, 30, 30]
+        assert np.bincount(folds[:6], minlength=3).tolist() == [2, 2, 2]
+        for label in ("a", "b"):
+            counts = pd.crosstab(folds, frame[label])
+            assert (counts.max() - counts.min()).max() <= 2
+
+    def test_depend_on_the_seed(self):
+        X, y = regression_data()
+        losses = [
+            MultiTaskMMoERegressor(**{**SMALL, "random_state": s, "max_iter": 1}, cv=2)
+            .fit(X, y)
+            .cv_losses_.to_numpy()
+            for s in (0, 1)
+        ]
+        assert (losses[0] != losses[1]).all()
+
+
+class TestParameter:
+    AUTO = {
+        **{k: v for k, v in SMALL.items() if k not in {"max_iter", "batch_size"}},
+        "num_experts": 1,
+        "expert_units": 1,
+    }
+
+    @pytest.fixture
+    def quick(self, monkeypatch):
+        """Make 'auto' epochs few."""
+        monkeypatch.setattr("sklearn_mmoe.estimators._base.auto_epochs", lambda *_: 1)
+
+    @pytest.mark.usefixtures("quick")
+    def test_auto_is_five_where_all_is_left_to_us(self):
+        X, y = regression_data()
+        assert MultiTaskMMoERegressor(**self.AUTO).fit(X, y)._engine.spec.n_members == 5
+
+    @pytest.mark.usefixtures("quick")
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"max_iter": 1},
+            {"early_stopping": True},
+            {"warm_start": True},
+            {"feature_penalty": 0.0},
+            {"weight_decay": 0.0},
+            {"cv": None},
+        ],
+        ids=str,
+    )
+    def test_auto_is_none_where_the_user_decides(self, given):
+        X, y = regression_data()
+        model = MultiTaskMMoERegressor(**{**self.AUTO, **given}).fit(X, y)
+        assert model._engine.spec.n_members is None
+        assert model.cv_losses_ is None
+
+    @pytest.mark.usefixtures("quick")
+    def test_auto_is_none_with_few_targets_or_many_rows(self, monkeypatch):
+        X, y = regression_data()
+        few = np.where(np.arange(60)[:, np.newaxis] < [60, 29], y, np.nan)
+        model = MultiTaskMMoERegressor(**self.AUTO).fit(X, few)
+        assert model._engine.spec.n_members is None
+        monkeypatch.setattr("sklearn_mmoe.estimators._candidates._MOST_ROWS", 59)
+        model = MultiTaskMMoERegressor(**self.AUTO).fit(X, y)
+        assert model._engine.spec.n_members is None
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ({"cv": 61}, "'cv' parameter .61. is more than"),
+            ({"cv": 2, "early_stopping": True}, "'cv' .* 'early_stopping'"),
+            ({"cv": 2, "network": lambda meta: None}, "'cv' .* 'network'"),
+            ({"cv": 1}, "'cv' parameter"),
+            ({"cv": "five"}, "'cv' parameter"),
+        ],
+        ids=str,
+    )
+    def test_is_refused_where_it_cannot_be(self, given, told):
+        X, y = regression_data()
+        with pytest.raises(ValueError, match=told):
+            MultiTaskMMoERegressor(**{**SMALL, **given}).fit(X, y)
+
+    def test_can_be_searched_over(self):
+        X, y = regression_data()
+        search = GridSearchCV(
+            MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}), {"cv": [None, 2]}, cv=2
+        ).fit(X, y)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+class TestGoingOn:
+    def test_partial_fit_trains_the_kept_members_on_all_rows(self, chosen):
+        X, y = regression_data()
+        before = chosen.predict(X)
+        again = pickle.loads(pickle.dumps(chosen)).partial_fit(X, y)
+        assert again._engine.spec.n_members == 2
+        assert np.abs(again.predict(X) - before).max() > 1e-4
+        assert again.score(X, y) > chosen.score(X, y)
+
+    def test_warm_start_does_too(self, chosen):
+        X, y = regression_data()
+        again = pickle.loads(pickle.dumps(chosen)).set_params(warm_start=True)
+        again.fit(X, y)
+        assert again._engine.spec.n_members == 2
+        assert again.score(X, y) > chosen.score(X, y)
