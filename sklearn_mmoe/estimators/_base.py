@@ -123,7 +123,7 @@ class _BaseMultiTaskMMoE(
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
-        task_weight: Any = "uniform",
+        task_weight: Any = "observed",
         task_weighting: str = "uniform",
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
