@@ -18,8 +18,8 @@ figures are means over all twelve. The error of a task is relative to knowing no
 than its training labels, as in ``tables.py``: 1 is knowing nothing.
 
 What the estimators do with few labels was chosen with splits 0 to 9, 100 and 101:
-figures are to be quoted from others, and the default is 200 to 204. Data are looked for, not downloaded
-(see ``table_data.py``).
+figures are to be quoted from others, and the default is 200 to 204. Data are looked
+for, not downloaded (see ``table_data.py``).
 """
 
 from __future__ import annotations
