@@ -251,8 +251,7 @@ _PARAMETERS = """num_experts : int, default=8
         a first layer, and so a sum, of its own. It fades out features that say little,
         such as the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000
         rows on, and more for fewer, up to 0.25 for 150 rows and less; with `cv` it is
-        chosen. ``partial_fit`` counts
-        the rows of its first call, and at least 10,000.
+        chosen. ``partial_fit`` counts the rows of its first call, and at least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
         object a copy is used, and `learning_rate`, `learning_rate_schedule` and
@@ -271,8 +270,8 @@ _PARAMETERS = """num_experts : int, default=8
         least 16 (32 with `cv`) and at most 1024.
     max_iter : int or 'auto', default='auto'
         Number of epochs. 'auto' chooses it so that there are about 800 updates (400
-        with `cv`) of up to 256 rows each, or the same number of rows in larger updates: at least 8
-        epochs, at most 200.
+        with `cv`) of up to 256 rows each, or the same number of rows in larger
+        updates: at least 8 epochs, at most 200.
     task_weight : {'observed', 'uniform'}, mapping or sequence of float, \
 default='observed'
         What the loss of each task counts beside the others'. 'observed': as the share
