@@ -123,7 +123,7 @@ class _BaseMultiTaskMMoE(
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
-        task_weight: Any = "uniform",
+        task_weight: Any = "observed",
         task_weighting: str = "uniform",
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
@@ -564,7 +564,9 @@ class _BaseMultiTaskMMoE(
         size = min(size, n_rows)
         if n_epochs == "auto":
             n_epochs = auto_epochs(n_rows, size, several)
-        task_weight = weights_between_tasks(self.task_weight, data.names)
+        task_weight = weights_between_tasks(
+            self.task_weight, data.names, data.weights[data.rows]
+        )
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows

@@ -105,7 +105,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
-        task_weight: Any = "uniform",
+        task_weight: Any = "observed",
         task_weighting: str = "uniform",
         class_weight: Any = None,
         early_stopping: bool = False,

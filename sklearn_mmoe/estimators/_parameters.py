@@ -71,7 +71,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "task_weight": [StrOptions({"uniform"}), Mapping, "array-like"],
+    "task_weight": [StrOptions({"uniform", "observed"}), Mapping, "array-like"],
     "task_weighting": [
         StrOptions({"uniform", "uncertainty", "dwa", "lbtw", "gradnorm", "pcgrad"})
     ],
@@ -272,10 +272,14 @@ _PARAMETERS = """num_experts : int, default=8
         Number of epochs. 'auto' chooses it so that there are about 800 updates (400
         with `cv`) of up to 256 rows each, or the same number of rows in larger
         updates: at least 8 epochs, at most 200.
-    task_weight : 'uniform', mapping or sequence of float, default='uniform'
-        What the loss of each task counts beside the others', by the tasks' names
-        (those that are left out weigh 1) or in their order. Only the proportions
-        matter: the weights are brought to mean one. They have to be positive; a task
+    task_weight : {'observed', 'uniform'}, mapping or sequence of float, \
+default='observed'
+        What the loss of each task counts beside the others'. 'observed': as the share
+        of the rows in which the task's target is known, so that every target counts
+        the same. 'uniform': the same, however few rows have the target. Where all
+        targets are known both are one, to the bit. Or weights by the tasks' names
+        (those that are left out weigh 1) or in their order, which are brought to mean
+        one, so that only their proportions matter. They have to be positive; a task
         that is not to be learned is left out of y.
     task_weighting : {'uniform', 'uncertainty', 'dwa', 'lbtw', 'gradnorm', 'pcgrad'}, \
 default='uniform'
