@@ -20,7 +20,7 @@ from sklearn_mmoe._architectures.sizes import Sizes
 from sklearn_mmoe._architectures.weight_counter import matched_sizes
 from sklearn_mmoe.regularizers import GroupLasso
 
-__all__ = ["build_network", "mmoe_network", "multi_task_network"]
+__all__ = ["build_network", "multi_task_network"]
 
 
 def _task_units(meta: Mapping[str, Any]) -> list[int]:
@@ -98,7 +98,9 @@ def multi_task_network(
 ) -> keras.Model:
     """Build a network of one output for each task.
 
-    Shared layers, then what `sharing` says, then a tower for each task.
+    Shared layers, then what `sharing` says, then a tower for each task. By default this
+    is multi-gate mixture-of-experts (Ma et al., 2018 [3]_), and so it is also to be
+    had by the name ``mmoe_network``.
 
     Parameters
     ----------
@@ -166,6 +168,9 @@ def multi_task_network(
     .. [2] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
        with grouped variables". Journal of the Royal Statistical Society B, 68(1).
        https://doi.org/10.1111/j.1467-9868.2005.00532.x
+    .. [3] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
+       "Modeling Task Relationships in Multi-task Learning with Multi-gate
+       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
 
     Examples
     --------
@@ -196,43 +201,3 @@ def multi_task_network(
     if compile_kwargs is not None:
         network.compile(**compile_kwargs)
     return network
-
-
-def mmoe_network(
-    meta: Mapping[str, Any],
-    compile_kwargs: Mapping[str, Any] | None = None,
-    **parameters: Any,
-) -> keras.Model:
-    """Build a multi-gate mixture-of-experts network (Ma et al., 2018, figure 1c).
-
-    Shared layers, then the experts with their gates, then a tower for each task.
-
-    Parameters
-    ----------
-    meta : dict
-        What is known of the data, as :func:`multi_task_network` takes it.
-    compile_kwargs : dict or None, default=None
-        Arguments for :meth:`keras.Model.compile`; None leaves the network
-        uncompiled.
-    **parameters
-        Further arguments of :func:`multi_task_network`, but for `sharing`.
-
-    Returns
-    -------
-    keras.Model
-        The network.
-
-    References
-    ----------
-    .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
-       "Modeling Task Relationships in Multi-task Learning with Multi-gate
-       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
-
-    Examples
-    --------
-    >>> from sklearn_mmoe.networks import mmoe_network
-    >>> network = mmoe_network({"n_features_in_": 10, "task_units_": [1, 3]}, seed=0)
-    >>> [output.shape for output in network.outputs]
-    [(None, 1), (None, 3)]
-    """
-    return multi_task_network(meta, compile_kwargs, sharing="mmoe", **parameters)

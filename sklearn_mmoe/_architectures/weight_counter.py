@@ -181,7 +181,7 @@ def _closest(sharing: str, sizes: Sizes, n_weights: int) -> Sizes:
 
 
 def _scaled(sizes: Sizes, factor: float) -> Sizes:
-    widths = {
+    widths: dict[str, Any] = {
         name: tuple(max(1, round(factor * width)) for width in getattr(sizes, name))
         for name in _SCALED
     }
@@ -203,6 +203,6 @@ def _neighbours(sizes: Sizes, names: Sequence[str]) -> list[Sizes]:
             for (name, depth), change in zip(chosen, changes, strict=True):
                 widths[name][depth] += change
             if all(width >= 1 for of in widths.values() for width in of):
-                as_tuples = {name: tuple(of) for name, of in widths.items()}
+                as_tuples: dict[str, Any] = {n: tuple(of) for n, of in widths.items()}
                 found.append(dataclasses.replace(sizes, **as_tuples))
     return found

@@ -217,10 +217,10 @@ _PARAMETERS = """num_experts : int, default=8
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
         of rows, is added to the loss; with 'single' and 'cross_stitch' each task has
-        a first layer, and so a sum, of its own. It fades out features that say little, such as
-        the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000 rows on,
-        and more for fewer, up to 0.25 for 150 rows and less. ``partial_fit`` counts
-        the rows of its first call, and at least 10,000.
+        a first layer, and so a sum, of its own. It fades out features that say little,
+        such as the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000
+        rows on, and more for fewer, up to 0.25 for 150 rows and less. ``partial_fit``
+        counts the rows of its first call, and at least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
         object a copy is used, and `learning_rate`, `learning_rate_schedule` and

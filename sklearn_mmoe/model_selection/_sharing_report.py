@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 from sklearn_mmoe.estimators._parameters import SHARING
 from sklearn_mmoe.metrics import multi_task_scorer
-from sklearn_mmoe.metrics._scoring import TaskScoring
+from sklearn_mmoe.metrics._scoring import TaskScoring, mean_of_defined
 from sklearn_mmoe.model_selection._cross_val_predict import _splitter
 
 __all__ = ["SharingReport", "sharing_report"]
@@ -199,9 +198,7 @@ def sharing_report(
     seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
     reference = "mmoe" if last.sharing == "single" else last.sharing
     size = last.match_parameters or reference
-    plans = list(
-        _plans(sharing, reference, size, len(targets) if leave_one_out else 0)
-    )
+    plans = list(_plans(sharing, reference, size, len(targets) if leave_one_out else 0))
     frame = _as_frame(targets)
     jobs = [
         (plan, fold, seed)
@@ -238,7 +235,7 @@ class _Fit:
 
 
 def _inner(estimator: Any) -> tuple[str, _BaseMultiTaskMMoE]:
-    """Find one of our estimators at the end of pipelines, and its parameters' prefix."""
+    """Find our estimator at the end of pipelines, and the prefix of its parameters."""
     prefix, last = "", estimator
     while hasattr(last, "steps"):
         name, last = last.steps[-1]
@@ -404,7 +401,7 @@ def _report(
             {
                 "sharing": name,
                 "n_parameters": max(sizes),
-                "mean": float(np.nanmean(means)),
+                "mean": mean_of_defined(means.tolist()),
                 "std": _std(means),
                 **_gain(_row_means(differences), inflation, name == "single"),
             }
@@ -416,7 +413,7 @@ def _report(
                 {
                     "sharing": name,
                     "task": task,
-                    "mean": float(np.nanmean(of_task)),
+                    "mean": mean_of_defined(of_task.tolist()),
                     "std": _std(of_task),
                     **_gain(differences[:, k], inflation, name == "single"),
                 }
@@ -516,46 +513,46 @@ def _similarity(fits: list[_Fit], names: list[str]) -> pd.DataFrame | None:
 def _recommendation(by_task: pd.DataFrame, overall: pd.DataFrame) -> str:
     """Say in one sentence whether to share, and how."""
     shared = overall.drop(index="single")
-    if shared["gain"].isna().all():
+    gains = shared["gain"].to_numpy(dtype=float)
+    if np.isnan(gains).all():
         return "The scores are undefined on these folds, so nothing can be said."
-    best = str(shared["gain"].idxmax())
-    row = shared.loc[best]
-    figures = f"{row['gain']:+.4f}, {row['low']:+.4f} to {row['high']:+.4f}"
-    verdicts = by_task.loc[best, "verdict"]
-    gain = [str(task) for task in verdicts.index[verdicts == "gains"]]
-    lose = [str(task) for task in verdicts.index[verdicts == "loses"]]
-    if row["verdict"] == "gains":
-        text = (
-            f"Share, by sharing={best!r}: the mean over tasks gains against separate "
-            f"networks of the same size ({figures})"
+    place = int(np.nanargmax(gains))
+    best = shared.index[place]
+    low, high = (float(shared[name].iloc[place]) for name in ("low", "high"))
+    figures = f"{gains[place]:+.4f}, {low:+.4f} to {high:+.4f}"
+    of_best = by_task.xs(best, level="sharing")["verdict"].to_dict()
+    gain, lose = (
+        [str(task) for task, verdict in of_best.items() if verdict == what]
+        for what in ("gains", "loses")
+    )
+    against = "against separate networks of the same size"
+    if low > 0:
+        but = f"; train separately what loses by it: {_listed(lose)}" if lose else ""
+        return (
+            f"Share, by sharing={best!r}: the mean over tasks gains {against} "
+            f"({figures}){but}."
         )
-        return text + (
-            f", but train {_listed(lose)} separately, which loses by it."
-            if len(lose) == 1
-            else f", but train {_listed(lose)} separately, which lose by it."
-            if lose
-            else "."
-        )
-    if row["verdict"] == "loses":
+    if high < 0:
         return (
             f"Do not share: even the best of these ways, sharing={best!r}, loses "
-            f"against separate networks of the same size ({figures} in the mean over "
-            "tasks)."
+            f"{against} ({figures} in the mean over tasks)."
         )
     text = (
-        f"Sharing makes no difference in the mean over tasks that these folds can tell "
+        "Sharing makes no difference in the mean over tasks that these folds can tell "
         f"(best is sharing={best!r}, {figures})"
     )
-    if gain or lose:
-        by_name = [
-            f"{_listed(some)} {does if len(some) == 1 else do} by it"
-            for some, does, do in ((gain, "gains", "gain"), (lose, "loses", "lose"))
-            if some
-        ]
-        return f"{text}, but {' and '.join(by_name)}: share only among those that gain."
-    return f"{text}: choose by cost and convenience."
+    if not gain and not lose:
+        return f"{text}: choose by cost and convenience."
+    said = [
+        f"{_listed(tasks)} {does}{'s' if len(tasks) == 1 else ''}"
+        for tasks, does in ((gain, "gain"), (lose, "lose"))
+        if tasks
+    ]
+    return f"{text}, but {' and '.join(said)}: leave out what does not gain."
 
 
 def _listed(names: Sequence[str]) -> str:
     quoted = [repr(name) for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    return (
+        quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    )
