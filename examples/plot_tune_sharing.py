@@ -28,8 +28,8 @@ y = pd.DataFrame(
 
 # %% [markdown]
 # Two tasks that are closely related, and one that has nothing to teach. The report fits
-# separate networks, a shared bottom and MMoE on the same folds, then leaves out each task
-# in turn.
+# separate networks, a shared bottom and MMoE on the same folds, then leaves out each
+# task in turn.
 
 # %%
 from sklearn_mmoe.model_selection import sharing_report
@@ -46,8 +46,9 @@ from sklearn_mmoe.inspection import SharingReportDisplay
 _ = SharingReportDisplay.from_report(report)
 
 # %% [markdown]
-# A search over both, scored on every task at once. ``match_parameters="mmoe"`` keeps the
-# networks of a candidate's number of experts at one size, so that none wins by its size.
+# A search over both, scored on every task at once. ``match_parameters="mmoe"`` keeps
+# networks of the same number of experts at one size, so that no way of sharing wins by
+# its size.
 
 # %%
 from sklearn.model_selection import GridSearchCV

@@ -34,7 +34,7 @@ _LEVEL = 0.95  # of the intervals
 class SharingReport:
     """What :func:`sharing_report` has found.
 
-    Attributes
+    Parameters
     ----------
     scores : data frame of shape (n_scores, 5)
         Every score: 'sharing', 'task', 'fold', 'seed', 'score'.
@@ -55,6 +55,23 @@ class SharingReport:
         tasks, from 0 (other experts) to 1 (the same mixture); None without 'mmoe'.
     recommendation : str
         What to do, in one sentence.
+
+    See Also
+    --------
+    sklearn_mmoe.inspection.SharingReportDisplay : Draws it.
+
+    Examples
+    --------
+    >>> from sklearn_mmoe import MultiTaskMMoERegressor
+    >>> from sklearn_mmoe.datasets import make_related_tasks
+    >>> from sklearn_mmoe.model_selection import sharing_report
+    >>> X, y = make_related_tasks(n_samples=200, n_features=5, random_state=0)
+    >>> reg = MultiTaskMMoERegressor(num_experts=2, max_iter=1)
+    >>> report = sharing_report(
+    ...     reg, X, y, cv=2, sharing=["single", "mmoe"], leave_one_out=False
+    ... )
+    >>> report.by_task["verdict"].loc["single"].to_list()
+    ['baseline', 'baseline']
     """
 
     scores: pd.DataFrame
