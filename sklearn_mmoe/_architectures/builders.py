@@ -39,6 +39,7 @@ def build_network(
     *,
     sharing: str = "mmoe",
     match_parameters: str | int | None = None,
+    task_dependencies: Sequence[tuple[int, int]] = (),
     activation: str = "silu",
     dropout: float = 0.2,
     feature_penalty: float = 0.0,
@@ -65,9 +66,15 @@ def build_network(
     make = LayerMaker(activation, dropout, penalty, dtype)
     inputs = make.features(sizes.n_features)
     linear, tops = ARCHITECTURES[sharing](make, inputs, sizes)
-    outputs = [
-        make.output(top, units, k, linear[k] if linear else None, output_activation)
+    logits = [
+        make.output(top, units, k, linear[k] if linear else None)
         for k, (top, units) in enumerate(zip(tops, sizes.task_units, strict=True))
+    ]
+    for later, first in task_dependencies:
+        logits[later] = make.product(logits[first], logits[later], later)
+    outputs = [
+        make.activate(of_task, output_activation, f"task_{k}", "output", k)
+        for k, of_task in enumerate(logits)
     ]
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name=f"{sharing}_network"
@@ -88,6 +95,7 @@ def multi_task_network(
     shared_units: int | Sequence[int] = (96,),
     tower_units: int | Sequence[int] = (16,),
     match_parameters: str | int | None = None,
+    task_dependencies: Sequence[tuple[int, int]] = (),
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
@@ -130,6 +138,10 @@ def multi_task_network(
     match_parameters : str, int or None, default=None
         The name of another way of sharing, or a number of weights, that the widths
         below the towers are scaled to match; None leaves them as they are.
+    task_dependencies : sequence of (int, int), default=()
+        Pairs of binary tasks by their indices: the probability of the first is its
+        own, given the event of the second, times that of the second. Of a chain, the
+        earlier pairs come first.
     activation : str, default='silu'
         Activation of all layers but the last, by Keras' name.
     wide : bool, default=True
@@ -190,6 +202,7 @@ def multi_task_network(
         shared_units=shared_units,
         tower_units=tower_units,
         match_parameters=match_parameters,
+        task_dependencies=task_dependencies,
         activation=activation,
         wide=wide,
         dropout=dropout,

@@ -14,7 +14,13 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 
 from sklearn_mmoe._architectures.parts import Part
-from sklearn_mmoe.layers import CGC, AdaptiveInformationTransfer, CrossStitch, MMoE
+from sklearn_mmoe.layers import (
+    CGC,
+    AdaptiveInformationTransfer,
+    CrossStitch,
+    MMoE,
+    ProductOfProbabilities,
+)
 from sklearn_mmoe.layers._building_blocks import (
     LinearAndHidden,
     SplitColumns,
@@ -191,17 +197,20 @@ class LayerMaker:
             self.stack(x, sizes, f"tower_{k}", "tower", k) for k, x in enumerate(bodies)
         ]
 
-    def output(
-        self, x: Any, units: int, task: int, linear: Any = None, activation: Any = None
-    ) -> Any:
-        """Append a task's output: logits or values, its linear model added."""
+    def output(self, x: Any, units: int, task: int, linear: Any = None) -> Any:
+        """Append a task's logits or values, its linear model added."""
         initializer = keras.initializers.GlorotUniform
         x = self.dense(x, units, initializer, f"tower_{task}_output", "output", task)
         if linear is not None:
             name = f"tower_{task}_and_linear"
             layer = keras.layers.Add(dtype=self.dtype, name=name)
             x = self._note(layer, "output", task)([x, linear])
-        return self.activate(x, activation, f"task_{task}", "output", task)
+        return x
+
+    def product(self, before: Any, own: Any, task: int) -> Any:
+        """Append the probability of an event that happens only after another."""
+        layer = ProductOfProbabilities(dtype=self.dtype, name=f"product_{task}")
+        return self._note(layer, "output", task)([before, own])
 
     def mmoe(self, x: Any, is_first: bool, **sizes: int | Sequence[int]) -> list[Any]:
         """Append experts, and gates that mix them."""

@@ -23,6 +23,7 @@ from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin, SklearnCallbac
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.weights import (
@@ -390,7 +391,9 @@ class _BaseMultiTaskMMoE(
 
         The `factors` of classes are those of training, where these rows are others.
         """
-        targets = encode_targets(tasks, columns)
+        dependencies = getattr(self, "task_dependencies", None)
+        pairs = dependency_pairs(dependencies, tasks)
+        targets = follow_dependencies(pairs, tasks, encode_targets(tasks, columns))
         weights = weights * targets.observed
         if factors is None:
             class_weight = getattr(self, "class_weight", None)
@@ -452,6 +455,8 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.engine import Engine, NetworkSpec
 
         parameters = network_parameters(self)
+        dependencies = parameters["task_dependencies"]
+        parameters["task_dependencies"] = dependency_pairs(dependencies, data.tasks)
         penalty = by_rows("feature_penalty", self.feature_penalty, n_rows)
         parameters["feature_penalty"] = penalty / np.sqrt(n_rows)
         return Engine(

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, indexable
 
-from sklearn_mmoe._tasks.columns import split_columns
+from sklearn_mmoe._tasks.columns import split_columns, task_index
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 from sklearn_mmoe.estimators._parameters import SHARING
 from sklearn_mmoe.metrics import multi_task_scorer
@@ -356,6 +356,17 @@ def _without(last: Any, left_out: int, names: list[str]) -> dict[str, Any]:
             settings[name] = [v for k, v in enumerate(value) if k != left_out]
         elif name != "class_weight" and isinstance(value, Mapping):
             settings[name] = {k: v for k, v in value.items() if k != names[left_out]}
+    dependencies = getattr(last, "task_dependencies", None)
+    if dependencies:
+        by_name = {
+            names[task_index(later, names)]: names[task_index(first, names)]
+            for later, first in dependencies.items()
+        }
+        settings["task_dependencies"] = {
+            later: first
+            for later, first in by_name.items()
+            if names[left_out] not in (later, first)
+        }
     return settings
 
 
