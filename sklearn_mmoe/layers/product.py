@@ -59,6 +59,9 @@ class ProductOfProbabilities(keras.layers.Layer):
     0.25
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
     def call(self, inputs: Sequence[Any]) -> Any:
         """Multiply.
 

@@ -52,7 +52,8 @@ class SharingReport:
         'verdict' as above. Empty if that was not asked for.
     gate_similarity : data frame of shape (n_tasks, n_tasks) or None
         Mean cosine, over the rows of all test folds, of the gates' weights of two
-        tasks, from 0 (other experts) to 1 (the same mixture); None without 'mmoe'.
+        tasks, from 0 (other experts) to 1 (the same mixture); None if no MMoE was
+        fitted.
     recommendation : str
         What to do, in one sentence.
 
