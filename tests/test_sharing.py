@@ -292,6 +292,8 @@ def test_sizes_match_within_two_per_cent(sharing, to):
 def test_sizes_that_match_nothing():
     with pytest.raises(ValueError, match="'match_parameters' parameter asks for 20"):
         multi_task_network(META, match_parameters=20)
+    with pytest.raises(ValueError, match="'match_parameters' parameter must be one of"):
+        multi_task_network(META, match_parameters="some")
     with pytest.raises(ValueError, match="'sharing' parameter must be one of"):
         multi_task_network(META, sharing="some")
 

@@ -139,10 +139,15 @@ def matched_sizes(sharing: str, sizes: Sizes, to: str | int | None) -> Sizes:
     Raises
     ------
     ValueError
-        If no widths come near.
+        If no widths come near, or there is no such architecture.
     """
     if to is None:
         return sizes
+    if isinstance(to, str) and to not in ARCHITECTURES:
+        raise ValueError(
+            f"The 'match_parameters' parameter must be one of {list(ARCHITECTURES)}, "
+            f"a number of weights or None, got {to!r}."
+        )
     n_weights = count_weights(to, sizes) if isinstance(to, str) else int(to)
     best = _closest(sharing, sizes, n_weights)
     found = count_weights(sharing, best)
