@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,7 +143,12 @@ def fits_of(effects, noise=0.001):
         ([0.05, 0.04, -0.03], "Share, by.*separately what loses by it: 'c'"),
         ([-0.05, -0.04, -0.03], "Do not share: .*sharing='shared_bottom', loses"),
         ([0.0, 0.0, 0.0], "makes no difference.*choose by cost"),
-        ([0.05, -0.025, -0.025], "no difference.*'a' gains and 'b' and 'c' lose"),
+        (
+            [0.05, -0.025, -0.025],
+            "no difference.*'a' gains and 'b' and 'c' lose: train",
+        ),
+        ([0.0, -0.01, 0.01], "no difference.*'c' gains and 'b' loses: train"),
+        ([0.004, -0.001, -0.001], "no difference.*but 'a' gains and no task clearly"),
         ([np.nan] * 3, "undefined"),
     ],
 )
@@ -149,9 +156,7 @@ def test_recommendations(effects, said):
     folds = [(np.arange(80), np.arange(20))] * 5
     ways = ["single", "shared_bottom", "mmoe"]
     report = module._report(fits_of(effects), ["a", "b", "c"], ways, "mmoe", folds)
-    assert pd.Series([report.recommendation]).str.contains(said, regex=True).all(), (
-        report.recommendation
-    )
+    assert re.search(said, report.recommendation)
     assert report.help.empty
     assert len(SharingReportDisplay.from_report(report).axes_) == 1
 

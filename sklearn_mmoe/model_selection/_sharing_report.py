@@ -570,14 +570,22 @@ def _recommendation(by_task: pd.DataFrame, overall: pd.DataFrame) -> str:
         "Sharing makes no difference in the mean over tasks that these folds can tell "
         f"(best is sharing={best!r}, {figures})"
     )
-    if not gain and not lose:
-        return f"{text}: choose by cost and convenience."
-    said = [
-        f"{_listed(tasks)} {does}{'s' if len(tasks) == 1 else ''}"
-        for tasks, does in ((gain, "gain"), (lose, "lose"))
-        if tasks
-    ]
-    return f"{text}, but {' and '.join(said)}: leave out what does not gain."
+    if lose:
+        but = f"{_listed(gain)} {_does('gain', gain)} and " if gain else ""
+        return (
+            f"{text}, but {but}{_listed(lose)} {_does('lose', lose)}: train separately "
+            "what loses."
+        )
+    if gain:
+        return (
+            f"{text}, but {_listed(gain)} {_does('gain', gain)} and no task clearly "
+            "loses: sharing does no harm."
+        )
+    return f"{text}: choose by cost and convenience."
+
+
+def _does(verb: str, names: Sequence[str]) -> str:
+    return f"{verb}s" if len(names) == 1 else verb
 
 
 def _listed(names: Sequence[str]) -> str:
