@@ -179,9 +179,6 @@ class MemberMMoE(Members, MMoE):
 class MemberCGC(Members, CGC):
     """Shared experts, those of each task, and their gates, of each member."""
 
-    def _draw(self, experts: Any, gates: Any) -> None:
-        """Leave the weights at zero when the layer is built."""
-
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
 class MemberCrossStitch(Members, CrossStitch):
