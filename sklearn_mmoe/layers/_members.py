@@ -138,6 +138,7 @@ class Members(keras.layers.Layer):
         """Draw the weights of each member as those of such a layer by itself."""
         config = {**super().get_config(), "name": None}
         config.pop("num_members", None)
+        single: Any
         (single,) = (base for base in type(self).__bases__ if base is not Members)
         layer = single.from_config(config)
         layer.build(self._row_shape)
