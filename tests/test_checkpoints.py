@@ -72,6 +72,18 @@ def assert_same_fit(model, other):
         np.testing.assert_equal(others[name], fitted[name], err_msg=name)
 
 
+def own_network(meta, seed):
+    import keras
+
+    dropout = keras.layers.Dropout(0.3, seed=seed)
+    draw = keras.initializers.GlorotUniform(seed)
+    x = keras.Input((meta["n_features_in_"],))
+    hidden = dropout(keras.layers.Dense(8, "relu", kernel_initializer=draw)(x))
+    return keras.Model(
+        x, [keras.layers.Dense(1, kernel_initializer=draw)(hidden) for _ in range(2)]
+    )
+
+
 def models(tiny):
     tiny = {**tiny, "max_iter": EPOCHS}
     stopping = {"early_stopping": True, "n_iter_no_change": 2}
@@ -183,6 +195,18 @@ class TestGoingOn:
         again, epochs = gone_on(model, X, y, tmp_path, **given)
         assert epochs[0] == 2
         assert_same_fit(again, whole)
+
+    def test_a_network_of_the_users_own(self, tiny, data, tmp_path):
+        model = models(tiny)["stopping"].set_params(network=own_network)
+        X, y = data(model)
+        whole = clone(model).fit(X, y)
+        interrupted(model, X, y, tmp_path, 2)
+        again, epochs = gone_on(model, X, y, tmp_path)
+        assert epochs[0] == 2
+        assert_same_fit(again, whole)
+        interrupted(model, X, y, tmp_path, 2)
+        with pytest.raises(ValueError, match=r"'network' was .*own_network, and is"):
+            gone_on(model.set_params(network=None), X, y, tmp_path)
 
     def test_partial_fit_writes_none(self, tiny, data, tmp_path):
         model = models(tiny)["plain"].set_params(checkpoint_dir=tmp_path)
@@ -374,9 +398,9 @@ def test_killed_twenty_times(tiny, tmp_path):
     folder, rng = tmp_path / "checkpoints", random.Random(0)
     parameters = {
         **tiny,
-        "max_iter": 1500,
+        "max_iter": 800,
         "early_stopping": True,
-        "n_iter_no_change": 1500,
+        "n_iter_no_change": 800,
         "optimizer": "nadam",
         "dropout": 0.3,
     }
@@ -411,4 +435,4 @@ def test_killed_twenty_times(tiny, tmp_path):
     assert not list(folder.iterdir())
     whole, again = load(tmp_path / "whole"), load(tmp_path / "again")
     assert_same_fit(again, whole)
-    assert whole.n_iter_ == 1500
+    assert whole.n_iter_ == 800
