@@ -27,6 +27,7 @@ from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.weights import (
@@ -123,7 +124,7 @@ class _BaseMultiTaskMMoE(
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
-        task_weight: Any = "uniform",
+        task_weight: Any = "observed",
         task_weighting: str = "uniform",
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
@@ -476,7 +477,9 @@ class _BaseMultiTaskMMoE(
 
         The `factors` of classes are those of training, where these rows are others.
         """
-        targets = encode_targets(tasks, columns)
+        dependencies = getattr(self, "task_dependencies", None)
+        pairs = dependency_pairs(dependencies, tasks)
+        targets = follow_dependencies(pairs, tasks, encode_targets(tasks, columns))
         weights = weights * targets.observed
         if factors is None:
             class_weight = getattr(self, "class_weight", None)
@@ -539,6 +542,8 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.engine import Engine, NetworkSpec
 
         parameters = network_parameters(self)
+        dependencies = parameters["task_dependencies"]
+        parameters["task_dependencies"] = dependency_pairs(dependencies, data.tasks)
         compared = candidates(self, n_rows, data.n_folds)
         penalties = [c.feature_penalty / np.sqrt(n_rows) for c in compared]
         parameters["feature_penalty"] = for_members(penalties, data.n_folds)
@@ -564,7 +569,9 @@ class _BaseMultiTaskMMoE(
         size = min(size, n_rows)
         if n_epochs == "auto":
             n_epochs = auto_epochs(n_rows, size, several)
-        task_weight = weights_between_tasks(self.task_weight, data.names)
+        task_weight = weights_between_tasks(
+            self.task_weight, data.names, data.weights[data.rows]
+        )
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
