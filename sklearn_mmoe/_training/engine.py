@@ -202,7 +202,7 @@ class Engine:
             If training diverges.
         """
         keras_import.check_not_forked()
-        source = ArrayBatches(data, plan.batch_size, seed)
+        source = ArrayBatches(_weighted(data, plan), plan.batch_size, seed)
         choice: OutOfFold | None = None
         trainer_for_plan = self._trainer_for(plan, data.n_folds, bool(callbacks))
         with borrow_trainer(*trainer_for_plan) as trainer:
@@ -478,6 +478,14 @@ class Engine:
             f"{self.optimizer_config}, and is now {_config(plan)}. Set it back, or "
             "start anew with fit."
         )
+
+
+def _weighted(data: TaskData, plan: TrainingPlan) -> TaskData:
+    """Multiply the rows' weights by those of the tasks, if these stay as they are."""
+    if plan.weighting is not None or not plan.task_weight:
+        return data
+    of_tasks = np.asarray(plan.task_weight, dtype=data.weights.dtype)
+    return replace(data, weights=data.weights * of_tasks)
 
 
 def _gate_weights(
