@@ -183,8 +183,9 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
     data frame of shape (n_tasks, n_experts) or (n_groups * n_tasks, n_experts)
         Mean weights, with columns 'expert 0', 'expert 1', ... that sum to 1 in each
         line; with 'cgc' and 'ple' 'shared 0', ... and then, of the experts of a task's
-        own, 'income 0', ... The index is 'task', or the group (named as the column, else 'group')
-        and 'task'. Rows with a missing label are a group of their own, named NaN.
+        own, 'income 0', ... The index is 'task', or the group (named as the column,
+        else 'group') and 'task'. Rows with a missing label are a group of their own,
+        named NaN.
 
     Raises
     ------
