@@ -8,6 +8,7 @@ from typing import Any
 from sklearn_mmoe._architectures.sizes import Sizes
 from sklearn_mmoe._architectures.weight_counter import count_weights, matched_sizes
 from sklearn_mmoe._files.values import whole
+from sklearn_mmoe._tasks.dependencies import dependency_pairs
 from sklearn_mmoe.estimators import MultiTaskMMoERegressor
 from sklearn_mmoe.estimators._parameters import network_parameters
 
@@ -35,7 +36,7 @@ def describe(spec: Any) -> dict[str, Any]:
 
 
 def read_description(
-    described: Mapping[str, Any], n_features: int, units: Sequence[int], n_weights: int
+    described: Mapping[str, Any], n_features: int, tasks: Sequence[Any], n_weights: int
 ) -> dict[str, Any]:
     """Check a description that anybody may have written.
 
@@ -45,8 +46,8 @@ def read_description(
         What :func:`describe` has returned.
     n_features : int
         Number of features.
-    units : sequence of int
-        Width of each task's output.
+    tasks : sequence of LabelTask or ValueTask
+        The tasks.
     n_weights : int
         Number of weights that the file has.
 
@@ -66,17 +67,24 @@ def read_description(
     if given.get("match_parameters") is not None:
         raise ValueError("the widths of the network's layers are left open")
     penalty = given.pop("feature_penalty")
+    dependencies = given.pop("task_dependencies", ())
+    if dependencies != _checked_pairs(dependencies, tasks):
+        raise ValueError(f"the tasks do not depend on each other as {dependencies}")
     # The estimator's own checks of the parameters that have the same names.
     for strength in _of_members(penalty, n_members):
         if not isinstance(strength, float):
             raise TypeError(f"there is a feature_penalty of {strength!r}")
         estimator = MultiTaskMMoERegressor(**given, feature_penalty=strength)
         estimator._validate_params()
-    parameters = {**network_parameters(estimator), "feature_penalty": penalty}
+    parameters = {
+        **network_parameters(estimator),
+        "feature_penalty": penalty,
+        "task_dependencies": dependencies,
+    }
     if more := sorted(set(given) - set(parameters)):
         raise ValueError(f"{more} are no parameters of a network")
     of_each, rest = divmod(n_weights, n_members or 1)
-    sizes = Sizes.among(n_features, units, parameters)
+    sizes = Sizes.among(n_features, [task.units for task in tasks], parameters)
     needed = count_weights(parameters["sharing"], sizes, at_most=of_each)
     if rest or needed != of_each:
         raise ValueError(
@@ -88,6 +96,12 @@ def read_description(
         "seed": whole(described["seed"]),
         "n_members": n_members,
     }
+
+
+def _checked_pairs(pairs: Any, tasks: Sequence[Any]) -> tuple[tuple[int, int], ...]:
+    """Bring pairs of tasks to the order in which they are built."""
+    indices = {whole(later): whole(first) for later, first in pairs}
+    return dependency_pairs(indices, tasks)
 
 
 def _of_members(penalty: Any, n_members: Any) -> tuple[Any, ...]:

@@ -258,11 +258,10 @@ def _restore_engine(
     arrays: Mapping[str, np.ndarray],
 ) -> Any:
     tasks, lists = fitted["_tasks"], lists_of(arrays)
-    units = tuple(task.units for task in tasks)
     described = read_description(
         decode(document["network"]),
         fitted["n_features_in_"],
-        units,
+        tasks,
         sum(weight.size for weight in lists["weights"]),
     )
     # Keras and TensorFlow are loaded here, for a file that all else is right with.
@@ -271,7 +270,7 @@ def _restore_engine(
     spec = NetworkSpec(
         n_features=fitted["n_features_in_"],
         kinds=tuple(task.kind for task in tasks),
-        units=units,
+        units=tuple(task.units for task in tasks),
         **described,
     )
     # An optimizer without a state of its own is none that is kept.

@@ -31,7 +31,8 @@ class Checkpoints:
 
     A checkpoint holds all that decides how training goes on: weights, where dropout
     stands, the optimizer, what weighs the tasks, the records of the epochs so far, and
-    what early stopping or cross-validation keeps. The order of the rows follows from a seed and the number of an epoch.
+    what early stopping or cross-validation keeps. The order of the rows follows from a
+    seed and the number of an epoch.
 
     Parameters
     ----------
