@@ -19,7 +19,8 @@ torch-rechub's models run in an environment of their own, with a CPU build of Py
     torch-env/bin/pip install torch-rechub
     python benchmarks/compare.py --torch-python torch-env/bin/python
 
-Without it they are left out, and the table says so. Needs ``pip install lightgbm``.
+Without it they are left out, and the table says so. Needs ``pip install lightgbm
+catboost``.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,13 +132,52 @@ def single_tasks(split: Split) -> Outcome:
     return outcome
 
 
-def lightgbm(split: Split) -> Outcome:
+def lightgbm(split: Split, patience: int = 20, **parameters: Any) -> Outcome:
     """One model for each task: early stopping, then a refit on all rows."""
     X = with_categories(split.X)
     X_test = X.iloc[split.test]
     return timed(
-        lambda: lightgbm_models(split, X),
+        lambda: lightgbm_models(split, X, patience, parameters),
         lambda models: [model.predict_proba(X_test)[:, 1] for model in models],
+    )
+
+
+def slower_lightgbm(split: Split) -> Outcome:
+    """Take smaller steps and more caution, which suit this table."""
+    return lightgbm(
+        split, patience=50, learning_rate=0.05, min_child_samples=40, cat_smooth=20
+    )
+
+
+def catboost(split: Split) -> Outcome:
+    """CatBoost for each task: early stopping, then a refit on all rows."""
+    from catboost import CatBoostClassifier, Pool
+
+    names = list(split.X.select_dtypes(exclude="number"))
+    strings = {
+        name: split.X[name].astype(object).fillna("missing").astype(str)
+        for name in names
+    }
+    X = split.X.assign(**strings)
+    options = {"verbose": False, "allow_writing_files": False, "eval_metric": "AUC"}
+
+    def fit() -> list[Any]:
+        models = []
+        for task in TASKS:
+            y = split.y[task].to_numpy()
+            train, valid, both = (
+                Pool(X.iloc[rows], y[rows], cat_features=names)
+                for rows in (split.train, split.valid, split.fit)
+            )
+            stopped = CatBoostClassifier(early_stopping_rounds=50, **options)
+            stopped.fit(train, eval_set=valid)
+            n_trees = max(stopped.best_iteration_ + 1, 1)
+            models.append(CatBoostClassifier(iterations=n_trees, **options).fit(both))
+        return models
+
+    X_test = X.iloc[split.test]
+    return timed(
+        fit, lambda models: [model.predict_proba(X_test)[:, 1] for model in models]
     )
 
 
@@ -147,7 +187,9 @@ def with_categories(X: pd.DataFrame) -> pd.DataFrame:
     return X.astype(dict.fromkeys(others, "category"))
 
 
-def lightgbm_models(split: Split, X: pd.DataFrame) -> list[Any]:
+def lightgbm_models(
+    split: Split, X: pd.DataFrame, patience: int, parameters: dict[str, Any]
+) -> list[Any]:
     """Fit LightGBM for each task."""
     import lightgbm as lgb
 
@@ -157,16 +199,17 @@ def lightgbm_models(split: Split, X: pd.DataFrame) -> list[Any]:
     models = []
     for task in TASKS:
         y = split.y[task].to_numpy()
-        stopped = lgb.LGBMClassifier(n_estimators=1000, verbose=-1)
+        model = partial(lgb.LGBMClassifier, verbose=-1, **parameters)
+        stopped = model(n_estimators=1000)
         stopped.fit(
             X_train,
             y[split.train],
             eval_X=(X_valid,),
             eval_y=(y[split.valid],),
             eval_metric="auc",
-            callbacks=[lgb.early_stopping(20, verbose=False)],
+            callbacks=[lgb.early_stopping(patience, verbose=False)],
         )
-        again = lgb.LGBMClassifier(n_estimators=stopped.best_iteration_, verbose=-1)
+        again = model(n_estimators=stopped.best_iteration_)
         models.append(again.fit(X_fit, y[split.fit]))
     return models
 
@@ -285,6 +328,8 @@ CONTENDERS: dict[str, Callable[[Split], Outcome]] = {
     "shared bottom": shared_bottom,
     "single-task networks": single_tasks,
     "LightGBM": lightgbm,
+    "LightGBM, slower": slower_lightgbm,
+    "CatBoost": catboost,
     "HistGradientBoosting": hist_gradient_boosting,
     "MLPClassifier": mlp,
     "Keras notebook's recipe": recipe,

@@ -19,7 +19,8 @@ X, y = make_related_tasks(
 
 # %% [markdown]
 # The paper's own network: no shared layer below the experts, no linear part, ReLU. With
-# one expert it is a shared bottom.
+# one expert it is a shared bottom; other ways of sharing are searched in
+# :doc:`/auto_examples/plot_tune_sharing`.
 
 # %%
 from sklearn_mmoe.metrics import multi_task_scorer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
@@ -18,7 +19,7 @@ from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe.metrics._predictions import Predictions
 from sklearn_mmoe.metrics._scoring import TaskScoring
 
-__all__ = ["TaskScores"]
+__all__ = ["MLflowLogger", "TaskScores"]
 
 # Scorers whose name begins so give a loss with its sign turned; it is turned back.
 _NEGATED = "neg_"
@@ -112,7 +113,7 @@ class TaskScores(keras.callbacks.Callback):
 
     def __sklearn_clone__(self) -> TaskScores:
         # The sets may be large, and no estimator changes them.
-        return TaskScores(self.sets, self.metrics, self.verbose)
+        return type(self)(self.sets, self.metrics, self.verbose)
 
     @property
     def scores_(self) -> pd.DataFrame:
@@ -178,6 +179,103 @@ class TaskScores(keras.callbacks.Callback):
                 row[name.removeprefix(_NEGATED)] = -score if negated else score
             rows.append(row)
         return rows, scoring.undefined
+
+
+class MLflowLogger(TaskScores):
+    """Log each epoch's losses and scores of every task to a run of MLflow.
+
+    They are logged to the active run, which MLflow starts if there is none, with the
+    epoch, from 1, as the step: 'loss', 'task_loss/TASK' for each task, with early
+    stopping 'val_score', and 'score/SET/TASK/METRIC' for each score.
+
+    Parameters
+    ----------
+    sets : mapping of str to (X, y), or None, default=None
+        Sets to score the tasks on, as in :class:`TaskScores`; none logs losses alone.
+    metrics : str, sequence of str or None, default=None
+        As in :class:`TaskScores`.
+    verbose : bool, default=False
+        Whether to print a line for each set at each epoch's end too.
+
+    Attributes
+    ----------
+    scores_ : data frame of shape (n_epochs * n_sets * n_tasks, 3 + n_metrics)
+        As in :class:`TaskScores`.
+
+    Raises
+    ------
+    ImportError
+        If MLflow is not installed, when training begins.
+
+    See Also
+    --------
+    TaskScores : The scores alone.
+
+    Notes
+    -----
+    MLflow takes letters, digits and some signs in the names of metrics; any other sign
+    of a task's or set's name becomes an underscore, and a second task of a name that
+    is so made gets a number.
+
+    Examples
+    --------
+    >>> from sklearn_mmoe import MultiTaskMMoERegressor
+    >>> from sklearn_mmoe.callbacks import MLflowLogger
+    >>> reg = MultiTaskMMoERegressor(callbacks=MLflowLogger())
+    """
+
+    def __init__(
+        self,
+        sets: Mapping[str, tuple[Any, Any]] | None = None,
+        metrics: str | Sequence[str] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__({} if sets is None else sets, metrics, verbose)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Check that MLflow is there, and what TaskScores checks."""
+        _import_mlflow()
+        super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Score all sets, and log what is known of the epoch."""
+        n_before = len(self._rows)
+        super().on_epoch_end(epoch, logs)
+        logs = dict(logs or {})
+        tasks = _plain_names(self._estimator.task_names_)
+        sets = _plain_names(self.sets)
+        values = {key: logs[key] for key in ("loss", "val_score") if key in logs}
+        for k, name in enumerate(tasks.values()):
+            values[f"task_loss/{name}"] = logs[f"task_{k}_loss"]
+        for row in self._rows[n_before:]:
+            of_task = f"score/{sets[row['set']]}/{tasks[row['task']]}"
+            for metric in set(row) - {"epoch", "set", "task"}:
+                values[f"{of_task}/{metric}"] = row[metric]
+        _import_mlflow().log_metrics(values, step=epoch + 1)
+
+
+def _import_mlflow() -> Any:
+    try:
+        import mlflow
+    except ImportError as error:
+        raise ImportError(
+            "MLflowLogger needs MLflow: pip install mlflow-skinny, or mlflow."
+        ) from error
+    return mlflow
+
+
+def _plain_names(names: Iterable[str]) -> dict[str, str]:
+    """Find for each name one that can be part of a metric's name, and of a path."""
+    plain: dict[str, str] = {}
+    for name in names:
+        # No slash: a folder of runs has a file for each metric.
+        found = first = re.sub(r"[^\w\- :]", "_", str(name), flags=re.ASCII)
+        number = 1
+        while found in plain.values():
+            number += 1
+            found = f"{first}_{number}"
+        plain[name] = found
+    return plain
 
 
 def _line(rows: list[dict[str, Any]]) -> str:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mmoe._architectures.builders import mmoe_network, multi_task_network
+from sklearn_mmoe._architectures.builders import multi_task_network
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.cache import clear_cache
 
 __all__ = ["clear_cache", "mmoe_network", "multi_task_network"]
+
+# Its default is MMoE. Not a function of its own: scikeras reads which parameters a
+# builder has from its signature.
+mmoe_network = multi_task_network
 
 
 def __getattr__(name: str) -> Any:

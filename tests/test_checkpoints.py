@@ -72,6 +72,18 @@ def assert_same_fit(model, other):
         np.testing.assert_equal(others[name], fitted[name], err_msg=name)
 
 
+def own_network(meta, seed):
+    import keras
+
+    dropout = keras.layers.Dropout(0.3, seed=seed)
+    draw = keras.initializers.GlorotUniform(seed)
+    x = keras.Input((meta["n_features_in_"],))
+    hidden = dropout(keras.layers.Dense(8, "relu", kernel_initializer=draw)(x))
+    return keras.Model(
+        x, [keras.layers.Dense(1, kernel_initializer=draw)(hidden) for _ in range(2)]
+    )
+
+
 def models(tiny):
     tiny = {**tiny, "max_iter": EPOCHS}
     stopping = {"early_stopping": True, "n_iter_no_change": 2}
@@ -183,6 +195,18 @@ class TestGoingOn:
         again, epochs = gone_on(model, X, y, tmp_path, **given)
         assert epochs[0] == 2
         assert_same_fit(again, whole)
+
+    def test_a_network_of_the_users_own(self, tiny, data, tmp_path):
+        model = models(tiny)["stopping"].set_params(network=own_network)
+        X, y = data(model)
+        whole = clone(model).fit(X, y)
+        interrupted(model, X, y, tmp_path, 2)
+        again, epochs = gone_on(model, X, y, tmp_path)
+        assert epochs[0] == 2
+        assert_same_fit(again, whole)
+        interrupted(model, X, y, tmp_path, 2)
+        with pytest.raises(ValueError, match=r"'network' was .*own_network, and is"):
+            gone_on(model.set_params(network=None), X, y, tmp_path)
 
     def test_partial_fit_writes_none(self, tiny, data, tmp_path):
         model = models(tiny)["plain"].set_params(checkpoint_dir=tmp_path)
@@ -353,62 +377,90 @@ class TestOtherFits:
 
 
 FITTING = """
-import json, sys
+import json, os, sys
 import numpy as np
+import tensorflow  # once for all; nothing has run yet, so that a fork is safe
 from sklearn_mmoe import MultiTaskMMoEMixed
 from sklearn_mmoe.datasets import make_related_tasks
-from sklearn_mmoe._training import engine
 
-parameters, path = json.loads(sys.argv[1]), sys.argv[2]
 X, y = make_related_tasks(n_samples=200, n_features=6, n_sines=0, random_state=0)
 y = np.column_stack([y[:, 0], y[:, 1] > 0])
-model = MultiTaskMMoEMixed(**parameters)
-print("ready", flush=True)
-model.fit(X, y).set_params(checkpoint_dir=None).save(path)
+for line in sys.stdin:
+    parameters, path = json.loads(line)
+    process = os.fork()
+    if process == 0:
+        model = MultiTaskMMoEMixed(**parameters)
+        model.fit(X, y).set_params(checkpoint_dir=None).save(path)
+        os._exit(0)
+    print(process, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
 
 
+class Fits:
+    """Fits in processes of their own, one after the other, which can be killed."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", FITTING],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, path, **more):
+        task = [{**self.parameters, **more}, str(path)]
+        self.server.stdin.write(json.dumps(task) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+    def end(self):
+        """Wait for the end of the fit; return how it ended."""
+        return int(self.server.stdout.readline())
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of POSIX")
 def test_killed_twenty_times(tiny, tmp_path):
     folder, rng = tmp_path / "checkpoints", random.Random(0)
-    parameters = {
-        **tiny,
-        "max_iter": 1500,
-        "early_stopping": True,
-        "n_iter_no_change": 1500,
-        "optimizer": "nadam",
-        "dropout": 0.3,
-    }
-
-    def start(path, **more):
-        arguments = [json.dumps({**parameters, **more}), str(path)]
-        command = [sys.executable, "-c", FITTING, *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE)
-
-    with start(tmp_path / "whole") as process:
-        process.stdout.read()
+    n_epochs = 600
+    fits = Fits(
+        {
+            **tiny,
+            "max_iter": n_epochs,
+            "early_stopping": True,
+            "n_iter_no_change": n_epochs,
+            "optimizer": "nadam",
+            "dropout": 0.3,
+        }
+    )
 
     def last_epoch():
         names = sorted(path.name for path in folder.glob("*.checkpoint"))
         return int(names[-1][6:12]) if names else 0
 
     reached = [0]
-    for kill in range(20):
-        with start(tmp_path / "again", checkpoint_dir=str(folder)) as process:
-            process.stdout.readline()
+    with fits.server:
+        fits.start(tmp_path / "whole")
+        assert fits.end() == 0
+        for kill in range(20):
+            process = fits.start(tmp_path / "again", checkpoint_dir=str(folder))
             # Also before the first epoch; most of them at any moment of the others.
-            while kill % 4 and last_epoch() == reached[-1] and process.poll() is None:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0.0, 0.25))
-            process.send_signal(signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL  # it had not ended
-        reached.append(last_epoch())
+            given_up = time.monotonic() + 60
+            while kill % 4 and last_epoch() == reached[-1]:
+                assert time.monotonic() < given_up
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0.0, 0.15))
+            os.kill(process, signal.SIGKILL)
+            assert fits.end() == -signal.SIGKILL  # it had not ended before
+            reached.append(last_epoch())
+        fits.start(tmp_path / "again", checkpoint_dir=str(folder))
+        assert fits.end() == 0
+        fits.server.stdin.close()
     assert reached == sorted(reached)  # nothing was lost
     assert len(set(reached)) > 10
-    with start(tmp_path / "again", checkpoint_dir=str(folder)) as process:
-        process.stdout.read()
     assert not list(folder.iterdir())
     whole, again = load(tmp_path / "whole"), load(tmp_path / "again")
     assert_same_fit(again, whole)
-    assert whole.n_iter_ == 1500
+    assert whole.n_iter_ == n_epochs

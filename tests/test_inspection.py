@@ -371,7 +371,7 @@ def test_grid_search_display(search):
 def test_grid_search_display_of_words(search):
     display = GridSearchDisplay.from_estimator(search, param="sharing", scores=["mean"])
     labels = [label.get_text() for label in display.ax_.get_xticklabels()]
-    assert labels == ["multi", "single"]
+    assert labels == ["mmoe", "omoe"]
     assert len(display.axes_) == 1
 
 

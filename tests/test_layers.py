@@ -1,7 +1,8 @@
-"""The MMoE layer, on whichever backend Keras runs."""
+"""The layers, on whichever backend Keras runs."""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from sklearn_mmoe.layers import MMoE
+from sklearn_mmoe.layers import CGC, AdaptiveInformationTransfer, CrossStitch, MMoE
 
 # isort: split
 import keras
@@ -269,3 +270,138 @@ def test_all_this_on_jax():
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "passed" in result.stdout
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+LEADING_AXES = pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 7)])
+
+
+@LEADING_AXES
+def test_levels_of_own_and_shared_experts(shape):
+    """Equations 1 to 3 of Tang et al. (2020), whatever axes come before the last."""
+    rng = np.random.default_rng(0)
+    xs = [rng.normal(size=(*shape, 5)).astype("float32") for _ in range(3)]
+    layer = CGC((6, 4), 3, 2, 2, shared_output=True)
+    outputs = layer(xs)
+    assert [tuple(o.shape) for o in outputs] == [(*shape, 4)] * 3
+    assert layer.compute_output_shape([x.shape for x in xs]) == [(*shape, 4)] * 3
+
+    def experts(group):
+        h = xs[group]
+        kernels, biases = layer.expert_kernels[group], layer.expert_biases[group]
+        h = np.einsum("...i,inu->...nu", h, np.asarray(kernels[0]))
+        h = np.maximum(h + np.asarray(biases[0]), 0)
+        h = np.einsum("...ni,niu->...nu", h, np.asarray(kernels[1]))
+        return np.maximum(h + np.asarray(biases[1]), 0)
+
+    first, second, shared = map(experts, range(3))
+    seen = [[shared, first], [shared, second], [shared, first, second]]
+    gates = []
+    for k, of_gate in enumerate(seen):
+        logits = xs[k] @ np.asarray(layer.gate_kernels[k])
+        gates.append(softmax(logits + np.asarray(layer.gate_biases[k])))
+        mixed = np.concatenate(of_gate, axis=-2)
+        expected = np.einsum("...n,...nu->...u", gates[k], mixed)
+        np.testing.assert_allclose(outputs[k], expected, rtol=1e-4, atol=1e-5)
+    every = np.concatenate([shared, first, second], axis=-2)
+    np.testing.assert_allclose(layer.expert_outputs(xs), every, rtol=1e-4, atol=1e-5)
+    weights = np.asarray(layer.gate_outputs(xs))
+    np.testing.assert_allclose(weights[..., 0, :5], gates[0], rtol=1e-4)
+    np.testing.assert_allclose(weights[..., 1, 5:], gates[1][..., 3:], rtol=1e-4)
+    assert not weights[..., 0, 5:].any()
+    assert not weights[..., 1, 3:5].any()
+
+
+@LEADING_AXES
+def test_cross_stitch_units(shape):
+    rng = np.random.default_rng(0)
+    xs = [rng.normal(size=(*shape, 4)).astype("float32") for _ in range(3)]
+    layer = CrossStitch(own_share=0.8)
+    outputs = layer(xs)
+    np.testing.assert_allclose(
+        outputs[1], 0.1 * xs[0] + 0.8 * xs[1] + 0.1 * xs[2], rtol=1e-5, atol=1e-6
+    )
+    alpha = rng.normal(size=(3, 3, 4)).astype("float32")
+    layer.kernel.assign(alpha)
+    for k, output in enumerate(layer(xs)):
+        expected = sum(alpha[k, other] * x for other, x in enumerate(xs))
+        np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
+    layer.draw_weights()
+    np.testing.assert_array_equal(layer(xs)[0], outputs[0])
+    assert layer.compute_output_shape([x.shape for x in xs]) == [(*shape, 4)] * 3
+    with pytest.raises(ValueError, match=r"in \[0, 1\], got 1.5"):
+        CrossStitch(1.5)
+    with pytest.raises(ValueError, match=r"widths \[4, 2\]"):
+        CrossStitch()([xs[0], xs[1][..., :2]])
+
+
+@LEADING_AXES
+def test_information_transfer(shape):
+    rng = np.random.default_rng(0)
+    p, q = (rng.normal(size=(*shape, 4)).astype("float32") for _ in range(2))
+    layer = AdaptiveInformationTransfer()
+    output = layer([p, q])
+    assert tuple(output.shape) == layer.compute_output_shape([p.shape, q.shape])
+    layer.bias.assign(rng.normal(size=(3, 4)))
+    kernel, bias = np.asarray(layer.kernel), np.asarray(layer.bias)
+    h = [[u @ kernel[:, i] + bias[i] for u in (p, q)] for i in range(3)]
+    scores = [(h[1][u] * h[2][u]).sum(axis=-1) / 2 for u in range(2)]  # root of 4
+    weights = softmax(np.stack(scores, axis=-1))
+    expected = weights[..., :1] * h[0][0] + weights[..., 1:] * h[0][1]
+    np.testing.assert_allclose(layer([p, q]), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="two inputs of one width"):
+        AdaptiveInformationTransfer()([p, q[..., :2]])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        CGC([6, 4], 3, 2, 2, shared_output=True, input_regularizer="l2", name="level"),
+        CrossStitch(0.7, name="stitch"),
+        AdaptiveInformationTransfer("he_normal", name="transfer"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_configs_of_the_other_layers(layer):
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert again.get_config() == config
+    arguments = set(inspect.signature(type(layer)).parameters) - {"kwargs"}
+    assert arguments <= set(config)
+
+
+def test_wrong_arguments_of_levels():
+    for name in ("num_experts", "num_task_experts", "num_tasks", "units"):
+        sizes = {"units": 4, "num_experts": 3, "num_task_experts": 2, "num_tasks": 2}
+        with pytest.raises(ValueError, match=f"`{name}` of CGC must be a positive int"):
+            CGC(**{**sizes, name: 0})
+    with pytest.raises(ValueError, match=r"one input for all, or 3: .* got 2"):
+        CGC(4, 3, 2, 2)([np.ones((2, 5), "float32")] * 2)
+
+
+def test_experts_of_levels_start_different():
+    kernel = keras.initializers.GlorotUniform(seed=1)
+    layer = CGC((4, 4), 2, 2, 2, True, "relu", kernel, kernel)
+    layer.build((None, 4))
+
+    def drawn():
+        blocks = [
+            block
+            for first, second in layer.expert_kernels
+            for block in [*np.moveaxis(np.asarray(first), 1, 0), *np.asarray(second)]
+        ]
+        gates = [np.asarray(gate)[:, :4] for gate in layer.gate_kernels]
+        for some in (blocks, gates):
+            for a, b in itertools.combinations(some, 2):
+                assert not np.allclose(a, b)
+        return np.stack(blocks)
+
+    before = drawn()
+    layer.draw_weights(1, 1)
+    np.testing.assert_array_equal(drawn(), before)  # the same seed, the same weights
+    layer.draw_weights(2, 2)
+    assert not np.allclose(drawn(), before)

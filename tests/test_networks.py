@@ -124,12 +124,17 @@ def test_network_is_float32_under_any_policy():
 
 
 OTHER = {
+    "sharing": "ple",
     "num_experts": 3,
-    "expert_units": 5,
-    "expert_layers": 2,
+    "num_task_experts": 1,
+    "num_levels": 1,
+    "expert_units": (5, 4),
     "shared_units": (7, 6),
     "tower_units": (4,),
-    "gate": "single",
+    "match_parameters": "mmoe",
+    "gate_dropout": 0.1,
+    "gate_temperature": 2.0,
+    "load_balance_penalty": 0.3,
     "activation": "relu",
     "wide": False,
     "dropout": 0.3,
@@ -141,29 +146,32 @@ OTHER = {
 
 
 def test_the_public_function_hands_every_parameter_on():
-    from sklearn_mmoe._architectures.mmoe import build_mmoe
+    from sklearn_mmoe._architectures.builders import build_network
 
-    parameters = inspect.signature(mmoe_network).parameters
+    parameters = inspect.signature(multi_task_network).parameters
     assert {*OTHER, "meta", "compile_kwargs"} == set(parameters)
-    networks = [mmoe_network(META, **OTHER), build_mmoe(META, **OTHER).model]
+    assert all(parameters[name].default != value for name, value in OTHER.items())
+    networks = [multi_task_network(META, **OTHER), build_network(META, **OTHER).model]
     assert networks[0].get_config() == networks[1].get_config()
     for weights in zip(*(network.get_weights() for network in networks), strict=True):
         np.testing.assert_array_equal(*weights)
-    of_builder = inspect.signature(build_mmoe).parameters
-    assert {*parameters, "n_members"} == {*of_builder, "compile_kwargs"}
+    of_builder = inspect.signature(build_network).parameters
     for name in parameters.keys() & of_builder.keys():
         assert parameters[name].default == of_builder[name].default, name
 
 
-@pytest.mark.parametrize("parameters", [{}, OTHER, {"shared_units": ()}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, OTHER, {"shared_units": ()}, {"sharing": "cross_stitch"}, {"sharing": "aitm"}],
+)
 def test_layers_have_names_that_come_again(parameters):
     """So do their weights; TensorFlow keeps something for each name."""
     names = [
-        [layer.name for layer in mmoe_network(META, **parameters).layers]
+        [layer.name for layer in multi_task_network(META, **parameters).layers]
         for _ in range(2)
     ]
     assert names[0] == names[1]
-    assert "mmoe" in names[0]
+    assert "task_0" in names[0]
 
 
 def test_losses_by_kind():

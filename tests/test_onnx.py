@@ -543,14 +543,13 @@ def small_network(task_units=(1, 3), **parameters):
     """Build a network, or with `n_members` an ensemble of some, without a fit."""
     from sklearn_mmoe._architectures.builders import build_network
 
-    kinds = ["regression", "multiclass", "binary"]
+    # Of the tasks of one output the first is a regression.
+    kinds = ["multiclass" if units > 1 else "binary" for units in task_units]
+    kinds[0] = "regression" if task_units[0] == 1 else "multiclass"
     meta = {
         "n_features_in_": 6,
         "task_units_": list(task_units),
-        "task_kinds_": [
-            "binary" if units == 1 and k else kinds[min(units - 1, 1)]
-            for k, units in enumerate(task_units)
-        ],
+        "task_kinds_": kinds,
     }
     sizes = {"num_experts": 3, "expert_units": 5, "shared_units": (8,)}
     return build_network(meta, **{**sizes, "seed": 0, **parameters}).model
@@ -594,6 +593,17 @@ def test_sharings(sharing, n_members, tmp_path):
         tower_units=(), gate_temperature=0.3, dtype="float64",
     )  # fmt: skip
     assert_same_network(model, tmp_path, "float64")
+
+
+@pytest.mark.parametrize("n_members", [None, 2])
+def test_chains_of_tasks(n_members, tmp_path):
+    chain = [(1, 0), (2, 1)]
+    model = small_network(
+        [1, 1, 1], task_dependencies=chain, n_members=n_members, num_experts=1
+    )
+    outputs = assert_same_network(model, tmp_path)
+    if n_members is None:
+        assert (outputs[2] < outputs[1]).all()
 
 
 @pytest.mark.parametrize("factor", [-200, 200])
@@ -696,6 +706,17 @@ def test_an_ensemble(tiny, labels_data, tmp_path):
     for n_rows in (0, 1):
         for output in serve(tmp_path / "m.onnx", X[:n_rows]).values():
             assert len(output) == n_rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cv", [None, 2])
+def test_fits_of_dependent_tasks(cv, tiny, labels_data, tmp_path):
+    X, _ = labels_data
+    click = X[:, 0] > 0
+    y = pd.DataFrame({"click": click, "buy": click & (X[:, 1] > 0), "other": X[:, 2]})
+    model = MultiTaskMMoEMixed(cv=cv, task_dependencies={"buy": "click"}, **tiny)
+    model.fit(X, y).export_onnx(tmp_path / "m.onnx")
+    assert_predicts(serve(tmp_path / "m.onnx", X), model, X)
 
 
 @pytest.mark.slow

@@ -130,6 +130,15 @@ class TestTargets:
         labels, codes = known_labels("t", np.array([], dtype=object), classes)
         assert len(labels) == len(codes) == 0
 
+    def test_known_labels_have_the_type_of_the_classes(self):
+        classes = np.array([False, True])
+        labels, codes = known_labels("t", np.array([0.0, 1.0]), classes)
+        assert (labels.dtype, labels.tolist()) == (bool, [False, True])
+        assert codes.tolist() == [0, 1]
+        labels, codes = known_labels("t", np.array([0.0, 2.0]), classes)
+        assert labels.tolist() == [0, 2]
+        assert codes.tolist() == [0, -1]
+
     def test_places_without_a_target_are_zero(self):
         """Their weight is zero too; but 0 times infinity is no number."""
         observed = np.array([False, True, True])

@@ -103,6 +103,22 @@ class TestGivenWeights:
             np.testing.assert_allclose(-best, 2 * mse, rtol=1e-3)
         assert len(set(scores.values())) == 2
 
+    def test_observed_lets_every_target_count_the_same(
+        self, frame, tiny, fitted_regressor
+    ):
+        X, y = frame
+        given = {**tiny, "task_weight": "observed"}
+        reg = MultiTaskMMoERegressor(**given).fit(X, y)  # all of them are known
+        assert reg.loss_curve_ == fitted_regressor.loss_curve_
+        few = y.assign(b=y["b"].where(np.arange(200) < 20))
+        weights = weights_at_the_end(reg.fit(X, few))
+        assert weights == pytest.approx({"a": 1.0, "b": 0.1})
+        # As the same weights given by name, whose mean is 1 and not 0.55.
+        by_name = MultiTaskMMoERegressor(**tiny, task_weight={"a": 10, "b": 1})
+        ratios = weights_at_the_end(by_name.fit(X, few))
+        assert ratios["a"] == pytest.approx(10 * ratios["b"])
+        reg.partial_fit(X, few)
+
     @pytest.mark.parametrize(
         ("weights", "message"),
         [

@@ -20,7 +20,7 @@ from sklearn_mmoe._architectures.sizes import Sizes
 from sklearn_mmoe._architectures.weight_counter import matched_sizes
 from sklearn_mmoe.regularizers import GroupLasso
 
-__all__ = ["build_network", "mmoe_network", "multi_task_network"]
+__all__ = ["build_network", "multi_task_network"]
 
 
 def _task_units(meta: Mapping[str, Any]) -> list[int]:
@@ -42,6 +42,7 @@ def build_network(
     gate_dropout: float = 0.0,
     gate_temperature: float = 1.0,
     load_balance_penalty: float = 0.0,
+    task_dependencies: Sequence[tuple[int, int]] = (),
     activation: str = "silu",
     dropout: float = 0.2,
     feature_penalty: float | Sequence[float] = 0.0,
@@ -81,14 +82,16 @@ def build_network(
         make.output(top, units, k, linear[k] if linear else None)
         for k, (top, units) in enumerate(zip(tops, sizes.task_units, strict=True))
     ]
+    for later, first in task_dependencies:
+        logits[later] = make.product(logits[first], logits[later], later)
     members = None
     if n_members is not None:
         members = keras.Model(inputs, logits)
         kinds = enumerate(meta["task_kinds_"])
         logits = [make.average(logits[k], kind, k) for k, kind in kinds]
     outputs = [
-        make.activate(x, output_activation, f"task_{k}", "output", k)
-        for k, x in enumerate(logits)
+        make.activate(of_task, output_activation, f"task_{k}", "output", k)
+        for k, of_task in enumerate(logits)
     ]
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name=f"{sharing}_network"
@@ -112,6 +115,7 @@ def multi_task_network(
     gate_dropout: float = 0.0,
     gate_temperature: float = 1.0,
     load_balance_penalty: float = 0.0,
+    task_dependencies: Sequence[tuple[int, int]] = (),
     activation: str = "silu",
     wide: bool = True,
     dropout: float = 0.2,
@@ -122,7 +126,9 @@ def multi_task_network(
 ) -> keras.Model:
     """Build a network of one output for each task.
 
-    Shared layers, then what `sharing` says, then a tower for each task.
+    Shared layers, then what `sharing` says, then a tower for each task. By default this
+    is multi-gate mixture-of-experts (Ma et al., 2018 [3]_), and so it is also to be
+    had by the name ``mmoe_network``.
 
     Parameters
     ----------
@@ -159,6 +165,10 @@ def multi_task_network(
     load_balance_penalty : float, default=0.0
         Strength of a penalty on experts that are used unequally; see
         :class:`~sklearn_mmoe.layers.MMoE`.
+    task_dependencies : sequence of (int, int), default=()
+        Pairs of binary tasks by their indices: the probability of the first is its
+        own, given the event of the second, times that of the second. Of a chain, the
+        earlier pairs come first.
     activation : str, default='silu'
         Activation of all layers but the last, by Keras' name.
     wide : bool, default=True
@@ -197,6 +207,9 @@ def multi_task_network(
     .. [2] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
        with grouped variables". Journal of the Royal Statistical Society B, 68(1).
        https://doi.org/10.1111/j.1467-9868.2005.00532.x
+    .. [3] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
+       "Modeling Task Relationships in Multi-task Learning with Multi-gate
+       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
 
     Examples
     --------
@@ -219,6 +232,7 @@ def multi_task_network(
         gate_dropout=gate_dropout,
         gate_temperature=gate_temperature,
         load_balance_penalty=load_balance_penalty,
+        task_dependencies=task_dependencies,
         activation=activation,
         wide=wide,
         dropout=dropout,
@@ -230,43 +244,3 @@ def multi_task_network(
     if compile_kwargs is not None:
         network.compile(**compile_kwargs)
     return network
-
-
-def mmoe_network(
-    meta: Mapping[str, Any],
-    compile_kwargs: Mapping[str, Any] | None = None,
-    **parameters: Any,
-) -> keras.Model:
-    """Build a multi-gate mixture-of-experts network (Ma et al., 2018, figure 1c).
-
-    Shared layers, then the experts with their gates, then a tower for each task.
-
-    Parameters
-    ----------
-    meta : dict
-        What is known of the data, as :func:`multi_task_network` takes it.
-    compile_kwargs : dict or None, default=None
-        Arguments for :meth:`keras.Model.compile`; None leaves the network
-        uncompiled.
-    **parameters
-        Further arguments of :func:`multi_task_network`, but for `sharing`.
-
-    Returns
-    -------
-    keras.Model
-        The network.
-
-    References
-    ----------
-    .. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H. (2018).
-       "Modeling Task Relationships in Multi-task Learning with Multi-gate
-       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
-
-    Examples
-    --------
-    >>> from sklearn_mmoe.networks import mmoe_network
-    >>> network = mmoe_network({"n_features_in_": 10, "task_units_": [1, 3]}, seed=0)
-    >>> [output.shape for output in network.outputs]
-    [(None, 1), (None, 3)]
-    """
-    return multi_task_network(meta, compile_kwargs, sharing="mmoe", **parameters)

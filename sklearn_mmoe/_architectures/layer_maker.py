@@ -14,7 +14,13 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 
 from sklearn_mmoe._architectures.parts import Part
-from sklearn_mmoe.layers import CGC, AdaptiveInformationTransfer, CrossStitch, MMoE
+from sklearn_mmoe.layers import (
+    CGC,
+    AdaptiveInformationTransfer,
+    CrossStitch,
+    MMoE,
+    ProductOfProbabilities,
+)
 from sklearn_mmoe.layers._building_blocks import LinearAndHidden, SplitColumns, silu
 from sklearn_mmoe.layers._members import AverageMembers, member_layer
 from sklearn_mmoe.regularizers import GroupLasso
@@ -215,6 +221,11 @@ class LayerMaker:
         """Append the mean of a task's members."""
         layer = AverageMembers(kind, dtype=self.dtype, name=f"task_{task}_members")
         return self._note(layer, "output", task)(x)
+
+    def product(self, before: Any, own: Any, task: int) -> Any:
+        """Append the probability of an event that happens only after another."""
+        layer = ProductOfProbabilities(dtype=self.dtype, name=f"product_{task}")
+        return self._note(layer, "output", task)([before, own])
 
     def mmoe(self, x: Any, is_first: bool, **sizes: int | Sequence[int]) -> list[Any]:
         """Append experts, and gates that mix them."""

@@ -14,8 +14,9 @@ from sklearn_mmoe._architectures.single import single
 
 __all__ = ["ARCHITECTURES"]
 
-# Each is called with a maker of layers, the features and the sizes, and returns the
-# linear model of each task (none without the wide part) and what its output layer reads.
+# Each is called with a maker of layers, the features and the sizes, and returns two
+# lists: the tasks' linear models (empty without the wide part), and what each task's
+# output layer reads.
 ARCHITECTURES: dict[str, Callable[..., tuple[list[Any], list[Any]]]] = {
     "single": single,
     "shared_bottom": shared_bottom,

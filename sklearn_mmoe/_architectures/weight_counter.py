@@ -139,10 +139,15 @@ def matched_sizes(sharing: str, sizes: Sizes, to: str | int | None) -> Sizes:
     Raises
     ------
     ValueError
-        If no widths come near.
+        If no widths come near, or there is no such architecture.
     """
     if to is None:
         return sizes
+    if isinstance(to, str) and to not in ARCHITECTURES:
+        raise ValueError(
+            f"The 'match_parameters' parameter must be one of {list(ARCHITECTURES)}, "
+            f"a number of weights or None, got {to!r}."
+        )
     n_weights = count_weights(to, sizes) if isinstance(to, str) else int(to)
     best = _closest(sharing, sizes, n_weights)
     found = count_weights(sharing, best)
@@ -181,7 +186,7 @@ def _closest(sharing: str, sizes: Sizes, n_weights: int) -> Sizes:
 
 
 def _scaled(sizes: Sizes, factor: float) -> Sizes:
-    widths = {
+    widths: dict[str, Any] = {
         name: tuple(max(1, round(factor * width)) for width in getattr(sizes, name))
         for name in _SCALED
     }
@@ -203,6 +208,6 @@ def _neighbours(sizes: Sizes, names: Sequence[str]) -> list[Sizes]:
             for (name, depth), change in zip(chosen, changes, strict=True):
                 widths[name][depth] += change
             if all(width >= 1 for of in widths.values() for width in of):
-                as_tuples = {name: tuple(of) for name, of in widths.items()}
+                as_tuples: dict[str, Any] = {n: tuple(of) for n, of in widths.items()}
                 found.append(dataclasses.replace(sizes, **as_tuples))
     return found

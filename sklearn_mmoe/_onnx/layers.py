@@ -18,7 +18,13 @@ import keras
 import numpy as np
 
 from sklearn_mmoe._onnx.graph import Graph
-from sklearn_mmoe.layers import CGC, AdaptiveInformationTransfer, CrossStitch, MMoE
+from sklearn_mmoe.layers import (
+    CGC,
+    AdaptiveInformationTransfer,
+    CrossStitch,
+    MMoE,
+    ProductOfProbabilities,
+)
 from sklearn_mmoe.layers._building_blocks import SplitColumns, silu
 from sklearn_mmoe.layers._members import (
     AverageMembers,
@@ -338,6 +344,16 @@ def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     return [graph.node("Sub", graph.reduce("ReduceLogSumExp", logs, 0), n_members)]
 
 
+def _product(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Write the logit of p q = 1 - ((1 - p) + p (1 - q))."""
+    logs = [_log_sigmoid(graph, x, layer) for x in inputs]
+    first, second = (_log_sigmoid(graph, graph.node("Neg", x), layer) for x in inputs)
+    parts = [first, graph.node("Add", logs[0], second)]
+    stacked = graph.node("Concat", *(graph.unsqueeze(x, -1) for x in parts), axis=-1)
+    no = graph.reduce("ReduceLogSumExp", stacked, -1)
+    return [graph.node("Sub", graph.node("Add", *logs), no)]
+
+
 def _log_sigmoid(graph: Graph, x: str, layer: Any) -> str:
     """Compute min(x, 0) - log(1 + exp(-|x|)), which overflows nowhere."""
     small = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
@@ -364,6 +380,7 @@ _CONVERTERS: dict[type, Converter] = {
     CGC: _cgc,
     CrossStitch: _cross_stitch,
     AdaptiveInformationTransfer: _information_transfer,
+    ProductOfProbabilities: _product,
     MemberDense: _dense,
     MemberMMoE: _mmoe,
     MemberCGC: _cgc,

@@ -93,4 +93,5 @@ class EpochProgress(Observer):
         if self._bar is not None:
             self._bar.update(0, completed=n_done, description=message)
         else:
-            print(f"Epoch {n_done}/{self._n_epochs}, {message}")
+            # At once: where workers' output goes to a file, it would wait for more.
+            print(f"Epoch {n_done}/{self._n_epochs}, {message}", flush=True)

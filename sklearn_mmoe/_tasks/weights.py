@@ -168,16 +168,21 @@ def apply_class_factors(
             weights[:, k] *= of_task[code]
 
 
-def weights_between_tasks(task_weight: Any, names: Sequence[str]) -> tuple[float, ...]:
-    """Bring what the user says of the tasks to one weight for each, of mean one.
+def weights_between_tasks(
+    task_weight: Any, names: Sequence[str], weights: np.ndarray
+) -> tuple[float, ...]:
+    """Bring what the user says of the tasks to one weight for each.
 
     Parameters
     ----------
-    task_weight : 'uniform', mapping of str to float, Series or sequence of float
-        The weights, by name or in the order of the tasks. Tasks that a mapping leaves
-        out weigh 1.
+    task_weight : 'uniform', 'observed', mapping of str to float, Series or sequence
+        The weights, by name or in the order of the tasks; they are brought to mean one.
+        Tasks that a mapping leaves out weigh 1. 'observed' is the share of the rows
+        that have a target of the task.
     names : sequence of str
         Names of the tasks.
+    weights : ndarray of shape (n_samples, n_tasks)
+        Weights of the rows in each task, zero where there is no target.
 
     Returns
     -------
@@ -190,8 +195,10 @@ def weights_between_tasks(task_weight: Any, names: Sequence[str]) -> tuple[float
         If a name is none of the tasks', the number of weights is not that of the tasks,
         or a weight is not a positive number.
     """
-    if isinstance(task_weight, str):  # 'uniform'
-        return ()
+    if isinstance(task_weight, str):
+        shares = (weights > 0).mean(axis=0).tolist()
+        alike = task_weight == "uniform" or len(set(shares)) == 1
+        return () if alike else tuple(shares)
     given = dict(_by_task(task_weight, names))
     unknown = [name for name in given if name not in names]
     if unknown:
@@ -209,8 +216,7 @@ def weights_between_tasks(task_weight: Any, names: Sequence[str]) -> tuple[float
             )
     if len(set(values)) == 1:
         return ()
-    weights = np.asarray(values, dtype=np.float64)
-    return tuple((weights / weights.mean()).tolist())
+    return tuple((np.asarray(values, dtype=float) / np.mean(values)).tolist())
 
 
 def _by_task(task_weight: Any, names: Sequence[str]) -> Iterable[tuple[str, Any]]:

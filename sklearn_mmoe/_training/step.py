@@ -121,7 +121,7 @@ class TrainingStep:
         return losses, tf.add_n(own) if own else tf.zeros((), self._dtype)
 
     def combine(self, losses: Sequence[Any], penalty: Any) -> Any:
-        """Combine the losses into the one whose gradient is followed."""
+        """Add up the losses to the one whose gradient is followed."""
         return tf.add_n(list(losses)) + penalty
 
     def _decay(self, variables: Sequence[Any]) -> None:

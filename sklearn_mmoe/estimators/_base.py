@@ -27,6 +27,7 @@ from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.weights import (
@@ -127,7 +128,7 @@ class _BaseMultiTaskMMoE(
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
-        task_weight: Any = "uniform",
+        task_weight: Any = "observed",
         task_weighting: str = "uniform",
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
@@ -482,7 +483,9 @@ class _BaseMultiTaskMMoE(
 
         The `factors` of classes are those of training, where these rows are others.
         """
-        targets = encode_targets(tasks, columns)
+        dependencies = getattr(self, "task_dependencies", None)
+        pairs = dependency_pairs(dependencies, tasks)
+        targets = follow_dependencies(pairs, tasks, encode_targets(tasks, columns))
         weights = weights * targets.observed
         if factors is None:
             class_weight = getattr(self, "class_weight", None)
@@ -545,6 +548,8 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.engine import Engine, NetworkSpec
 
         parameters = network_parameters(self)
+        dependencies = parameters["task_dependencies"]
+        parameters["task_dependencies"] = dependency_pairs(dependencies, data.tasks)
         compared = candidates(self, n_rows, data.n_folds)
         penalties = [c.feature_penalty / np.sqrt(n_rows) for c in compared]
         parameters["feature_penalty"] = for_members(penalties, data.n_folds)
@@ -565,10 +570,14 @@ class _BaseMultiTaskMMoE(
         from sklearn_mmoe._training.loop import TrainingPlan
 
         n_rows, size, n_epochs = len(data.rows), self.batch_size, self.max_iter
-        size = auto_batch_size(n_rows) if size == "auto" else int(size)
+        several = data.n_folds is not None
+        size = auto_batch_size(n_rows, several) if size == "auto" else int(size)
         size = min(size, n_rows)
-        n_epochs = auto_epochs(n_rows, size) if n_epochs == "auto" else int(n_epochs)
-        task_weight = weights_between_tasks(self.task_weight, data.names)
+        if n_epochs == "auto":
+            n_epochs = auto_epochs(n_rows, size, several)
+        task_weight = weights_between_tasks(
+            self.task_weight, data.names, data.weights[data.rows]
+        )
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
@@ -581,7 +590,7 @@ class _BaseMultiTaskMMoE(
             ),
             weight_decay=for_members(decays, data.n_folds),
             batch_size=size,
-            n_epochs=1 if continuing else n_epochs,
+            n_epochs=1 if continuing else int(n_epochs),
             n_iter_no_change=int(self.n_iter_no_change),
             tol=float(self.tol),
             first_epoch=self.n_iter_,

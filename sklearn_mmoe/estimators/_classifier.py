@@ -27,10 +27,16 @@ from sklearn_mmoe._tasks.tasks import (
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._fitted import is_fitted
-from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, documented
+from sklearn_mmoe.estimators._parameters import (
+    CLASS_WEIGHT,
+    TASK_DEPENDENCIES,
+    documented,
+)
 
 
-@documented(outputs="logits", class_weight=CLASS_WEIGHT)
+@documented(
+    outputs="logits", class_weight=CLASS_WEIGHT, task_dependencies=TASK_DEPENDENCIES
+)
 class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     r"""Multi-gate mixture-of-experts classifier for one or several tasks.
 
@@ -79,6 +85,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     _parameter_constraints: dict[str, list[Any]] = {
         **_BaseMultiTaskMMoE._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "task_dependencies": [dict, None],
     }
 
     def __init__(
@@ -95,6 +102,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         gate_dropout: float = 0.0,
         gate_temperature: float = 1.0,
         load_balance_penalty: float = 0.0,
+        task_dependencies: Any = None,
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
@@ -105,7 +113,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
-        task_weight: Any = "uniform",
+        task_weight: Any = "observed",
         task_weighting: str = "uniform",
         class_weight: Any = None,
         early_stopping: bool = False,
@@ -161,6 +169,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             dtype=dtype,
         )
         self.class_weight = class_weight
+        self.task_dependencies = task_dependencies
 
     def _find_tasks(
         self, targets: TaskColumns, weights: np.ndarray, classes: Any

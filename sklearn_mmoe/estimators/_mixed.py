@@ -21,7 +21,12 @@ from sklearn_mmoe._tasks.tasks import (
 )
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._fitted import is_fitted
-from sklearn_mmoe.estimators._parameters import CLASS_WEIGHT, TASK_TYPES, documented
+from sklearn_mmoe.estimators._parameters import (
+    CLASS_WEIGHT,
+    TASK_DEPENDENCIES,
+    TASK_TYPES,
+    documented,
+)
 from sklearn_mmoe.metrics._scoring import TaskScoring
 
 _TYPES = ("classification", "regression")
@@ -45,6 +50,7 @@ def _differ(some: np.ndarray | None, others: np.ndarray | None) -> bool:
     outputs="logits, or standardised targets",
     task_types=TASK_TYPES,
     class_weight=CLASS_WEIGHT,
+    task_dependencies=TASK_DEPENDENCIES,
 )
 class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
     r"""Multi-gate mixture-of-experts for classifications and regressions together.
@@ -95,6 +101,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         **_BaseMultiTaskMMoE._parameter_constraints,
         "task_types": [list, tuple, dict, None],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "task_dependencies": [dict, None],
     }
 
     def __init__(
@@ -112,6 +119,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         gate_dropout: float = 0.0,
         gate_temperature: float = 1.0,
         load_balance_penalty: float = 0.0,
+        task_dependencies: Any = None,
         activation: str = "silu",
         wide: bool = True,
         dropout: float = 0.2,
@@ -122,7 +130,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int | str = "auto",
-        task_weight: Any = "uniform",
+        task_weight: Any = "observed",
         task_weighting: str = "uniform",
         class_weight: Any = None,
         early_stopping: bool = False,
@@ -178,6 +186,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
             dtype=dtype,
         )
         self.class_weight = class_weight
+        self.task_dependencies = task_dependencies
         self.task_types = task_types
 
     def _find_tasks(

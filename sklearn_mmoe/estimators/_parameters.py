@@ -14,6 +14,7 @@ __all__ = [
     "CLASS_WEIGHT",
     "PARAMETER_CONSTRAINTS",
     "SHARING",
+    "TASK_DEPENDENCIES",
     "TASK_TYPES",
     "auto_batch_size",
     "auto_epochs",
@@ -71,7 +72,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
         StrOptions({"auto"}),
         Interval(Integral, 1, None, closed="left"),
     ],
-    "task_weight": [StrOptions({"uniform"}), Mapping, "array-like"],
+    "task_weight": [StrOptions({"uniform", "observed"}), Mapping, "array-like"],
     "task_weighting": [
         StrOptions({"uniform", "uncertainty", "dwa", "lbtw", "gradnorm", "pcgrad"})
     ],
@@ -94,9 +95,13 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
 # rows counts as rows / _UPDATE_ROWS of them, because it does the work of several. The
 # number of epochs stays within the bounds.
 _AUTO_UPDATES = 800
+# An update of an ensemble takes several times as long, and its members, which are
+# averaged, need fewer.
+_ENSEMBLE_UPDATES = 400
 _UPDATE_ROWS = 256
 _AUTO_EPOCHS = (8, 200)
 _AUTO_BATCH_SIZE = (16, 1024)
+_ENSEMBLE_BATCH_SIZE = (32, 1024)
 
 # 'auto' of these falls from the first value, on few rows, to the second, on many.
 _FEW_ROWS, _MANY_ROWS = 150, 15_000
@@ -127,15 +132,17 @@ def by_rows(name: str, value: float | str, n_samples: int) -> float:
     return float(many * (few / many) ** np.clip(fewness, 0, 1))
 
 
-def auto_batch_size(n_samples: int) -> int:
+def auto_batch_size(n_samples: int, ensemble: bool = False) -> int:
     """Return the power of two just below n_samples / 50, within bounds."""
     power = int(np.log2(max(n_samples / 50, 1)))
-    return int(np.clip(2**power, *_AUTO_BATCH_SIZE))
+    bounds = _ENSEMBLE_BATCH_SIZE if ensemble else _AUTO_BATCH_SIZE
+    return int(np.clip(2**power, *bounds))
 
 
-def auto_epochs(n_samples: int, batch_size: int) -> int:
+def auto_epochs(n_samples: int, batch_size: int, ensemble: bool = False) -> int:
     """Return the number of epochs that makes enough updates, within bounds."""
-    rows = _AUTO_UPDATES * min(batch_size, _UPDATE_ROWS)
+    updates = _ENSEMBLE_UPDATES if ensemble else _AUTO_UPDATES
+    rows = updates * min(batch_size, _UPDATE_ROWS)
     return int(np.clip(-(-rows // n_samples), *_AUTO_EPOCHS))
 
 
@@ -161,6 +168,7 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
         names. A fit that goes on with a network needs them all unchanged.
     """
     match = estimator.match_parameters
+    dependencies = getattr(estimator, "task_dependencies", None)
     return {
         "sharing": estimator.sharing,
         "num_experts": int(estimator.num_experts),
@@ -173,6 +181,7 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
         "gate_dropout": float(estimator.gate_dropout),
         "gate_temperature": float(estimator.gate_temperature),
         "load_balance_penalty": float(estimator.load_balance_penalty),
+        "task_dependencies": dict(dependencies or {}),
         "activation": estimator.activation,
         "wide": bool(estimator.wide),
         "dropout": float(estimator.dropout),
@@ -227,6 +236,7 @@ _PARAMETERS = """num_experts : int, default=8
         coefficient of variation, over experts, of their weights summed over the rows of
         a batch and the tasks [14]_, times this, is added to the loss. 0 is none; 0.1
         keeps all experts in use.
+    <task_dependencies>
     activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
         Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
     wide : bool, default=True
@@ -245,8 +255,7 @@ _PARAMETERS = """num_experts : int, default=8
         a first layer, and so a sum, of its own. It fades out features that say little,
         such as the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000
         rows on, and more for fewer, up to 0.25 for 150 rows and less; with `cv` it is
-        chosen. ``partial_fit`` counts
-        the rows of its first call, and at least 10,000.
+        chosen. ``partial_fit`` counts the rows of its first call, and at least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
         object a copy is used, and `learning_rate`, `learning_rate_schedule` and
@@ -262,15 +271,19 @@ _PARAMETERS = """num_experts : int, default=8
         and less, with `cv` it is chosen; in ``partial_fit`` that for 10,000 rows.
     batch_size : int or 'auto', default='auto'
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
-        least 16 and at most 1024.
+        least 16 (32 with `cv`) and at most 1024.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' chooses it so that there are about 800 updates of up
-        to 256 rows each, or the same number of rows in larger updates: at least 8
-        epochs, at most 200.
-    task_weight : 'uniform', mapping or sequence of float, default='uniform'
-        What the loss of each task counts beside the others', by the tasks' names
-        (those that are left out weigh 1) or in their order. Only the proportions
-        matter: the weights are brought to mean one. They have to be positive; a task
+        Number of epochs. 'auto' chooses it so that there are about 800 updates (400
+        with `cv`) of up to 256 rows each, or the same number of rows in larger
+        updates: at least 8 epochs, at most 200.
+    task_weight : {'observed', 'uniform'}, mapping or sequence of float, \
+default='observed'
+        What the loss of each task counts beside the others'. 'observed': as the share
+        of the rows in which the task's target is known, so that every target counts
+        the same. 'uniform': the same, however few rows have the target. Where all
+        targets are known both are one, to the bit. Or weights by the tasks' names
+        (those that are left out weigh 1) or in their order, which are brought to mean
+        one, so that only their proportions matter. They have to be positive; a task
         that is not to be learned is left out of y.
     task_weighting : {'uniform', 'uncertainty', 'dwa', 'lbtw', 'gradnorm', 'pcgrad'}, \
 default='uniform'
@@ -309,7 +322,7 @@ default='uniform'
         All are trained at once. The strength and the epoch whose members predict best
         the rows that they have not seen, by the loss, are kept, and the predictions of
         these `cv` members are averaged: values, or probabilities. None trains one
-        network on all rows, to the last epoch. 'auto' is 5 if there are at most 5,000
+        network on all rows, to the last epoch. 'auto' is 5 if there are at most 2,000
         rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
         `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
         'uniform', and none of `early_stopping`, `warm_start` and `network` is used;
@@ -414,6 +427,13 @@ CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default
         with such a dict for each task; classes that a dict leaves out weigh 1.
         'balanced' weighs every class in inverse proportion to its number of rows."""
 
+TASK_DEPENDENCIES = """task_dependencies : dict or None, default=None
+        Events that happen only after others, such as ``{"purchase": "click"}``, by the
+        tasks' names or indices: P(purchase) = P(click) P(purchase | click), trained on
+        all rows [15]_. Both tasks have two classes, of which the second is the event.
+        Where there was no click there was no purchase, also where that is missing in
+        y; a purchase without a click is refused. One may depend on another."""
+
 _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H.
        (2018). "Modeling Task Relationships in Multi-task Learning with Multi-gate
        Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
@@ -453,9 +473,17 @@ _REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. 
        sparsely-gated mixture-of-experts layer". ICLR 2017.
        https://arxiv.org/abs/1701.06538"""
 
+_REFERENCE_OF_DEPENDENCIES = """
+    .. [15] Ma, X. et al. (2018). "Entire Space Multi-Task Model: An Effective Approach
+       for Estimating Post-Click Conversion Rate". SIGIR 2018.
+       https://doi.org/10.1145/3209978.3210104"""
+
 
 def documented(
-    outputs: str, task_types: str = "", class_weight: str = ""
+    outputs: str,
+    task_types: str = "",
+    class_weight: str = "",
+    task_dependencies: str = "",
 ) -> Callable[[Any], Any]:
     """Fill in the parts of a docstring that the estimators share.
 
@@ -463,7 +491,7 @@ def documented(
     ----------
     outputs : str
         What the outputs of this estimator's network are.
-    task_types, class_weight : str, default=""
+    task_types, class_weight, task_dependencies : str, default=""
         Documentation of these parameters, where the estimator has them.
 
     Returns
@@ -472,13 +500,19 @@ def documented(
         Decorator of the class.
     """
     parameters = _PARAMETERS
-    for name, text in (("task_types", task_types), ("class_weight", class_weight)):
+    some_have = {
+        "task_types": task_types,
+        "class_weight": class_weight,
+        "task_dependencies": task_dependencies,
+    }
+    for name, text in some_have.items():
         line = f"    <{name}>\n"
         parameters = parameters.replace(line, f"    {text}\n" if text else "")
     parts = {
         "%(parameters)s": parameters,
         "%(attributes)s": _ATTRIBUTES.replace("{outputs}", outputs),
-        "%(references)s": _REFERENCES,
+        "%(references)s": _REFERENCES
+        + (_REFERENCE_OF_DEPENDENCIES if task_dependencies else ""),
     }
 
     def fill_in(cls: Any) -> Any:

@@ -282,6 +282,9 @@ class NetworkDrawing:
             top = max(y for _, y in tops.values()) + 0.3
             self._arrow((x, y), (self._x(k), top))
             units = _plural(self._task_units[k], "output")
+            first = dict(self._of.get("task_dependencies", ())).get(k)
+            if first is not None:
+                units = f"probability times that of {self._task_names[first]}"
             self._label(self._x(k), top + 0.05, f"{self._task_names[k]}\n{units}")
         if None in self._tasks:
             level = min(y for _, y in tops.values())

@@ -13,6 +13,9 @@ from sklearn_mmoe.inspection._style import INK, line_style
 
 __all__ = ["SharingReportDisplay"]
 
+# Of more than these the numbers would not be legible.
+_FEW_TASKS = 6
+
 
 class SharingReportDisplay:
     """What each task gains from sharing, how alike the gates are, who helps whom.
@@ -150,9 +153,10 @@ class SharingReportDisplay:
             of_way = pd.concat([table.loc[way].loc[tasks], mean])
             y = np.arange(len(names)) + (i - (len(ways) - 1) / 2) * step
             style = line_style(i)
-            error = np.abs(of_way[["low", "high"]].to_numpy().T - of_way["gain"].values)
+            gain = of_way["gain"].to_numpy()
+            error = np.abs(of_way[["low", "high"]].to_numpy().T - gain)
             ax.errorbar(
-                of_way["gain"],
+                gain,
                 y,
                 xerr=np.where(np.isfinite(error), error, 0),
                 fmt=style["marker"],
@@ -171,10 +175,7 @@ class SharingReportDisplay:
             ylim=(len(names) - 0.45, -0.55),
         )
         ax.set_yticklabels(names)
-        ax.legend(
-            fontsize="small", loc="upper center", ncols=len(ways),
-            bbox_to_anchor=(0.5, -0.16), frameon=False,
-        )  # fmt: skip
+        ax.legend(fontsize="small")
 
     def _similarity(self, ax: Any) -> None:
         _heatmap(
@@ -183,15 +184,15 @@ class SharingReportDisplay:
 
     def _help(self, ax: Any) -> None:
         tasks = list(dict.fromkeys(self.report.by_task.index.get_level_values("task")))
-        of = self.report.help
-        gains = of["gain"].unstack("task").reindex(index=tasks, columns=tasks)
-        clear = of["verdict"].isin(["gains", "loses"]).unstack("task")
-        clear = clear.reindex(index=tasks, columns=tasks).eq(True)
-        top = float(np.nanmax(np.abs(gains.to_numpy()), initial=1e-12))
-        _heatmap(
-            ax, gains, "RdBu", (-top, top),
-            "who helps whom\n(score with minus without; bold: clear)", clear,
-        )  # fmt: skip
+        gains = pd.DataFrame(np.nan, index=tasks, columns=tasks)
+        clear = pd.DataFrame(False, index=tasks, columns=tasks)
+        for (helper, task), row in self.report.help.iterrows():
+            gains.loc[helper, task] = row["gain"]
+            clear.loc[helper, task] = row["verdict"] in ("gains", "loses")
+        top = max(float(np.nan_to_num(np.abs(gains.to_numpy())).max()), 1e-12)
+        mark = "bold" if len(tasks) <= _FEW_TASKS else "dot"
+        title = f"who helps whom\n(score with minus without; {mark}: clear)"
+        _heatmap(ax, gains, "RdBu", (-top, top), title, clear)
         ax.set(xlabel="task", ylabel="helper")
 
 
@@ -207,7 +208,7 @@ def _heatmap(
     values = table.to_numpy(dtype=float)
     low, high = limits
     image = ax.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
-    few = len(values) <= 6
+    few = len(values) <= _FEW_TASKS
     for (i, j), value in np.ndenumerate(values):
         strong = bold is not None and bool(bold.iloc[i, j])
         if np.isnan(value) or not (few or strong):

@@ -14,5 +14,12 @@ from sklearn_mmoe.layers.cgc import CGC
 from sklearn_mmoe.layers.cross_stitch import CrossStitch
 from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer
 from sklearn_mmoe.layers.mmoe import MMoE
+from sklearn_mmoe.layers.product import ProductOfProbabilities
 
-__all__ = ["CGC", "AdaptiveInformationTransfer", "CrossStitch", "MMoE"]
+__all__ = [
+    "CGC",
+    "AdaptiveInformationTransfer",
+    "CrossStitch",
+    "MMoE",
+    "ProductOfProbabilities",
+]

@@ -11,7 +11,7 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import numpy as np
 from keras import ops
 
-__all__ = ["block_initializer", "with_seed"]
+__all__ = ["block_initializer", "of_block", "with_seed"]
 
 
 def with_seed(initializer: Any, seed: int) -> Any:
@@ -25,7 +25,7 @@ def with_seed(initializer: Any, seed: int) -> Any:
     return type(initializer).from_config({**initializer.get_config(), "seed": seed})
 
 
-def _of_block(initializer: Any, block: int) -> Any:
+def of_block(initializer: Any, block: int) -> Any:
     """Copy an initializer with a seed of its own for this block.
 
     A Keras initializer with an integer seed draws the same numbers at every call,
@@ -67,7 +67,7 @@ def block_initializer(
     def initialize(shape: Sequence[int], dtype: Any = None) -> Any:
         return ops.stack(
             [
-                _of_block(initializer, first_block + i)(block_shape, dtype)
+                of_block(initializer, first_block + i)(block_shape, dtype)
                 for i in range(shape[axis])
             ],
             axis=axis,

@@ -138,6 +138,7 @@ class Members(keras.layers.Layer):
         """Draw the weights of each member as those of such a layer by itself."""
         config = {**super().get_config(), "name": None}
         config.pop("num_members", None)
+        single: Any
         (single,) = (base for base in type(self).__bases__ if base is not Members)
         layer = single.from_config(config)
         layer.build(self._row_shape)
@@ -178,9 +179,6 @@ class MemberMMoE(Members, MMoE):
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
 class MemberCGC(Members, CGC):
     """Shared experts, those of each task, and their gates, of each member."""
-
-    def _draw(self, experts: Any, gates: Any) -> None:
-        """Leave the weights at zero when the layer is built."""
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")

@@ -26,7 +26,7 @@ from sklearn_mmoe.layers._building_blocks import (
     fused_layers,
 )
 from sklearn_mmoe.layers._gates import GatedLayer
-from sklearn_mmoe.layers._initializers import block_initializer, with_seed
+from sklearn_mmoe.layers._initializers import block_initializer, of_block, with_seed
 
 __all__ = ["CGC"]
 
@@ -168,9 +168,6 @@ class CGC(GatedLayer):
         n_seen = [self.num_experts + self.num_task_experts] * self.num_tasks
         return n_seen + [sum(self._group_sizes)] * self.shared_output
 
-    def _group_names(self) -> list[str]:
-        return [*(f"task_{k}" for k in range(self.num_tasks)), "shared"]
-
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs of shape (..., features)."""
         several = isinstance(input_shape[0], list | tuple)
@@ -181,57 +178,74 @@ class CGC(GatedLayer):
                 f"{self.num_tasks + 1}: one for each task and one for the shared "
                 f"experts; got {len(shapes)}."
             )
-        features = [int(shape[-1]) for shape in shapes]
-        names = self._group_names()
-        self.expert_kernels = [
-            self._add_expert_kernels(*group)
-            for group in zip(names, features, self._group_sizes, strict=True)
-        ]
-        self.expert_biases = [
-            [
-                self.add_weight(
-                    name=f"{name}_expert_bias_{depth}",
-                    shape=(n, width),
-                    initializer="zeros",
-                )
-                for depth, width in enumerate(self.expert_units)
+        self._features = [int(shape[-1]) for shape in shapes]
+        names = [*(f"task_{k}" for k in range(self.num_tasks)), "shared"]
+        of_experts, of_gates = self._initializers(
+            self.expert_kernel_initializer, self.gate_kernel_initializer
+        )
+        self.expert_kernels, self.expert_biases = [], []
+        groups = zip(names, self._features, self._group_sizes, of_experts, strict=True)
+        for name, features, n, initializers in groups:
+            shapes = [
+                (features, n, self.expert_units[0]),
+                *((n, *block) for block in itertools.pairwise(self.expert_units)),
             ]
-            for name, n in zip(names, self._group_sizes, strict=True)
-        ]
-        gates = list(zip(names, features, self._n_seen, strict=False))
-        self.gate_kernels = [
-            self.add_weight(
-                name=f"{name}_gate_kernel",
-                shape=(n_features, n_seen),
-                initializer=self.gate_kernel_initializer,
-                regularizer=self.input_regularizer,
+            layers = enumerate(zip(shapes, initializers, strict=True))
+            self.expert_kernels.append(
+                [
+                    self.add_weight(
+                        name=f"{name}_expert_kernel_{depth}",
+                        shape=shape,
+                        initializer=initializer,
+                        regularizer=None if depth else self.input_regularizer,
+                    )
+                    for depth, (shape, initializer) in layers
+                ]
             )
-            for name, n_features, n_seen in gates
-        ]
-        self.gate_biases = [
-            self.add_weight(
-                name=f"{name}_gate_bias", shape=(n_seen,), initializer="zeros"
+            self.expert_biases.append(
+                [
+                    self.add_weight(
+                        name=f"{name}_expert_bias_{depth}",
+                        shape=(n, width),
+                        initializer="zeros",
+                    )
+                    for depth, width in enumerate(self.expert_units)
+                ]
             )
-            for name, _, n_seen in gates
-        ]
-        # An integer seed of the initializers would draw all groups alike.
-        self._draw(self.expert_kernel_initializer, self.gate_kernel_initializer)
+        self.gate_kernels, self.gate_biases = [], []
+        gates = zip(names, self._features, self._n_seen, of_gates, strict=False)
+        for name, features, n_seen, initializer in gates:
+            self.gate_kernels.append(
+                self.add_weight(
+                    name=f"{name}_gate_kernel",
+                    shape=(features, n_seen),
+                    initializer=initializer,
+                    regularizer=self.input_regularizer,
+                )
+            )
+            self.gate_biases.append(
+                self.add_weight(
+                    name=f"{name}_gate_bias", shape=(n_seen,), initializer="zeros"
+                )
+            )
         self.built = True
 
-    def _add_expert_kernels(self, name: str, features: int, n: int) -> list[Any]:
-        shapes = [
-            (features, n, self.expert_units[0]),
-            *((n, *block) for block in itertools.pairwise(self.expert_units)),
-        ]
-        return [
-            self.add_weight(
-                name=f"{name}_expert_kernel_{depth}",
-                shape=shape,
-                initializer="zeros",
-                regularizer=None if depth else self.input_regularizer,
+    def _initializers(self, experts: Any, gates: Any) -> tuple[list[Any], list[Any]]:
+        """Make an initializer for each kernel, with a seed for each expert and gate."""
+        n_all, before = sum(self._group_sizes), 0
+        of_experts = []
+        for features, n in zip(self._features, self._group_sizes, strict=True):
+            blocks = itertools.pairwise((features, *self.expert_units))
+            of_experts.append(
+                [
+                    block_initializer(
+                        experts, block, 0 if depth else 1, depth * n_all + before
+                    )
+                    for depth, block in enumerate(blocks)
+                ]
             )
-            for depth, shape in enumerate(shapes)
-        ]
+            before += n
+        return of_experts, [of_block(gates, k) for k in range(self.num_tasks + 1)]
 
     def draw_weights(self, expert_seed: int, gate_seed: int) -> None:
         """Draw all weights anew, with other seeds than the initializers' own.
@@ -241,29 +255,17 @@ class CGC(GatedLayer):
         expert_seed, gate_seed : int
             Seeds of the experts' and of the gates' kernels.
         """
-        self._draw(
+        of_experts, of_gates = self._initializers(
             with_seed(self.expert_kernel_initializer, expert_seed),
             with_seed(self.gate_kernel_initializer, gate_seed),
         )
+        kernels = [*itertools.chain(*self.expert_kernels), *self.gate_kernels]
+        drawn = [*itertools.chain(*of_experts), *of_gates]
+        for kernel, initializer in zip(kernels, drawn, strict=False):
+            kernel.assign(initializer(kernel.shape, kernel.dtype))
         for bias in [*itertools.chain(*self.expert_biases), *self.gate_biases]:
             bias.assign(ops.zeros_like(bias))
         self.restart_dropout(gate_seed)
-
-    def _draw(self, experts: Any, gates: Any) -> None:
-        """Fill all kernels, each expert and each gate with a seed of its own."""
-        n_all = sum(self._group_sizes)
-        before = 0
-        for kernels, n in zip(self.expert_kernels, self._group_sizes, strict=True):
-            for depth, kernel in enumerate(kernels):
-                axis = 0 if depth else 1
-                block = (kernel.shape[1 if depth else 0], kernel.shape[2])
-                first = depth * n_all + before
-                draw = block_initializer(experts, block, axis, first)
-                kernel.assign(draw(kernel.shape, kernel.dtype))
-            before += n
-        for k, kernel in enumerate(self.gate_kernels):
-            draw = block_initializer(gates, tuple(kernel.shape), 0, k)
-            kernel.assign(draw((1, *kernel.shape), kernel.dtype)[0])
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Mix the experts once for each task.

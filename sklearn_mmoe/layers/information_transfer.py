@@ -94,7 +94,7 @@ class AdaptiveInformationTransfer(keras.layers.Layer):
                 "AdaptiveInformationTransfer needs two inputs of one width; got widths "
                 f"{widths}."
             )
-        units = widths[0]
+        units = int(widths[0] or 0)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(units, 3, units),

@@ -17,11 +17,11 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, indexable
 
-from sklearn_mmoe._tasks.columns import split_columns
+from sklearn_mmoe._tasks.columns import split_columns, task_index
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 from sklearn_mmoe.estimators._parameters import SHARING
 from sklearn_mmoe.metrics import multi_task_scorer
-from sklearn_mmoe.metrics._scoring import TaskScoring
+from sklearn_mmoe.metrics._scoring import TaskScoring, mean_of_defined
 from sklearn_mmoe.model_selection._cross_val_predict import _splitter
 
 __all__ = ["SharingReport", "sharing_report"]
@@ -34,7 +34,7 @@ _LEVEL = 0.95  # of the intervals
 class SharingReport:
     """What :func:`sharing_report` has found.
 
-    Attributes
+    Parameters
     ----------
     scores : data frame of shape (n_scores, 5)
         Every score: 'sharing', 'task', 'fold', 'seed', 'score'.
@@ -52,9 +52,27 @@ class SharingReport:
         'verdict' as above. Empty if that was not asked for.
     gate_similarity : data frame of shape (n_tasks, n_tasks) or None
         Mean cosine, over the rows of all test folds, of the gates' weights of two
-        tasks, from 0 (other experts) to 1 (the same mixture); None without 'mmoe'.
+        tasks, from 0 (other experts) to 1 (the same mixture); None if no MMoE was
+        fitted.
     recommendation : str
         What to do, in one sentence.
+
+    See Also
+    --------
+    sklearn_mmoe.inspection.SharingReportDisplay : Draws it.
+
+    Examples
+    --------
+    >>> from sklearn_mmoe import MultiTaskMMoERegressor
+    >>> from sklearn_mmoe.datasets import make_related_tasks
+    >>> from sklearn_mmoe.model_selection import sharing_report
+    >>> X, y = make_related_tasks(n_samples=200, n_features=5, random_state=0)
+    >>> reg = MultiTaskMMoERegressor(num_experts=2, max_iter=1)
+    >>> report = sharing_report(
+    ...     reg, X, y, cv=2, sharing=["single", "mmoe"], leave_one_out=False
+    ... )
+    >>> report.by_task["verdict"].loc["single"].to_list()
+    ['baseline', 'baseline']
     """
 
     scores: pd.DataFrame
@@ -235,7 +253,7 @@ class _Fit:
 
 
 def _inner(estimator: Any) -> tuple[str, _BaseMultiTaskMMoE]:
-    """Find one of our estimators at the end of pipelines, and its parameters' prefix."""
+    """Find our estimator at the end of pipelines, and the prefix of its parameters."""
     prefix, last = "", estimator
     while hasattr(last, "steps"):
         name, last = last.steps[-1]
@@ -339,6 +357,17 @@ def _without(last: Any, left_out: int, names: list[str]) -> dict[str, Any]:
             settings[name] = [v for k, v in enumerate(value) if k != left_out]
         elif name != "class_weight" and isinstance(value, Mapping):
             settings[name] = {k: v for k, v in value.items() if k != names[left_out]}
+    dependencies = getattr(last, "task_dependencies", None)
+    if dependencies:
+        by_name = {
+            names[task_index(later, names)]: names[task_index(first, names)]
+            for later, first in dependencies.items()
+        }
+        settings["task_dependencies"] = {
+            later: first
+            for later, first in by_name.items()
+            if names[left_out] not in (later, first)
+        }
     return settings
 
 
@@ -401,7 +430,7 @@ def _report(
             {
                 "sharing": name,
                 "n_parameters": max(sizes),
-                "mean": float(np.nanmean(means)),
+                "mean": mean_of_defined(means.tolist()),
                 "std": _std(means),
                 **_gain(_row_means(differences), inflation, name == "single"),
             }
@@ -413,7 +442,7 @@ def _report(
                 {
                     "sharing": name,
                     "task": task,
-                    "mean": float(np.nanmean(of_task)),
+                    "mean": mean_of_defined(of_task.tolist()),
                     "std": _std(of_task),
                     **_gain(differences[:, k], inflation, name == "single"),
                 }
@@ -513,44 +542,50 @@ def _similarity(fits: list[_Fit], names: list[str]) -> pd.DataFrame | None:
 def _recommendation(by_task: pd.DataFrame, overall: pd.DataFrame) -> str:
     """Say in one sentence whether to share, and how."""
     shared = overall.drop(index="single")
-    if shared["gain"].isna().all():
+    gains = shared["gain"].to_numpy(dtype=float)
+    if np.isnan(gains).all():
         return "The scores are undefined on these folds, so nothing can be said."
-    best = str(shared["gain"].idxmax())
-    row = shared.loc[best]
-    figures = f"{row['gain']:+.4f}, {row['low']:+.4f} to {row['high']:+.4f}"
-    verdicts = by_task.loc[best, "verdict"]
-    gain = [str(task) for task in verdicts.index[verdicts == "gains"]]
-    lose = [str(task) for task in verdicts.index[verdicts == "loses"]]
-    if row["verdict"] == "gains":
-        text = (
-            f"Share, by sharing={best!r}: the mean over tasks gains against separate "
-            f"networks of the same size ({figures})"
+    place = int(np.nanargmax(gains))
+    best = shared.index[place]
+    low, high = (float(shared[name].iloc[place]) for name in ("low", "high"))
+    figures = f"{gains[place]:+.4f}, {low:+.4f} to {high:+.4f}"
+    of_best = by_task.xs(best, level="sharing")["verdict"].to_dict()
+    gain, lose = (
+        [str(task) for task, verdict in of_best.items() if verdict == what]
+        for what in ("gains", "loses")
+    )
+    against = "against separate networks of the same size"
+    if low > 0:
+        but = f"; train separately what loses by it: {_listed(lose)}" if lose else ""
+        return (
+            f"Share, by sharing={best!r}: the mean over tasks gains {against} "
+            f"({figures}){but}."
         )
-        return text + (
-            f", but train {_listed(lose)} separately, which loses by it."
-            if len(lose) == 1
-            else f", but train {_listed(lose)} separately, which lose by it."
-            if lose
-            else "."
-        )
-    if row["verdict"] == "loses":
+    if high < 0:
         return (
             f"Do not share: even the best of these ways, sharing={best!r}, loses "
-            f"against separate networks of the same size ({figures} in the mean over "
-            "tasks)."
+            f"{against} ({figures} in the mean over tasks)."
         )
     text = (
-        f"Sharing makes no difference in the mean over tasks that these folds can tell "
+        "Sharing makes no difference in the mean over tasks that these folds can tell "
         f"(best is sharing={best!r}, {figures})"
     )
-    if gain or lose:
-        by_name = [
-            f"{_listed(some)} {does if len(some) == 1 else do} by it"
-            for some, does, do in ((gain, "gains", "gain"), (lose, "loses", "lose"))
-            if some
-        ]
-        return f"{text}, but {' and '.join(by_name)}: share only among those that gain."
+    if lose:
+        but = f"{_listed(gain)} {_does('gain', gain)} and " if gain else ""
+        return (
+            f"{text}, but {but}{_listed(lose)} {_does('lose', lose)}: train separately "
+            "what loses."
+        )
+    if gain:
+        return (
+            f"{text}, but {_listed(gain)} {_does('gain', gain)} and no task clearly "
+            "loses: sharing does no harm."
+        )
     return f"{text}: choose by cost and convenience."
+
+
+def _does(verb: str, names: Sequence[str]) -> str:
+    return f"{verb}s" if len(names) == 1 else verb
 
 
 def _listed(names: Sequence[str]) -> str:
