@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -88,6 +88,64 @@ def test_a_single_gate_serves_all_tasks(values_data, tiny):
     np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
 
 
+@pytest.fixture(scope="module")
+def ensemble(values_data, tiny):
+    """An ensemble of five members with eight experts each."""
+    parameters = {**tiny, "num_experts": 8, "max_iter": 1, "cv": 5}
+    return MultiTaskMMoERegressor(**parameters).fit(*values_data)
+
+
+def test_experts_of_members_can_be_told_apart(ensemble, values_data):
+    X, _ = values_data
+    use = expert_use(ensemble, X)
+    expected = [f"member {m}, expert {i}" for m in range(5) for i in range(8)]
+    assert use.columns.to_list() == expected
+    np.testing.assert_allclose(use.sum(axis=1), 1, rtol=1e-5)
+    of_member = use.T.groupby(lambda name: name.split(",")[0]).sum()
+    np.testing.assert_allclose(of_member, 0.2, rtol=1e-5)
+    pd.testing.assert_frame_equal(ensemble.expert_use_, use, check_exact=False)
+    by_groups = expert_use(ensemble, X, by=X[:, 0] > 0)
+    assert by_groups.columns.to_list() == expected
+    assert expert_outputs(ensemble, X).shape == (200, 40, 4)
+
+
+@pytest.mark.parametrize("cv", [None, 2])
+def test_experts_of_the_tasks_own_are_named(cv, values_data, tiny):
+    X, y = values_data
+    changed = {"sharing": "cgc", "num_experts": 1, "num_task_experts": 2, "cv": cv}
+    reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1, **changed}).fit(X, y)
+    names = ["shared 0", "task_0 0", "task_0 1", "task_1 0", "task_1 1"]
+    if cv:
+        names = [f"member {m}, {name}" for m in range(2) for name in names]
+    assert reg.expert_use_.columns.to_list() == names
+    assert expert_use(reg, X).columns.to_list() == names
+    assert (reg.expert_use_.filter(like="task_1").loc["task_0"] == 0).all()
+
+
+def test_one_expert_of_each_member_is_not_warned_of(values_data, tiny):
+    parameters = {**tiny, "num_experts": 1, "max_iter": 1, "cv": 2}
+    reg = MultiTaskMMoERegressor(**parameters).fit(*values_data)
+    assert reg.expert_use_.to_numpy().tolist() == [[0.5, 0.5]] * 2
+
+
+def test_idle_gates_of_members_are_warned_of():
+    from sklearn_mmoe.estimators._gates import warn_of_idle_gates
+
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0.24, 0.26, size=(50, 2, 4, 2)) / 4
+    names = [f"member {m}, expert {i}" for m in range(4) for i in range(2)]
+    gates = weights.reshape(50, 2, 8)
+    warn_of_idle_gates(gates, ["a", "b"], names, 4)  # does not warn
+    # The same for both tasks but for a hair, of each member's own weights.
+    alike = gates[:, :1] + np.array([0, 0.9e-3 / 4])[:, np.newaxis]
+    with pytest.warns(ConvergenceWarning, match=r"\['a', 'b'\] are all alike"):
+        warn_of_idle_gates(alike, ["a", "b"], names, 4)
+    gates[:, :, [2, 7]] = 0
+    dead = "uses member 1, expert 0; member 3, expert 1 of 8"
+    with pytest.warns(ConvergenceWarning, match=dead):
+        warn_of_idle_gates(gates, ["a", "b"], names, 4)
+
+
 def test_many_rows_go_through_in_parts(pipeline, labels_data):
     X = np.tile(labels_data[0], (25, 1))  # 5000 rows
     np.testing.assert_allclose(
@@ -158,6 +216,38 @@ def test_gate_weights_display(pipeline, labels_data, kind):
         assert shown == [f"{mean:.2f}" for mean in means.ravel()]
         labels = [label.get_text() for label in display.ax_.get_yticklabels()]
         assert labels == ["income", "married"]
+
+
+def labels_of(axis):
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def test_gate_weights_display_of_an_ensemble(ensemble, values_data):
+    X, _ = values_data
+    display = GateWeightsDisplay.from_estimator(ensemble, X)
+    heatmap, boxes = display.axes_
+    names = [f"member {m}, task_{k}" for m in range(5) for k in range(2)]
+    assert labels_of(heatmap.yaxis) == names
+    assert labels_of(heatmap.xaxis) == [str(i) for i in range(8)]
+    # Each member's weights by themselves.
+    means = display.weights.mean(axis=0).reshape(2, 5, 8) * 5
+    shown = [text.get_text() for text in heatmap.texts]
+    assert shown == [f"{mean:.2f}" for mean in means.swapaxes(0, 1).ravel()]
+    np.testing.assert_allclose(means.sum(axis=-1), 1, rtol=1e-5)
+    assert labels_of(boxes.xaxis) == [f"member {m}" for m in range(5)]
+    assert len(boxes.patches) == 80
+    assert display.figure_.get_figwidth() <= 18
+
+
+def test_gate_weights_display_of_few_members_numbers_all_experts():
+    weights = np.random.default_rng(0).dirichlet(np.ones(4), size=(50, 2))
+    display = GateWeightsDisplay(weights, ["a", "b"], n_members=2)
+    (ax,) = display.plot(kind="distribution").axes_
+    assert labels_of(ax.xaxis) == ["0", "1", "0", "1"]
+    assert [labels_of(above.xaxis) for above in ax.child_axes] == [
+        ["member 0", "member 1"]
+    ]
+    assert ax.get_lines()[-2].get_ydata()[0] == 0.5  # equal shares of two experts
 
 
 def test_displays_draw_on_given_axes(pipeline, fitted_regressor, labels_data):
@@ -329,6 +419,23 @@ def test_network_display_shows_what_was_fitted(pipeline):
     finally:
         changed.set_params(num_experts=shown)
     assert display.architecture["num_experts"] == shown
+
+
+def test_network_display_of_an_ensemble_says_how_many_there_are(ensemble, pipeline):
+    display = NetworkDisplay.from_estimator(ensemble)
+    title = "One of 5 members, whose predictions are averaged"
+    assert display.ax_.get_title() == title
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert sum(text.startswith("expert ") for text in texts) == 8
+    assert NetworkDisplay.from_estimator(pipeline).ax_.get_title() == ""
+
+
+def test_summary_of_an_ensemble(ensemble):
+    table = ensemble.summary()
+    assert table["weights"].sum() == ensemble.network_.count_params()
+    assert table.loc["shared_0", "output"] == (5, 8)
+    assert table.loc["mmoe", "output"] == (2, 5, 4)
+    assert table.loc["task_0_members", "output"] == (1,)
 
 
 def test_summary(pipeline):

@@ -525,25 +525,40 @@ def assert_same_network(model, tmp_path, dtype="float32", n_features=6):
     write(graph.model({}), tmp_path / "network.onnx")
     expected = model(X, training=False)
     expected = expected if isinstance(expected, list | tuple) else [expected]
-    for served, values in zip(
-        serve(tmp_path / "network.onnx", X).values(), expected, strict=True
-    ):
-        assert np.abs(served).max() > 1e-3
-        np.testing.assert_allclose(served, values, rtol=1e-5, atol=1e-5)
+    served = list(serve(tmp_path / "network.onnx", X).values())
+    for output, values in zip(served, expected, strict=True):
+        assert np.abs(output).max() > 1e-3
+        np.testing.assert_allclose(output, values, rtol=1e-5, atol=1e-5)
+    return served
 
 
 ACTIVATIONS = ["relu", "silu", "gelu", "tanh"]
+SHARINGS = [
+    *("single", "shared_bottom", "omoe", "mmoe"),
+    *("cgc", "ple", "cross_stitch", "aitm"),
+]
+
+
+def small_network(task_units=(1, 3), **parameters):
+    """Build a network, or with `n_members` an ensemble of some, without a fit."""
+    from sklearn_mmoe._architectures.builders import build_network
+
+    # Of the tasks of one output the first is a regression.
+    kinds = ["multiclass" if units > 1 else "binary" for units in task_units]
+    kinds[0] = "regression" if task_units[0] == 1 else "multiclass"
+    meta = {
+        "n_features_in_": 6,
+        "task_units_": list(task_units),
+        "task_kinds_": kinds,
+    }
+    sizes = {"num_experts": 3, "expert_units": 5, "shared_units": (8,)}
+    return build_network(meta, **{**sizes, "seed": 0, **parameters}).model
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations(activation, dtype, tmp_path):
-    from sklearn_mmoe.networks import mmoe_network
-
-    meta = {"n_features_in_": 6, "task_units_": [1, 3]}
-    model = mmoe_network(
-        meta, activation=activation, dtype=dtype, expert_layers=2, seed=0
-    )
+    model = small_network(activation=activation, dtype=dtype, expert_units=(5, 4))
     assert_same_network(model, tmp_path, dtype)
 
 
@@ -554,8 +569,7 @@ def test_activations(activation, dtype, tmp_path):
         {"wide": False, "shared_units": (), "tower_units": ()},
         {"shared_units": ()},
         {"shared_units": (8, 4), "tower_units": (4, 3)},
-        {"gate": "single"},
-        {"num_experts": 1, "expert_layers": 3},
+        {"num_experts": 1, "expert_units": (5, 4, 3)},
         {"dropout": 0.0},
         {"output_activation": "sigmoid"},
     ],
@@ -563,10 +577,54 @@ def test_activations(activation, dtype, tmp_path):
 )
 @pytest.mark.parametrize("task_units", [[1], [2, 1, 4]], ids=["one", "three"])
 def test_networks(parameters, task_units, tmp_path):
-    from sklearn_mmoe.networks import mmoe_network
+    assert_same_network(small_network(task_units, **parameters), tmp_path)
 
-    meta = {"n_features_in_": 6, "task_units_": task_units}
-    assert_same_network(mmoe_network(meta, **parameters, seed=0), tmp_path)
+
+@pytest.mark.parametrize("n_members", [None, 3])
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_sharings(sharing, n_members, tmp_path):
+    """All ways to share, with and without members, in both types."""
+    model = small_network(
+        [1, 3, 1], sharing=sharing, n_members=n_members, expert_units=(5, 4)
+    )
+    assert_same_network(model, tmp_path)
+    model = small_network(
+        sharing=sharing, n_members=n_members, shared_units=(), wide=False,
+        tower_units=(), gate_temperature=0.3, dtype="float64",
+    )  # fmt: skip
+    assert_same_network(model, tmp_path, "float64")
+
+
+@pytest.mark.parametrize("n_members", [None, 2])
+def test_chains_of_tasks(n_members, tmp_path):
+    chain = [(1, 0), (2, 1)]
+    model = small_network(
+        [1, 1, 1], task_dependencies=chain, n_members=n_members, num_experts=1
+    )
+    outputs = assert_same_network(model, tmp_path)
+    if n_members is None:
+        assert (outputs[2] < outputs[1]).all()
+
+
+@pytest.mark.parametrize("factor", [-200, 200])
+def test_members_that_are_sure(factor, tmp_path):
+    """Probabilities that single precision rounds to 0 or 1 still have their logits."""
+    model = small_network([3, 1], n_members=2, wide=False)
+    for layer in model.layers:
+        if layer.name.endswith("output"):
+            layer.kernel.assign(layer.kernel * factor)
+    outputs = assert_same_network(model, tmp_path)
+    assert np.abs(outputs[1]).max() > 90
+
+
+@pytest.mark.parametrize("n_members", [None, 2])
+@pytest.mark.parametrize("sharing", ["omoe", "mmoe", "cgc", "ple"])
+def test_options_of_gates(sharing, n_members, tmp_path):
+    model = small_network(
+        sharing=sharing, n_members=n_members, gate_temperature=4.0, gate_dropout=0.5,
+        load_balance_penalty=0.1, num_experts=1,
+    )  # fmt: skip
+    assert_same_network(model, tmp_path)
 
 
 def many_layers(meta):
@@ -627,6 +685,55 @@ def test_what_no_function_converts_is_named(tmp_path):
     ]:
         with pytest.raises(ValueError, match=match):
             assert_same_network(keras.Model(x, layer(x)), tmp_path)
+
+
+def mixed_targets(X):
+    total = X[:, 0] + X[:, 1] ** 2
+    return pd.DataFrame(
+        {
+            "cost": 100 + 10 * total,
+            "rich": np.where(total > 1, "yes", "no"),
+            "band": np.digitize(total, [0, 1]),
+        }
+    )
+
+
+def test_an_ensemble(tiny, labels_data, tmp_path):
+    X, _ = labels_data
+    model = MultiTaskMMoEMixed(cv=2, **{**tiny, "max_iter": 1})
+    model.fit(X, mixed_targets(X)).export_onnx(tmp_path / "m.onnx")
+    assert_predicts(serve(tmp_path / "m.onnx", X), model, X)
+    for n_rows in (0, 1):
+        for output in serve(tmp_path / "m.onnx", X[:n_rows]).values():
+            assert len(output) == n_rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cv", [None, 2])
+def test_fits_of_dependent_tasks(cv, tiny, labels_data, tmp_path):
+    X, _ = labels_data
+    click = X[:, 0] > 0
+    y = pd.DataFrame({"click": click, "buy": click & (X[:, 1] > 0), "other": X[:, 2]})
+    model = MultiTaskMMoEMixed(cv=cv, task_dependencies={"buy": "click"}, **tiny)
+    model.fit(X, y).export_onnx(tmp_path / "m.onnx")
+    assert_predicts(serve(tmp_path / "m.onnx", X), model, X)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cv", [None, 2])
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_fits_of_all_sharings(sharing, cv, tiny, labels_data, tmp_path):
+    X, _ = labels_data
+    gates = {"gate_temperature": 0.5, "gate_dropout": 0.2, "load_balance_penalty": 0.1}
+    path = tmp_path / "m.onnx"
+    for changed in (
+        {"expert_units": (4, 3)},
+        {**gates, "dtype": "float64", "shared_units": (), "wide": False},
+    ):
+        parameters = {**tiny, "max_iter": 1, "sharing": sharing, "cv": cv, **changed}
+        model = MultiTaskMMoEMixed(**parameters).fit(X, mixed_targets(X))
+        model.export_onnx(path)
+        assert_predicts(serve(path, X), model, X)
 
 
 @pytest.mark.slow

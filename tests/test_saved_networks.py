@@ -407,10 +407,21 @@ class TestToKeras:
         ):
             np.testing.assert_array_equal(output, expected)
 
+    def test_of_an_ensemble_it_averages_the_members(self, values_data, tiny):
+        X, y = values_data
+        reg = MultiTaskMMoERegressor(cv=2, **{**tiny, "max_iter": 1}).fit(X, y)
+        assert [o.shape for o in reg.network_.outputs] == [(None, 1)] * 2
+        outputs = reg.to_keras()(X.astype("float32"))
+        z = (reg.predict(X) - y.mean(axis=0)) / y.std(axis=0)
+        np.testing.assert_allclose(np.hstack(outputs), z, atol=1e-5)
+
     @pytest.mark.slow
-    def test_a_saved_model_needs_tensorflow_alone(self, labels_data, tiny, tmp_path):
+    @pytest.mark.parametrize("cv", [None, 2])
+    def test_a_saved_model_needs_tensorflow_alone(
+        self, cv, labels_data, tiny, tmp_path
+    ):
         X, y = labels_data
-        clf = MultiTaskMMoEClassifier(dtype="float64", **tiny).fit(X, y)
+        clf = MultiTaskMMoEClassifier(dtype="float64", cv=cv, **tiny).fit(X, y)
         clf.to_keras().export(str(tmp_path / "model"), verbose=False)
         np.save(tmp_path / "X.npy", X)
         code = """

@@ -130,10 +130,28 @@ class Graph:
         """Reshape a tensor; one length may be -1."""
         return self.node("Reshape", tensor, self.constant(shape, np.int64))
 
-    def split(self, tensor: str, n_columns: int) -> list[str]:
-        """Take a matrix apart into its columns, (n_rows, 1) each."""
-        widths = self.constant([1] * n_columns, np.int64)
-        return self.nodes("Split", tensor, widths, n_outputs=n_columns, axis=1)
+    def split(self, tensor: str, n_parts: int, axis: int = -1) -> list[str]:
+        """Take a tensor apart along an axis, which stays, with length 1."""
+        widths = self.constant([1] * n_parts, np.int64)
+        return self.nodes("Split", tensor, widths, n_outputs=n_parts, axis=axis)
+
+    def unstack(self, tensor: str, n_parts: int, axis: int) -> list[str]:
+        """Take a tensor apart along an axis, which goes."""
+        parts = self.split(tensor, n_parts, axis)
+        return [self.squeeze(part, axis) for part in parts]
+
+    def squeeze(self, tensor: str, axis: int) -> str:
+        """Remove an axis of length 1."""
+        return self.node("Squeeze", tensor, self.constant([axis], np.int64))
+
+    def unsqueeze(self, tensor: str, axis: int) -> str:
+        """Insert an axis of length 1, at this place of the result."""
+        return self.node("Unsqueeze", tensor, self.constant([axis], np.int64))
+
+    def reduce(self, op: str, tensor: str, axis: int, keepdims: int = 0) -> str:
+        """Reduce along an axis, by an operator such as 'ReduceSum'."""
+        axes = self.constant([axis], np.int64)
+        return self.node(op, tensor, axes, keepdims=keepdims)
 
     def model(self, metadata: Mapping[str, str]) -> Any:
         """Put all together, and check it."""

@@ -1,4 +1,9 @@
-"""Keras layers as ONNX nodes."""
+"""Keras layers as ONNX nodes.
+
+Shapes are told for a layer by itself. An ensemble's weights and activations have the
+members' axis in front, along which all operators broadcast: axes are counted from the
+last one on.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +18,22 @@ import keras
 import numpy as np
 
 from sklearn_mmoe._onnx.graph import Graph
-from sklearn_mmoe.layers import MMoE
+from sklearn_mmoe.layers import (
+    CGC,
+    AdaptiveInformationTransfer,
+    CrossStitch,
+    MMoE,
+    ProductOfProbabilities,
+)
 from sklearn_mmoe.layers._building_blocks import SplitColumns, silu
+from sklearn_mmoe.layers._members import (
+    AverageMembers,
+    MemberCGC,
+    MemberCrossStitch,
+    MemberDense,
+    MemberInformationTransfer,
+    MemberMMoE,
+)
 
 __all__ = ["convert_model"]
 
@@ -86,11 +105,6 @@ def _convert_layer(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     return convert(graph, layer, inputs)
 
 
-def _value(graph: Graph, variable: Any) -> str:
-    """Store a layer's weights."""
-    return graph.constant(keras.ops.convert_to_numpy(variable))
-
-
 def _number(graph: Graph, value: float, layer: Any) -> str:
     return graph.constant(value, layer.compute_dtype)
 
@@ -144,10 +158,22 @@ def _activate(graph: Graph, x: str, activation: Any, layer: Any) -> str:
     return convert(graph, x, layer)
 
 
+def _affine(graph: Graph, x: str, kernel: Any, bias: Any) -> str:
+    """Multiply by a kernel (..., features, width), and add a bias (..., width)."""
+    x = graph.node("MatMul", x, graph.constant(_array(kernel)))
+    if bias is None:
+        return x
+    along_rows = np.expand_dims(_array(bias), -2)
+    return graph.node("Add", x, graph.constant(along_rows))
+
+
+def _array(weights: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(weights)
+
+
 def _dense(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
-    x = graph.node("MatMul", *inputs, _value(graph, layer.kernel))
-    if layer.use_bias:
-        x = graph.node("Add", x, _value(graph, layer.bias))
+    (x,) = inputs
+    x = _affine(graph, x, layer.kernel, layer.bias)
     return [_activate(graph, x, layer.activation, layer)]
 
 
@@ -206,51 +232,133 @@ def _batch_normalization(graph: Graph, layer: Any, inputs: list[str]) -> list[st
 
 
 def _mmoe(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
-    """Write equations 6 and 7 of Ma et al. (2018), for inputs (n_rows, features)."""
+    """Write equations 6 and 7 of Ma et al. (2018)."""
     (x,) = inputs
     kernels = [layer.expert_kernel, *layer.hidden_expert_kernels]
     biases = [layer.expert_bias, *layer.hidden_expert_biases]
-    # (n_rows, num_experts, units)
-    experts = _fused_layers(graph, x, kernels, biases, layer.expert_activation, layer)
-    # (n_rows, num_tasks, num_experts)
-    gates = _fused_layers(
-        graph, x, [layer.gate_kernel], [layer.gate_bias], layer.gate_activation, layer
-    )
+    experts = _experts(graph, layer, x, kernels, biases)
+    logits = _blocks(graph, x, layer.gate_kernel, layer.gate_bias)
+    gates = _gates(graph, layer, logits, layer.gate_activation)
+    gates = _swap_rows_and_blocks(graph, gates, layer.gate_kernel)
     mixtures = graph.node("MatMul", gates, experts)  # (n_rows, num_tasks, units)
-    of_tasks = graph.split(mixtures, layer.num_tasks)
-    return [graph.reshape(mixture, (-1, layer.units)) for mixture in of_tasks]
+    return graph.unstack(mixtures, layer.num_tasks, axis=-2)
 
 
-def _fused_layers(
-    graph: Graph,
-    x: str,
-    kernels: Sequence[Any],
-    biases: Sequence[Any],
-    activation: Any,
-    layer: Any,
+def _cgc(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Write equations 1 to 3 of Tang et al. (2020)."""
+    n_groups = layer.num_tasks + 1
+    xs = inputs if len(inputs) == n_groups else inputs * n_groups
+    *of_tasks, shared = [
+        _experts(graph, layer, *group)
+        for group in zip(xs, layer.expert_kernels, layer.expert_biases, strict=True)
+    ]
+    seen = [graph.node("Concat", shared, own, axis=-2) for own in of_tasks]
+    if layer.shared_output:
+        seen.append(graph.node("Concat", shared, *of_tasks, axis=-2))
+    outputs = []
+    for x, kernel, bias, experts in zip(
+        xs[: len(seen)], layer.gate_kernels, layer.gate_biases, seen, strict=True
+    ):
+        logits = _affine(graph, x, kernel, bias)
+        gate = _gates(graph, layer, logits, keras.activations.softmax)
+        # (n_rows, 1, n_seen) times (n_rows, n_seen, units)
+        mixture = graph.node("MatMul", graph.unsqueeze(gate, -2), experts)
+        outputs.append(graph.squeeze(mixture, -2))
+    return outputs
+
+
+def _gates(graph: Graph, layer: Any, logits: str, activation: Any) -> str:
+    if layer.gate_temperature != 1:
+        temperature = _number(graph, layer.gate_temperature, layer)
+        logits = graph.node("Div", logits, temperature)
+    return _activate(graph, logits, activation, layer)
+
+
+def _experts(
+    graph: Graph, layer: Any, x: str, kernels: Sequence[Any], biases: Sequence[Any]
 ) -> str:
-    """Evaluate blocks of layers beside each other, such as experts.
+    """Evaluate experts beside each other; the result is (n_rows, experts, units).
 
-    The first kernel is (features, blocks, width), the others (blocks, width below,
-    width). The result is (n_rows, blocks, width).
+    The first kernel is (features, experts, width), the others (experts, width below,
+    width).
     """
-    features, blocks, width = kernels[0].shape
-    flat = keras.ops.reshape(kernels[0], (features, blocks * width))
-    x = graph.node("MatMul", x, _value(graph, flat))
-    x = graph.reshape(x, (-1, blocks, width))
-    if biases[0] is not None:
-        x = graph.node("Add", x, _value(graph, biases[0]))
-    x = _activate(graph, x, activation, layer)
-    if len(kernels) == 1:
-        return x
-    # (blocks, n_rows, width): a matrix product for each block.
-    x = graph.node("Transpose", x, perm=[1, 0, 2])
+    x = _blocks(graph, x, kernels[0], biases[0])
+    x = _activate(graph, x, layer.expert_activation, layer)
     for kernel, bias in zip(kernels[1:], biases[1:], strict=True):
-        x = graph.node("MatMul", x, _value(graph, kernel))
-        if bias is not None:
-            x = graph.node("Add", x, _value(graph, keras.ops.expand_dims(bias, 1)))
-        x = _activate(graph, x, activation, layer)
-    return graph.node("Transpose", x, perm=[1, 0, 2])
+        x = _affine(graph, x, kernel, bias)
+        x = _activate(graph, x, layer.expert_activation, layer)
+    return _swap_rows_and_blocks(graph, x, kernels[0])
+
+
+def _blocks(graph: Graph, x: str, kernel: Any, bias: Any) -> str:
+    """Multiply by a kernel (features, blocks, width): to (blocks, n_rows, width)."""
+    of_blocks = np.swapaxes(_array(kernel), -3, -2)
+    return _affine(graph, graph.unsqueeze(x, -3), of_blocks, bias)
+
+
+def _swap_rows_and_blocks(graph: Graph, x: str, kernel: Any) -> str:
+    """Swap the last axes but one of what a kernel of blocks has made."""
+    *members, second, third, last = range(len(kernel.shape))
+    return graph.node("Transpose", x, perm=[*members, third, second, last])
+
+
+def _cross_stitch(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Write equation 1 of Misra et al. (2016)."""
+    # (1, from, n_rows, units) times (to, from, 1, units)
+    stacked = graph.node("Concat", *(graph.unsqueeze(x, -3) for x in inputs), axis=-3)
+    shares = graph.constant(np.expand_dims(_array(layer.kernel), -2))
+    products = graph.node("Mul", graph.unsqueeze(stacked, -4), shares)
+    sums = graph.reduce("ReduceSum", products, -3)
+    return graph.unstack(sums, len(inputs), axis=-3)
+
+
+def _information_transfer(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Write the AIT module of Xi et al. (2021)."""
+    values, scores = [], []
+    for x in inputs:
+        projected = _blocks(graph, x, layer.kernel, layer.bias)
+        value, query, key = graph.unstack(projected, 3, axis=-3)
+        values.append(value)
+        product = graph.node("Mul", query, key)
+        scores.append(graph.reduce("ReduceSum", product, -1, keepdims=1))
+    scale = _number(graph, layer.kernel.shape[-1] ** 0.5, layer)
+    both = graph.node("Div", graph.node("Concat", *scores, axis=-1), scale)
+    weights = graph.split(graph.node("Softmax", both, axis=-1), 2)
+    passed, own = map(lambda *one: graph.node("Mul", *one), weights, values)
+    return [graph.node("Add", passed, own)]
+
+
+def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Average values, or probabilities, which stay logits."""
+    (x,) = inputs
+    if layer.kind == "regression":
+        return [graph.reduce("ReduceMean", x, 0)]
+    if layer.kind == "binary":
+        yes, no = (
+            graph.reduce("ReduceLogSumExp", _log_sigmoid(graph, logits, layer), 0)
+            for logits in (x, graph.node("Neg", x))
+        )
+        return [graph.node("Sub", yes, no)]
+    logs = graph.node("LogSoftmax", x, axis=-1)
+    n_members = _number(graph, np.log(layer.input.shape[0]), layer)
+    return [graph.node("Sub", graph.reduce("ReduceLogSumExp", logs, 0), n_members)]
+
+
+def _product(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Write the logit of p q = 1 - ((1 - p) + p (1 - q))."""
+    logs = [_log_sigmoid(graph, x, layer) for x in inputs]
+    first, second = (_log_sigmoid(graph, graph.node("Neg", x), layer) for x in inputs)
+    parts = [first, graph.node("Add", logs[0], second)]
+    stacked = graph.node("Concat", *(graph.unsqueeze(x, -1) for x in parts), axis=-1)
+    no = graph.reduce("ReduceLogSumExp", stacked, -1)
+    return [graph.node("Sub", graph.node("Add", *logs), no)]
+
+
+def _log_sigmoid(graph: Graph, x: str, layer: Any) -> str:
+    """Compute min(x, 0) - log(1 + exp(-|x|)), which overflows nowhere."""
+    small = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
+    rest = graph.node("Log", graph.node("Add", small, _number(graph, 1, layer)))
+    return graph.node("Sub", graph.node("Min", x, _number(graph, 0, layer)), rest)
 
 
 _CONVERTERS: dict[type, Converter] = {
@@ -267,6 +375,16 @@ _CONVERTERS: dict[type, Converter] = {
     keras.layers.Average: _average,
     keras.layers.Concatenate: _concatenate,
     keras.layers.BatchNormalization: _batch_normalization,
-    MMoE: _mmoe,
     SplitColumns: _split_columns,
+    MMoE: _mmoe,
+    CGC: _cgc,
+    CrossStitch: _cross_stitch,
+    AdaptiveInformationTransfer: _information_transfer,
+    ProductOfProbabilities: _product,
+    MemberDense: _dense,
+    MemberMMoE: _mmoe,
+    MemberCGC: _cgc,
+    MemberCrossStitch: _cross_stitch,
+    MemberInformationTransfer: _information_transfer,
+    AverageMembers: _average_members,
 }

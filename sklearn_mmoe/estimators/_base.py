@@ -53,7 +53,11 @@ from sklearn_mmoe.estimators._fitted import (
     is_fitted,
     unchanged_on_error,
 )
-from sklearn_mmoe.estimators._gates import mean_use, warn_of_idle_gates
+from sklearn_mmoe.estimators._gates import (
+    mean_use,
+    names_in_members,
+    warn_of_idle_gates,
+)
 from sklearn_mmoe.estimators._parameters import (
     PARAMETER_CONSTRAINTS,
     auto_batch_size,
@@ -283,7 +287,9 @@ class _BaseMultiTaskMMoE(
         data frame of shape (n_layers, 4)
             A line for each layer, by its name in ``network_``: 'part' (what it belongs
             to), 'kind' (its class), 'output' (shape of its output for one row; for the
-            experts that of every task) and 'weights' (how many it has).
+            experts that of every task) and 'weights' (how many it has). Of an ensemble
+            trained with `cv` a line tells of all members: the shape is (n_members,
+            units), up to the layers that average them.
 
         Raises
         ------
@@ -639,10 +645,17 @@ class _BaseMultiTaskMMoE(
             self._publish_strength(compared[choice.best_candidate])
             self.best_epoch_ = choice.best_epoch
             self.cv_losses_ = loss_table(choice, compared)
-        gates = self._engine.gate_weights
-        self.expert_use_ = None if gates is None else mean_use(gates, names)
-        if gates is not None and not plan.continuing:
-            warn_of_idle_gates(gates, names)
+        self._publish_expert_use(warn=not plan.continuing)
+
+    def _publish_expert_use(self, warn: bool) -> None:
+        gates, spec = self._engine.gate_weights, self._engine.spec
+        self.expert_use_ = None
+        if gates is None:
+            return
+        experts = names_in_members(spec, self.task_names_)
+        self.expert_use_ = mean_use(gates, self.task_names_, experts)
+        if warn:
+            warn_of_idle_gates(gates, self.task_names_, experts, spec.n_members or 1)
 
     def _publish_strength(self, used: Candidate) -> None:
         self.feature_penalty_ = used.feature_penalty

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["mean_use", "warn_of_idle_gates"]
+__all__ = ["expert_names", "mean_use", "names_in_members", "warn_of_idle_gates"]
 
 # An expert is dead if no task gives it this share of what each would have alike.
 _DEAD = 0.02
@@ -16,56 +17,106 @@ _DEAD = 0.02
 _ALIKE = 1e-3
 
 
-def mean_use(gates: np.ndarray, names: list[str]) -> pd.DataFrame:
+def expert_names(spec: Any, task_names: list[str]) -> list[str]:
+    """Name the experts that one gate of a network mixes, in their order.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Description of one of our networks; of an ensemble the names are those of each
+        member's experts.
+    task_names : list of str
+        Names of the tasks.
+
+    Returns
+    -------
+    list of str
+        'expert 0', ...; of 'cgc' and 'ple' 'shared 0', ... and, of the experts of a
+        task's own, its name and a number.
+    """
+    sharing, n_experts = spec.parameters["sharing"], spec.parameters["num_experts"]
+    if sharing not in ("cgc", "ple"):
+        return [f"expert {i}" for i in range(n_experts)]
+    n_own = spec.parameters["num_task_experts"]
+    own = [f"{task} {i}" for task in task_names for i in range(n_own)]
+    return [*(f"shared {i}" for i in range(n_experts)), *own]
+
+
+def names_in_members(spec: Any, task_names: list[str]) -> list[str]:
+    """Name all experts, those of an ensemble such as 'member 0, expert 3'."""
+    names = expert_names(spec, task_names)
+    if spec.n_members is None:
+        return names
+    return [f"member {m}, {name}" for m in range(spec.n_members) for name in names]
+
+
+def mean_use(
+    gates: np.ndarray, task_names: list[str], experts: list[str]
+) -> pd.DataFrame:
     """Average the gates' weights over rows.
 
     Parameters
     ----------
     gates : ndarray of shape (n_rows, n_gates, n_experts)
         Weights; one gate for all tasks, or one for each.
-    names : list of str
+    task_names : list of str
         Names of the tasks.
+    experts : list of str
+        Names of the experts.
 
     Returns
     -------
     data frame of shape (n_tasks, n_experts)
         Mean weights.
     """
-    n_experts = gates.shape[2]
+    shape = (len(task_names), len(experts))
     return pd.DataFrame(
-        np.broadcast_to(gates.mean(axis=0), (len(names), n_experts)).copy(),
-        index=pd.Index(names, name="task"),
-        columns=[f"expert {i}" for i in range(n_experts)],
+        np.broadcast_to(gates.mean(axis=0), shape).copy(),
+        index=pd.Index(task_names, name="task"),
+        columns=experts,
     )
 
 
-def warn_of_idle_gates(gates: np.ndarray, names: list[str]) -> None:
+def warn_of_idle_gates(
+    gates: np.ndarray, task_names: list[str], experts: list[str], n_members: int = 1
+) -> None:
     """Warn of experts that no task uses, and of gates that do not differ.
 
     Parameters
     ----------
     gates : ndarray of shape (n_rows, n_gates, n_experts)
         Weights.
-    names : list of str
+    task_names : list of str
         Names of the tasks.
+    experts : list of str
+        Names of the experts.
+    n_members : int, default=1
+        Number of members of an ensemble, which have a like number of these experts
+        each.
     """
-    n_experts = gates.shape[2]
-    if n_experts == 1:
+    n_experts = len(experts)
+    if n_experts == n_members:
         return
     most_used = gates.mean(axis=0).max(axis=0)
-    dead = [f"expert {i}" for i in np.flatnonzero(most_used < _DEAD / n_experts)]
+    dead = [experts[i] for i in np.flatnonzero(most_used < _DEAD / n_experts)]
     if dead:
         _warn(
-            f"No task uses {', '.join(dead)} of {n_experts}: no gate gives them "
+            f"No task uses {_listed(dead)} of {n_experts}: no gate gives them "
             f"{_DEAD:.0%} of an equal share (see expert_use_). Lower num_experts, or "
             "keep them in use with load_balance_penalty=0.1 or gate_dropout=0.1."
         )
-    elif gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE:
+    elif gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE / n_members:
         _warn(
-            f"The gates of the tasks {names} are all alike: in each row they give the "
-            "experts the same weights (see expert_use_), as one gate for all would. "
-            "Lower gate_temperature, or do without gates of their own."
+            f"The gates of the tasks {task_names} are all alike: in each row they give "
+            "the experts the same weights (see expert_use_), as one gate for all "
+            "would. Lower gate_temperature, or do without gates of their own."
         )
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    separator = "; " if any("," in name for name in names) else ", "
+    return separator.join([*names[:most], *more])
 
 
 def _warn(message: str) -> None:

@@ -394,8 +394,9 @@ _ATTRIBUTES = """n_outputs_ : int
         weights by which the tasks' gradients add up to the one that is followed.
     expert_use_ : data frame of shape (n_tasks, n_experts) or None
         Mean weight of each expert in the gate of each task, over at most 2,048 of the
-        rows trained on, as :func:`sklearn_mmoe.inspection.expert_use` gives it. None
-        if a `network` of your own has no mixture of experts.
+        rows trained on, as :func:`sklearn_mmoe.inspection.expert_use` gives it, with
+        columns 'expert 0', ..., or of an ensemble's members 'member 0, expert 0', ...
+        None if the network has no mixture of experts, or is your own.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None

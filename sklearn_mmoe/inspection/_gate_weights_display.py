@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from sklearn_mmoe.inspection._mixture import (
-    expert_names,
-    final_estimator,
-    gate_weights,
-)
+from sklearn_mmoe.estimators._gates import expert_names
+from sklearn_mmoe.inspection._mixture import final_estimator, gate_weights
 from sklearn_mmoe.inspection._style import (
     INK,
     LIGHT,
@@ -24,6 +21,10 @@ from sklearn_mmoe.inspection._style import (
 __all__ = ["GateWeightsDisplay"]
 
 _KINDS = ("both", "heatmap", "distribution")
+# In inches, of axes that show the experts of several members beside each other.
+_WIDEST = 9.0
+# More experts of members than these are not labelled one by one.
+_MOST_LABELS = 24
 
 
 class GateWeightsDisplay:
@@ -39,7 +40,11 @@ class GateWeightsDisplay:
     task_names : sequence of str
         Names of the tasks.
     expert_names : sequence of str or None, default=None
-        Names of the experts, such as 'shared 0'; None numbers them.
+        Names of the experts, such as 'shared 0'; None numbers them. Of an ensemble the
+        names of each member's experts.
+    n_members : int, default=1
+        Number of members of an ensemble, whose experts stand in `weights` one member
+        after another.
 
     Attributes
     ----------
@@ -49,6 +54,13 @@ class GateWeightsDisplay:
         The first of them.
     figure_ : matplotlib Figure
         Their figure.
+
+    Notes
+    -----
+    An ensemble's members have experts of their own: expert 0 of one is not expert 0 of
+    another. The heat map then has a block of lines for each member, and the
+    distributions a group of boxes; each member's weights are shown as its gates give
+    them, so that they sum to 1 in each member.
 
     See Also
     --------
@@ -72,10 +84,12 @@ class GateWeightsDisplay:
         weights: np.ndarray,
         task_names: Sequence[str],
         expert_names: Sequence[str] | None = None,
+        n_members: int = 1,
     ) -> None:
         self.weights = weights
         self.task_names = list(task_names)
         self.expert_names = None if expert_names is None else list(expert_names)
+        self.n_members = n_members
 
     @classmethod
     def from_estimator(
@@ -112,8 +126,10 @@ class GateWeightsDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         weights, last = gate_weights(estimator, X), final_estimator(estimator)
-        names = [name.removeprefix("expert ") for name in expert_names(last)]
-        display = cls(weights, last.task_names_, names)
+        spec = last._engine.spec
+        names = expert_names(spec, last.task_names_)
+        names = [name.removeprefix("expert ") for name in names]
+        display = cls(weights, last.task_names_, names, spec.n_members or 1)
         return display.plot(kind=kind, ax=ax)
 
     def plot(self, *, kind: str = "both", ax: Any = None) -> GateWeightsDisplay:
@@ -139,48 +155,77 @@ class GateWeightsDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         check_kind(kind, _KINDS)
         kinds = _KINDS[1:] if kind == "both" else (kind,)
-        _, n_tasks, n_experts = self.weights.shape
-        width = max(4.5, 0.6 * n_experts + 1.5)
-        self.axes_ = axes_in_a_row(ax, len(kinds), width, max(3.2, 0.5 * n_tasks + 2))
+        self.axes_ = axes_in_a_row(ax, len(kinds), *self._size())
         for axes, what in zip(self.axes_, kinds, strict=True):
             draw = self._heatmap if what == "heatmap" else self._distribution
             draw(axes)
-            axes.set(xticks=range(n_experts), xlabel="expert")
-            names = self.expert_names or [str(i) for i in range(n_experts)]
-            turned = 45 if max(map(len, names)) > 2 else 0
-            axes.set_xticklabels(
-                names, rotation=turned, ha="right" if turned else "center"
-            )
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         return self
 
+    def _size(self) -> tuple[float, float]:
+        """Return width and height of each of the axes, in inches."""
+        _, n_tasks, n_all = self.weights.shape
+        of_member, of_all = (0.6 * n + 1.5 for n in (n_all // self.n_members, n_all))
+        width = max(4.5, of_member, min(of_all, _WIDEST))
+        line = 0.5 if self.n_members == 1 else 0.3
+        return width, max(3.2, line * n_tasks * self.n_members + 2)
+
+    def _of_members(self) -> np.ndarray:
+        """Return the weights as the members' gates give them, by member.
+
+        The shape is (n_samples, n_tasks, n_members, n_experts).
+        """
+        n_samples, n_tasks, n_all = self.weights.shape
+        shape = (n_samples, n_tasks, self.n_members, n_all // self.n_members)
+        return self.weights.reshape(shape) * self.n_members
+
+    def _label_experts(self, ax: Any, n_repeats: int = 1) -> None:
+        """Name the experts below the axes, once or once for each member."""
+        n_experts = self.weights.shape[2] // self.n_members
+        names = self.expert_names or [str(i) for i in range(n_experts)]
+        names = names * n_repeats
+        turned = 45 if max(map(len, names)) > 2 else 0
+        ax.set(xticks=range(len(names)), xlabel="expert")
+        ax.set_xticklabels(names, rotation=turned, ha="right" if turned else "center")
+
     def _heatmap(self, ax: Any) -> None:
-        means = self.weights.mean(axis=0)  # (n_tasks, n_experts)
+        # A line for each member and task.
+        weights = np.swapaxes(self._of_members(), 1, 2)
+        weights = weights.reshape(len(weights), -1, weights.shape[3])
+        means = weights.mean(axis=0)
         top = means.max()
         # From white on: it reads the same in grey.
         image = ax.imshow(means, cmap="Blues", vmin=0, vmax=top, aspect="auto")
         for (k, i), mean in np.ndenumerate(means):
-            if not self.weights[:, k, i].any():  # an expert of another task's own
+            if not weights[:, k, i].any():  # an expert of another task's own
                 continue
             dark = mean > 0.6 * top
             ax.text(
                 i, k, f"{mean:.2f}", ha="center", va="center",
                 color="white" if dark else INK, fontsize="small",
             )  # fmt: skip
-        ax.set(yticks=range(len(self.task_names)), title="mean weight")
-        ax.set_yticklabels(self.task_names)
+        names = self.task_names
+        if self.n_members > 1:
+            names = [f"member {m}, {t}" for m in range(self.n_members) for t in names]
+            for m in range(1, self.n_members):
+                ax.axhline(m * len(self.task_names) - 0.5, color=INK, linewidth=1.0)
+        ax.set(yticks=range(len(names)), title="mean weight")
+        ax.set_yticklabels(names)
         ax.figure.colorbar(image, ax=ax, pad=0.02)
+        self._label_experts(ax)
 
     def _distribution(self, ax: Any) -> None:
-        _, n_tasks, n_experts = self.weights.shape
+        _, n_tasks, n_all = self.weights.shape
+        weights = self._of_members().reshape(self.weights.shape)
+        n_experts = n_all // self.n_members
         width = 0.8 / n_tasks
         for k, name in enumerate(self.task_names):
             offset = (k - (n_tasks - 1) / 2) * width
             colour = line_style(k)["color"]
             boxes = ax.boxplot(
-                self.weights[:, k, :],
-                positions=np.arange(n_experts) + offset,
+                weights[:, k, :],
+                positions=np.arange(n_all) + offset,
                 widths=0.85 * width,
                 whis=(5, 95),
                 showfliers=False,
@@ -197,8 +242,30 @@ class GateWeightsDisplay:
         ax.axhline(1 / n_experts, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
         ax.set(
             ylabel="weight",
-            xlim=(-0.6, n_experts - 0.4),
+            xlim=(-0.6, n_all - 0.4),
             title="weight from row to row",
         )
+        if self.n_members == 1:
+            self._label_experts(ax)
+        else:
+            self._part_members(ax)
         ax.set_ylim(0, 1.2 * ax.get_ylim()[1])  # the legend stands above the boxes
         ax.legend(fontsize="small", loc="upper center", ncols=min(n_tasks, 4))
+
+    def _part_members(self, ax: Any) -> None:
+        """Draw lines between the groups of the members, and name these."""
+        n_all = self.weights.shape[2]
+        n_experts = n_all // self.n_members
+        for m in range(1, self.n_members):
+            ax.axvline(m * n_experts - 0.5, color="0.5", linewidth=0.8)
+        middles = (np.arange(self.n_members) + 0.5) * n_experts - 0.5
+        names = [f"member {m}" for m in range(self.n_members)]
+        if n_all > _MOST_LABELS:
+            ax.set(xticks=middles, xlabel=f"{n_experts} experts of each member")
+            ax.set_xticklabels(names)
+            ax.tick_params(axis="x", length=0)
+            return
+        self._label_experts(ax, self.n_members)
+        above = ax.secondary_xaxis("top")
+        above.set_xticks(middles, names)
+        above.tick_params(length=0)

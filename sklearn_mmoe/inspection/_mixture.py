@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mmoe._sklearn.look_through import inward, last_step
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
+from sklearn_mmoe.estimators._gates import names_in_members
 
 __all__ = ["expert_outputs", "expert_use", "gate_weights"]
 
@@ -40,23 +41,6 @@ def _transformed(estimator: Any, X: Any) -> Any:
     return X
 
 
-def expert_names(estimator: _BaseMultiTaskMMoE) -> list[str]:
-    """Name the experts that the gates of a fitted estimator mix, in their order."""
-    network = estimator._engine.network
-    sizes, sharing = network.sizes, network.sharing
-    assert sizes is not None  # only our own networks have gates
-    if sharing not in ("cgc", "ple"):
-        return [f"expert {i}" for i in range(sizes.num_experts)]
-    return [
-        *(f"shared {i}" for i in range(sizes.num_experts)),
-        *(
-            f"{task} {i}"
-            for task in estimator.task_names_
-            for i in range(sizes.num_task_experts)
-        ),
-    ]
-
-
 def gate_weights(estimator: Any, X: Any) -> np.ndarray:
     r"""Return the weight of each expert in each task, row by row.
 
@@ -75,7 +59,9 @@ def gate_weights(estimator: Any, X: Any) -> np.ndarray:
         float32 weights between 0 and 1, which sum to 1 over the experts. With
         ``sharing='omoe'`` they are the same for all tasks. With 'cgc' and 'ple' the
         shared experts come first, then those of each task, which weigh 0 in the others;
-        of 'ple' they are those of the last level.
+        of 'ple' they are those of the last level. Of an ensemble trained with `cv` the
+        experts of each member come one after another, and each member's weights sum to
+        1 / n_members: its part of the prediction.
 
     Raises
     ------
@@ -133,7 +119,7 @@ def expert_outputs(estimator: Any, X: Any) -> np.ndarray:
     -------
     ndarray of shape (n_samples, n_experts, expert_units)
         float32 outputs; with 'cgc' and 'ple' of the shared experts first, then of those
-        of each task.
+        of each task. Of an ensemble those of the first member come first.
 
     Raises
     ------
@@ -181,11 +167,11 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
     Returns
     -------
     data frame of shape (n_tasks, n_experts) or (n_groups * n_tasks, n_experts)
-        Mean weights, with columns 'expert 0', 'expert 1', ... that sum to 1 in each
-        line; with 'cgc' and 'ple' 'shared 0', ... and then, of the experts of a task's
-        own, 'income 0', ... The index is 'task', or the group (named as the column,
-        else 'group') and 'task'. Rows with a missing label are a group of their own,
-        named NaN.
+        Mean weights, which sum to 1 in each line. The columns are 'expert 0', 'expert
+        1', ...; with 'cgc' and 'ple' 'shared 0', ... and then, of the experts of a
+        task's own, 'income 0', ...; of an ensemble trained with `cv` 'member 0, expert
+        0', ... The index is 'task', or the group (named as the column, else 'group')
+        and 'task'. Rows with a missing label are a group of their own, named NaN.
 
     Raises
     ------
@@ -213,8 +199,9 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
     """
     labels = None if by is None else _group_labels(X, by)
     weights = gate_weights(estimator, X)
-    names = final_estimator(estimator).task_names_
-    columns = expert_names(final_estimator(estimator))
+    last = final_estimator(estimator)
+    names = last.task_names_
+    columns = names_in_members(last._engine.spec, names)
     if labels is None:
         index = pd.Index(names, name="task")
         return pd.DataFrame(weights.mean(axis=0), index=index, columns=columns)

@@ -32,6 +32,8 @@ class NetworkDisplay:
         Names of the tasks.
     task_units : sequence of int
         Number of outputs of each task.
+    n_members : int, default=1
+        Number of such networks in an ensemble, of which one is drawn.
 
     Attributes
     ----------
@@ -44,7 +46,8 @@ class NetworkDisplay:
     -----
     Solid lines carry the experts' outputs to each task's sum. Dashed ones carry the
     weights from its gate, or, where there are no gates, what other tasks hand on. Of
-    many experts or tasks only the first are drawn.
+    many experts or tasks only the first are drawn. Of an ensemble trained with `cv` one
+    member is drawn, and the title says how many there are.
 
     Examples
     --------
@@ -64,11 +67,13 @@ class NetworkDisplay:
         n_features: int,
         task_names: Sequence[str],
         task_units: Sequence[int],
+        n_members: int = 1,
     ) -> None:
         self.architecture = architecture
         self.n_features = n_features
         self.task_names = list(task_names)
         self.task_units = list(task_units)
+        self.n_members = n_members
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> NetworkDisplay:
@@ -109,6 +114,7 @@ class NetworkDisplay:
             last.n_features_in_,
             last.task_names_,
             [task.units for task in last._tasks],
+            last._engine.spec.n_members or 1,
         )
         return display.plot(ax=ax)
 
@@ -132,4 +138,8 @@ class NetworkDisplay:
         (self.ax_,) = axes_in_a_row(ax, 1, drawing.width, 0.85 * drawing.height)
         self.figure_ = self.ax_.figure
         drawing.draw(self.ax_)
+        if self.n_members > 1:
+            self.ax_.set_title(
+                f"One of {self.n_members} members, whose predictions are averaged"
+            )
         return self
