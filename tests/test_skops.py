@@ -12,7 +12,7 @@ import skops.io
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_mmoe import MultiTaskMMoEMixed
+from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor
 from sklearn_mmoe.metrics import mean_task_scorer
 from sklearn_mmoe.preprocessing import make_tabular_preprocessor
 
@@ -64,6 +64,39 @@ def test_a_pipeline(pipeline, tmp_path):
     for each in (again, model):
         each[-1].set_params(warm_start=True).fit(each[:-1].transform(X), y)
     pd.testing.assert_frame_equal(again.predict(X), model.predict(X))
+
+
+SLOW_WAYS = ("single", "shared_bottom", "omoe", "cgc", "ple", "aitm")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"cv": 2, "sharing": "cross_stitch"},
+        *(pytest.param({"sharing": s}, marks=pytest.mark.slow) for s in SLOW_WAYS),
+    ],
+    ids=str,
+)
+def test_ensembles_and_every_way_to_share(values_data, tiny, tmp_path, parameters):
+    X, y = values_data
+    model = MultiTaskMMoERegressor(
+        **tiny, **parameters, task_weighting="uncertainty", task_weight=[1, 2]
+    ).fit(X, y)
+    again, found = round_trip(model, tmp_path)
+    assert found <= documented_types()
+    for name in ("cv_losses_", "expert_use_"):
+        table, expected = getattr(again, name), getattr(model, name)
+        assert (table is None) == (expected is None)
+        if expected is not None:
+            pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert again.n_parameters_ == model.n_parameters_
+    for each in (model, again):
+        each.partial_fit(X, y)
+    model, (again, _) = again, round_trip(model, tmp_path)
+    for each in (model, again):  # with what weighs the tasks where it stood
+        each.partial_fit(X, y)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.task_weights_ == model.task_weights_
 
 
 def test_a_search(pipeline, tmp_path):
