@@ -103,7 +103,7 @@ def variants():
         **{name: {"sharing": name, **more} for name, more in SHARING.items()},
         "cv of ple": {"cv": 2, "sharing": "ple", "match_parameters": "single"},
     }
-    quick = ("cv of ple", "mmoe")
+    quick = ("cv", "mmoe")
     return [
         pytest.param(
             parameters, id=name, marks=[] if name in quick else pytest.mark.slow

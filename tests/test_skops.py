@@ -66,13 +66,13 @@ def test_a_pipeline(pipeline, tmp_path):
     pd.testing.assert_frame_equal(again.predict(X), model.predict(X))
 
 
-SLOW_WAYS = ("single", "shared_bottom", "omoe", "cgc", "ple", "aitm")
+SLOW_WAYS = ("single", "shared_bottom", "omoe", "cgc", "ple", "cross_stitch", "aitm")
 
 
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"cv": 2, "sharing": "cross_stitch"},
+        {"cv": 2},
         *(pytest.param({"sharing": s}, marks=pytest.mark.slow) for s in SLOW_WAYS),
     ],
     ids=str,

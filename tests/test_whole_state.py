@@ -37,7 +37,10 @@ def assert_same_state(model, before):
     after = fitted_state(model)
     assert set(after) == set(before)
     for name, value in before.items():
-        np.testing.assert_equal(after[name], value, err_msg=name)
+        if isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(after[name], value, check_exact=True)
+        else:
+            np.testing.assert_equal(after[name], value, err_msg=name)
 
 
 def interrupt(error, epoch=1):
