@@ -107,7 +107,7 @@ class TestLayer:
 # expert is used, the better it becomes, and the more it is used.
 COLD = {
     "num_experts": 8,
-    "gate": "single",
+    "sharing": "omoe",
     "gate_temperature": 0.02,
     "learning_rate": 0.05,
     "max_iter": 10,
@@ -125,7 +125,7 @@ class TestEstimators:
         assert list(found.columns) == list(expected.columns)
         assert found.index.equals(expected.index)
         np.testing.assert_allclose(found, expected, rtol=1e-4)
-        one = MultiTaskMMoERegressor(**{**tiny, "num_experts": 1}, gate="single")
+        one = MultiTaskMMoERegressor(**{**tiny, "num_experts": 1}, sharing="omoe")
         assert one.fit(*values_data).expert_use_.to_numpy().tolist() == [[1.0]] * 2
 
     def test_few_rows_are_looked_at(self, values_data, tiny, monkeypatch):
