@@ -69,7 +69,12 @@ def assert_same_fit(model, other):
     np.testing.assert_equal(other_state.weights, state.weights)
     np.testing.assert_equal(other_state.random, state.random)
     for name in set(fitted) - {"_tasks"}:
-        np.testing.assert_equal(others[name], fitted[name], err_msg=name)
+        if isinstance(fitted[name], pd.DataFrame):
+            pd.testing.assert_frame_equal(
+                others[name], fitted[name], check_exact=True, check_column_type="exact"
+            )
+        else:
+            np.testing.assert_equal(others[name], fitted[name], err_msg=name)
 
 
 def own_network(meta, seed):
@@ -103,6 +108,41 @@ def models(tiny):
             **tiny, optimizer="nadam", learning_rate_schedule="constant"
         ),
         "any seed": MultiTaskMMoERegressor(**{**tiny, "random_state": None}),
+        # Members are evaluated every other epoch.
+        "cv": MultiTaskMMoERegressor(**{**tiny, "max_iter": 18}, cv=2),
+        "dwa": MultiTaskMMoERegressor(
+            **tiny, task_weighting="dwa", task_weight={"task_0": 2.0}
+        ),
+        "task_weight": MultiTaskMMoEClassifier(**tiny, task_weight=[3, 1]),
+    }
+
+
+def slow_models(tiny):
+    """Return a model of each way to share and to weigh, and ensembles of those."""
+    tiny = {**tiny, "max_iter": EPOCHS}
+    stopping = {"early_stopping": True, "n_iter_no_change": 2}
+    ways = ("single", "shared_bottom", "omoe", "cgc", "ple", "cross_stitch", "aitm")
+    weightings = ("uncertainty", "dwa", "lbtw", "gradnorm", "pcgrad")
+    return {
+        **{way: MultiTaskMMoERegressor(**tiny, sharing=way) for way in ways},
+        **{
+            weighting: MultiTaskMMoEClassifier(
+                **tiny, **stopping, task_weighting=weighting
+            )
+            for weighting in weightings
+        },
+        **{
+            f"cv of {weighting}": MultiTaskMMoERegressor(
+                **tiny, cv=2, task_weighting=weighting, task_weight=[1, 2]
+            )
+            for weighting in weightings
+        },
+        "cv of ple": MultiTaskMMoEMixed(
+            **tiny, cv=3, sharing="ple", match_parameters="mmoe", gate_dropout=0.2
+        ),
+        "cv of an optimizer of its own": MultiTaskMMoERegressor(
+            **{**tiny, "dtype": "float64"}, cv=2, optimizer="nadam", feature_penalty=0.1
+        ),
     }
 
 
@@ -124,12 +164,56 @@ class TestGoingOn:
         model = models(tiny)[what]
         X, y = data(model)
         whole = clone(model).fit(X, y)
-        for at in (0, 2):
+        for at in (0, whole.n_iter_ // 2 - 1):
             interrupted(model, X, y, tmp_path, at)
             again, epochs = gone_on(model, X, y, tmp_path)
             assert epochs == list(range(at, whole.n_iter_))
             assert_same_fit(again, whole)
             assert not list(tmp_path.iterdir())
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("what", list(slow_models({})))
+    def test_ways_to_share_and_to_weigh(self, tiny, data, tmp_path, what):
+        model = slow_models(tiny)[what]
+        X, y = data(model)
+        whole = clone(model).fit(X, y)
+        for at in (1, 3):
+            interrupted(model, X, y, tmp_path, at)
+            again, epochs = gone_on(model, X, y, tmp_path)
+            assert epochs == list(range(at, whole.n_iter_))
+            assert_same_fit(again, whole)
+
+    @pytest.mark.filterwarnings("ignore:The gates of the tasks")
+    def test_the_best_members_may_be_those_of_before(self, data, tiny, tmp_path):
+        """With a learning rate that is far too high in the end, the first are."""
+        model = models(tiny)["cv"].set_params(
+            learning_rate=0.3, learning_rate_schedule="constant", dropout=0.0
+        )
+        X, y = data(model)
+        y = np.random.default_rng(0).normal(size=y.shape)
+        whole = clone(model).fit(X, y)
+        assert whole.best_epoch_ < 16
+        interrupted(model, X, y, tmp_path, 17)
+        again, epochs = gone_on(model, X, y, tmp_path)
+        assert epochs == [17]
+        assert_same_fit(again, whole)
+
+    def test_callbacks_may_be_others(self, data, tiny, tmp_path):
+        import keras
+
+        model = models(tiny)["plain"]
+        X, y = data(model)
+        interrupted(model, X, y, tmp_path, 2)
+        seen = []
+        watch = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: seen.append(epoch)
+        )
+        with watched():
+            again = clone(model).set_params(checkpoint_dir=tmp_path, callbacks=[watch])
+            again.fit(X, y)
+        assert seen == [2, 3, 4, 5]
+        whole = clone(model).fit(X, y)
+        np.testing.assert_array_equal(again.predict(X), whole.predict(X))
 
     def test_several_times(self, tiny, data, tmp_path):
         model = models(tiny)["stopping"]
@@ -352,6 +436,17 @@ class TestOtherFits:
             "validation_fraction": 0.2,
             "dtype": "float64",
             "weight_decay": 0.5,
+            "sharing": "ple",
+            "num_levels": 3,
+            "num_task_experts": 1,
+            "match_parameters": "single",
+            "gate_dropout": 0.1,
+            "gate_temperature": 2.0,
+            "load_balance_penalty": 0.1,
+            "expert_units": (4, 4),
+            "task_weight": {"task_0": 2},
+            "task_weighting": "dwa",
+            "cv": None,
         }
         for name, value in others.items():
             other = clone(model).set_params(**{name: value})

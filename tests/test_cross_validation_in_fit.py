@@ -286,6 +286,27 @@ class TestChoice:
         assert len(model.loss_curve_) == 37
         assert model.cv_losses_.index.tolist() == [*range(3, 37, 3), 37]
 
+    def test_is_evaluated_where_a_callback_ends_training(self):
+        import keras
+
+        X, y = regression_data()
+
+        class Stop(keras.callbacks.Callback):
+            def __init__(self, at):
+                super().__init__()
+                self.at = at
+
+            def on_epoch_end(self, epoch, logs=None):
+                self.model.stop_training = epoch + 1 == self.at
+
+        for at, evaluated in ((1, [1]), (3, [3]), (4, [3, 4])):
+            model = MultiTaskMMoERegressor(
+                **{**SMALL, "max_iter": 37}, cv=2, callbacks=[Stop(at)]
+            ).fit(X, y)
+            assert model.n_iter_ == at
+            assert model.cv_losses_.index.tolist() == evaluated
+            assert model.best_epoch_ in evaluated
+
 
 class TestFolds:
     def test_have_like_labels_and_few_targets_are_in_all_of_them(self):

@@ -36,6 +36,7 @@ from sklearn_mmoe import (
     load,
 )
 from sklearn_mmoe._files import container
+from sklearn_mmoe._files.values import encode
 from sklearn_mmoe.estimators._fitted import fitted_attributes
 from sklearn_mmoe.metrics import mean_task_scorer, task_scorer
 from sklearn_mmoe.preprocessing import make_tabular_preprocessor
@@ -62,8 +63,14 @@ def assert_same(model, other, X):
     fitted, again = fitted_attributes(model), fitted_attributes(other)
     assert set(fitted) == set(again)
     for name in set(fitted) - {"_engine", "_tasks", "_y_columns"}:
-        np.testing.assert_equal(again[name], fitted[name], err_msg=name)
         assert repr(type(again[name])) == repr(type(fitted[name])), name
+        if isinstance(fitted[name], pd.DataFrame):
+            pd.testing.assert_frame_equal(
+                again[name], fitted[name], check_exact=True, check_column_type="exact"
+            )
+        else:
+            np.testing.assert_equal(again[name], fitted[name], err_msg=name)
+    assert other.n_parameters_ == model.n_parameters_
     for task, other_task in zip(model._tasks, other._tasks, strict=True):
         np.testing.assert_equal(vars(other_task), vars(task))
     predicted, after = model.predict(X), other.predict(X)
@@ -74,6 +81,43 @@ def assert_same(model, other, X):
         np.testing.assert_array_equal(after, predicted)
     if hasattr(model, "predict_proba"):
         np.testing.assert_equal(other.predict_proba(X), model.predict_proba(X))
+
+
+SHARING = {
+    "single": {},
+    "shared_bottom": {"match_parameters": "mmoe"},
+    "omoe": {"expert_units": (4, 3)},
+    "mmoe": {"gate_dropout": 0.2, "dropout": 0.0, "load_balance_penalty": 0.1},
+    "cgc": {"num_task_experts": 1, "shared_units": ()},
+    "ple": {"match_parameters": 900, "gate_temperature": 2.0},
+    "cross_stitch": {"wide": False},
+    "aitm": {"tower_units": (4, 3)},
+}
+WEIGHTINGS = ["uncertainty", "dwa", "lbtw", "gradnorm", "pcgrad"]
+
+
+def variants():
+    """Return parameters of ensembles and of each way to share, most of them slow."""
+    given = {
+        "cv": {"cv": 2},
+        **{name: {"sharing": name, **more} for name, more in SHARING.items()},
+        "cv of ple": {"cv": 2, "sharing": "ple", "match_parameters": "single"},
+    }
+    quick = ("cv of ple", "mmoe")
+    return [
+        pytest.param(
+            parameters, id=name, marks=[] if name in quick else pytest.mark.slow
+        )
+        for name, parameters in given.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def sealed_ensemble(values_data, tiny, tmp_path_factory):
+    """Return the bytes of a small file of an ensemble."""
+    path = tmp_path_factory.mktemp("sealed") / "model.mmoe"
+    MultiTaskMMoERegressor(**tiny, cv=2).fit(*values_data).save(path)
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +186,77 @@ class TestRoundTrip:
         for model in (fitted_classifier, fitted_regressor, fitted_mixed):
             assert_same(model, through_file(model, tmp_path), X)
         assert fitted_mixed.best_epoch_ is not None
+
+    @pytest.mark.parametrize("parameters", variants())
+    def test_ensembles_and_every_way_to_share(
+        self, labels_data, tiny, tmp_path, parameters
+    ):
+        """Also what comes after: a warm start, and partial_fit after partial_fit."""
+        X, y = labels_data
+        model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1, **parameters}).fit(X, y)
+        again = through_file(model, tmp_path)
+        assert_same(model, again, X)
+        again.save(tmp_path / "again")
+        assert (tmp_path / "again").read_bytes() == (
+            tmp_path / "model.mmoe"
+        ).read_bytes()
+        if "cv" in parameters:
+            assert again.cv_losses_.columns.names == ["feature_penalty", "weight_decay"]
+            assert again._engine.spec.n_members == 2
+        # As it was built, whatever a later release would match by.
+        assert again._engine.network.sizes == model._engine.network.sizes
+        models = [model.partial_fit(X, y), again.partial_fit(X, y)]
+        models[1] = through_file(models[1], tmp_path)
+        assert_same(*[model.partial_fit(X, y) for model in models], X)
+        models = [model.set_params(warm_start=True).fit(X, y) for model in models]
+        assert_same(*models, X)
+
+    @pytest.mark.parametrize(
+        "weighting",
+        [
+            pytest.param(name, marks=[] if name == "gradnorm" else pytest.mark.slow)
+            for name in WEIGHTINGS
+        ],
+    )
+    def test_weights_between_tasks_go_on(self, labels_data, tiny, tmp_path, weighting):
+        X, y = labels_data
+        model = MultiTaskMMoEClassifier(
+            **tiny, task_weighting=weighting, task_weight={"task_1": 3.0}
+        )
+        models = [copy.deepcopy(model).partial_fit(X, y) for _ in range(2)]
+        for _ in range(2):  # 'dwa' looks at two epochs before
+            models = [models[0], through_file(models[1], tmp_path)]
+            models = [model.partial_fit(X, y) for model in models]
+            assert_same(*models, X)
+        assert models[0].task_weights_["task_0"][-1] != 0.5
+
+    def test_dependent_tasks(self, labels_data, tiny, tmp_path):
+        X, y = labels_data
+        y = np.column_stack([y, y[:, 0] * y[:, 1]])
+        model = MultiTaskMMoEClassifier(
+            **{**tiny, "max_iter": 1}, task_dependencies={2: "task_1", "task_1": 0}
+        )
+        y[:, 1] *= y[:, 0]
+        model.fit(X, y)
+        path = tmp_path / "model.mmoe"
+        again = through_file(model, tmp_path)
+        assert_same(model, again, X)
+        assert again._engine.spec == model._engine.spec
+        loops = (((1, 2), (2, 1)), ((1, 1),))
+        for pairs in (
+            *loops,
+            ((7, 0),),
+            ((1, False), (2, 1)),
+            ((1,),),
+            3,
+            ((2, 1),) * 2,
+        ):
+
+            def change(document, pairs=pairs):
+                document["network"]["parameters"]["task_dependencies"] = encode(pairs)
+
+            content = changed(path.read_bytes(), change)
+            refuses(content, tmp_path / "other", "no estimator")
 
     @pytest.mark.filterwarnings("ignore:y has only one class")
     @pytest.mark.parametrize("what", list(tasks_of_every_kind(6)))
@@ -453,8 +568,10 @@ class TestMalice:
         [
             ("num_experts", 10**9),
             ("expert_units", 10**7),
-            ("expert_layers", 10**12),
+            ("expert_units", {"!": "tuple", "items": [4, 10**9, 4]}),
+            ("expert_units", {"!": "tuple", "items": []}),
             ("shared_units", {"!": "tuple", "items": [10**5, 10**5]}),
+            ("shared_units", {"!": "tuple", "items": [5]}),
             ("tower_units", {"!": "tuple", "items": [4, 10**6]}),
             ("num_experts", -1),
             ("num_experts", "2"),
@@ -462,6 +579,16 @@ class TestMalice:
             ("activation", "exp"),
             ("dtype", "float16"),
             ("nothing", 1),
+            ("cv", 2),
+            ("sharing", "os"),
+            ("sharing", "aitm"),
+            ("wide", False),
+            ("match_parameters", 10**9),
+            ("match_parameters", "single"),
+            ("feature_penalty", "auto"),
+            ("feature_penalty", -1.0),
+            ("feature_penalty", {"!": "float", "value": "inf"}),
+            ("feature_penalty", {"!": "tuple", "items": [0.1]}),
         ],
     )
     def test_absurd_networks(self, sealed, tmp_path, no_keras, name, value):
@@ -478,13 +605,97 @@ class TestMalice:
 
             refuses(changed(sealed, change), tmp_path / "model", "no estimator")
 
-    def test_networks_that_are_a_little_different(self, sealed, tmp_path):
-        for name, value in (("wide", False), ("dropout", 0.0), ("gate", "single")):
+    @pytest.mark.parametrize("sharing", ["cgc", "ple"])
+    @pytest.mark.parametrize("name", ["num_levels", "num_task_experts"])
+    def test_absurd_numbers_of_levels(self, sealed, tmp_path, no_keras, name, sharing):
+        def change(document):
+            document["network"]["parameters"] |= {"sharing": sharing, name: 10**12}
 
-            def change(document, name=name, value=value):
-                document["network"]["parameters"][name] = value
+        refuses(changed(sealed, change), tmp_path / "model", "no estimator")
 
-            refuses(changed(sealed, change), tmp_path / "model", "no estimator")
+    @pytest.mark.parametrize("n_members", [None, 0, -2, 1, 3, 10**12, 2.0, "2", True])
+    def test_absurd_ensembles(self, sealed_ensemble, tmp_path, no_keras, n_members):
+        def change(document):
+            document["network"]["n_members"] = n_members
+
+        content = changed(sealed_ensemble, change)
+        refuses(content, tmp_path / "model", "no estimator")
+
+    @pytest.mark.parametrize(
+        "penalties",
+        [[0.1], [0.1, 0.1, 0.1], [0.1, -0.1], [0.1, "auto"], [0.1, 1], [0.1, None]],
+        ids=str,
+    )
+    def test_absurd_members(self, sealed_ensemble, tmp_path, no_keras, penalties):
+        def change(document):
+            given = {"!": "tuple", "items": penalties}
+            document["network"]["parameters"]["feature_penalty"] = given
+
+        content = changed(sealed_ensemble, change)
+        refuses(content, tmp_path / "model", "no estimator")
+
+    def test_networks_without_dropout_remember_none(self, sealed, tmp_path):
+        def change(document):
+            document["network"]["parameters"]["dropout"] = 0.0
+
+        refuses(changed(sealed, change), tmp_path / "model", "no estimator")
+
+    @pytest.mark.parametrize("name", ["dwa", "uniform", "evil", None, 3])
+    def test_weights_between_tasks_of_another_kind(
+        self, labels_data, tiny, tmp_path, name
+    ):
+        path = tmp_path / "model"
+        model = MultiTaskMMoEClassifier(**tiny, task_weighting="lbtw")
+        model.partial_fit(*labels_data).save(path)
+        assert load(path)._engine.state.weighting
+
+        def change(document):
+            document["optimizer"]["task_weighting"] = name
+
+        refuses(changed(path.read_bytes(), change), path, "no estimator")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"values": []},
+            {"values": 3},
+            {"values": [[1.0], [1.0]]},
+            {"index": None},
+            {"columns": {"!": "range of labels", "range": [0, 9, 1], "names": [None]}},
+            {"index": {"!": "range of labels", "range": [0, 9, 1], "names": [None]}},
+        ],
+        ids=str,
+    )
+    def test_absurd_frames(self, sealed, tmp_path, no_keras, change):
+        def change_frame(document):
+            frame = document["fitted"]["expert_use_"]
+            assert frame["!"] == "frame"
+            frame.update(change)
+
+        refuses(changed(sealed, change_frame), tmp_path / "model", "no estimator")
+
+    def test_bad_files_do_not_load_tensorflow(self, sealed, tmp_path):
+        def change(document):
+            document["network"]["parameters"]["num_experts"] = 3
+
+        (tmp_path / "torn").write_bytes(sealed[:-1])
+        (tmp_path / "other").write_bytes(changed(sealed, change))
+        code = """
+import sys, sklearn_mmoe
+for path in sys.argv[1:]:
+    try:
+        sklearn_mmoe.load(path)
+    except ValueError as error:
+        print(error)
+print({"keras", "tensorflow"} & set(sys.modules))
+"""
+        paths = [str(tmp_path / name) for name in ("torn", "other")]
+        command = [sys.executable, "-c", code, *paths]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        *errors, loaded = result.stdout.splitlines()
+        assert len(errors) == 2
+        assert "there are more than" in errors[1]
+        assert loaded == "set()"
 
     @pytest.mark.parametrize(
         "value",
@@ -647,7 +858,7 @@ def test_files_of_earlier_releases_load(path):
 
 def test_there_are_files_of_releases():
     kinds = {path.stem for path in files_of_releases()}
-    assert {"classifier", "regressor", "mixed"} <= kinds
+    assert {"classifier", "regressor", "mixed", "ensemble"} <= kinds
 
 
 class TestPickles:

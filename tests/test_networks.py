@@ -132,6 +132,7 @@ OTHER = {
     "shared_units": (7, 6),
     "tower_units": (4,),
     "match_parameters": "mmoe",
+    "task_dependencies": [(1, 0)],
     "gate_dropout": 0.1,
     "gate_temperature": 2.0,
     "load_balance_penalty": 0.3,

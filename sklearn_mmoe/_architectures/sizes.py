@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any
 
@@ -51,6 +51,14 @@ class Sizes:
             alone = isinstance(widths, Integral)
             sizes[name] = (int(widths),) if alone else tuple(map(int, widths))
         return cls(n_features, tuple(task_units), **sizes)
+
+    @classmethod
+    def among(
+        cls, n_features: int, task_units: Any, parameters: Mapping[str, Any]
+    ) -> Sizes:
+        """Pick the sizes out of all parameters of a network."""
+        names = {part.name for part in fields(cls)} & set(parameters)
+        return cls.of(n_features, task_units, {k: parameters[k] for k in names})
 
     @property
     def n_tasks(self) -> int:

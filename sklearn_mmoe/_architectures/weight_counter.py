@@ -26,11 +26,17 @@ class _WeightCounter:
 
     penalty = None
 
-    def __init__(self) -> None:
+    def __init__(self, at_most: float) -> None:
+        self._at_most = at_most
         self.n_weights = 0
 
+    def _add(self, n_weights: int) -> None:
+        self.n_weights += n_weights
+        if self.n_weights > self._at_most:
+            raise ValueError(f"there are more than {self._at_most} weights")
+
     def dense(self, width: int, units: int) -> int:
-        self.n_weights += (width + 1) * units
+        self._add((width + 1) * units)
         return units
 
     def stack(
@@ -81,10 +87,10 @@ class _WeightCounter:
 
     def _experts(self, width: int, units: Sequence[int], n: int) -> None:
         for below, above in itertools.pairwise((width, *units)):
-            self.n_weights += n * (below + 1) * above
+            self._add(n * (below + 1) * above)
 
     def cross_stitch(self, widths: list[int], depth: int) -> list[int]:
-        self.n_weights += len(widths) ** 2 * widths[0]
+        self._add(len(widths) ** 2 * widths[0])
         return widths
 
     def transfer(self, before: int, own: int, units: int, task: int) -> int:
@@ -96,7 +102,7 @@ class _WeightCounter:
         self.dense(width, units)
 
 
-def count_weights(sharing: str, sizes: Sizes) -> int:
+def count_weights(sharing: str, sizes: Sizes, at_most: float = math.inf) -> int:
     """Count the weights of a network.
 
     Parameters
@@ -105,13 +111,20 @@ def count_weights(sharing: str, sizes: Sizes) -> int:
         Name of an architecture.
     sizes : Sizes
         Its sizes.
+    at_most : float, default=inf
+        Number at which counting ends, for sizes that may be absurd.
 
     Returns
     -------
     int
         Number of weights.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `at_most`.
     """
-    counter = _WeightCounter()
+    counter = _WeightCounter(at_most)
     _, tops = ARCHITECTURES[sharing](counter, sizes.n_features, sizes)
     for width, units in zip(tops, sizes.task_units, strict=True):
         counter.output(width, units)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sklearn_mmoe._files.values import Unknown, decode, encode, kind, text, whole
 
-__all__ = ["labels_from_state", "labels_to_state"]
+__all__: list[str] = []
 
 # Types of labels that their name says all of.
 _NAMED = {
@@ -182,19 +182,3 @@ def _encode_label(value: Any) -> dict[str, Any]:
 @kind("label", _is(pd.Timestamp, pd.Timedelta, pd.Period, pd.Interval), _encode_label)
 def _label(parts: dict[str, Any]) -> Any:
     return decode(parts["index"])[0]
-
-
-def labels_to_state(labels: pd.Index | None) -> Any:
-    """Bring labels to what a pickle of any version of pandas, and skops, can hold.
-
-    Labels that are none of the kinds above stay as they are.
-    """
-    try:
-        return encode(labels)
-    except Unknown:
-        return labels
-
-
-def labels_from_state(state: Any) -> pd.Index | None:
-    """Bring back what :func:`labels_to_state` has made."""
-    return decode(state) if isinstance(state, dict) else state

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-import sklearn_mmoe._files.column_labels  # noqa: F401  adds to the kinds of values
-from sklearn_mmoe._architectures.size import least_weights
+import sklearn_mmoe._files.frames  # noqa: F401  adds to the kinds of values
 from sklearn_mmoe._files import container
+from sklearn_mmoe._files.description import describe, read_description
 from sklearn_mmoe._files.requests import requests_of, set_requests
 from sklearn_mmoe._files.values import decode, to_json, whole
 from sklearn_mmoe._version import __version__
@@ -21,7 +21,6 @@ from sklearn_mmoe.estimators import (
     MultiTaskMMoERegressor,
 )
 from sklearn_mmoe.estimators._fitted import fitted_attributes
-from sklearn_mmoe.estimators._parameters import network_parameters
 
 __all__ = ["load", "save"]
 
@@ -31,6 +30,8 @@ _CLASSES = {
     cls.__name__: cls
     for cls in (MultiTaskMMoEClassifier, MultiTaskMMoERegressor, MultiTaskMMoEMixed)
 }
+# Lists of arrays in a state of training.
+_PARTS = ("weights", "random", "optimizer", "weighting")
 # Parameters that hold code, and what to do about them.
 _CODE = {
     "callbacks": "They are no part of the model: save after set_params(callbacks=None)",
@@ -69,10 +70,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
             name: to_json(value, f"The attribute {name!r}")
             for name, value in fitted.items()
         },
-        "network": {
-            "seed": engine.spec.seed,
-            "parameters": to_json(dict(engine.spec.parameters), "The network"),
-        },
+        "network": to_json(describe(engine.spec), "The network"),
         "optimizer": to_json(engine.optimizer_config, "The state of the optimizer"),
     }
     container.write(path, document, arrays_of(state))
@@ -113,7 +111,7 @@ def arrays_of(state: Any) -> dict[str, np.ndarray]:
     """Name all arrays of a training state."""
     return {
         f"{part}/{k}": array
-        for part in ("weights", "random", "optimizer")
+        for part in _PARTS
         for k, array in enumerate(getattr(state, part) or ())
     }
 
@@ -126,7 +124,7 @@ def lists_of(arrays: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
     ValueError
         If an array has another name, or one is missing.
     """
-    lists: dict[str, list[np.ndarray]] = {"weights": [], "random": [], "optimizer": []}
+    lists: dict[str, list[np.ndarray]] = {part: [] for part in _PARTS}
     for part, found in lists.items():
         while f"{part}/{len(found)}" in arrays:
             found.append(arrays[f"{part}/{len(found)}"])
@@ -259,31 +257,23 @@ def _restore_engine(
     fitted: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
 ) -> Any:
-    network, tasks = document["network"], fitted["_tasks"]
-    given = decode(network["parameters"])
-    # The estimator's own checks of the parameters that have the same names.
-    described = MultiTaskMMoERegressor(**given)
-    described._validate_params()
-    parameters = network_parameters(described)
-    n_features = fitted["n_features_in_"]
-    units = tuple(task.units for task in tasks)
-    lists = lists_of(arrays)
-    stored = sum(weight.size for weight in lists["weights"])
-    needed = least_weights(n_features, units, parameters)
-    if needed > stored:
-        raise ValueError(
-            f"the network that is described has at least {needed} weights, but "
-            f"{stored} are there"
-        )
+    tasks, lists = fitted["_tasks"], lists_of(arrays)
+    described = read_description(
+        decode(document["network"]),
+        fitted["n_features_in_"],
+        tasks,
+        sum(weight.size for weight in lists["weights"]),
+    )
     # Keras and TensorFlow are loaded here, for a file that all else is right with.
     from sklearn_mmoe._training.engine import Engine, NetworkSpec, TrainingState
 
     spec = NetworkSpec(
-        n_features=n_features,
+        n_features=fitted["n_features_in_"],
         kinds=tuple(task.kind for task in tasks),
-        units=units,
-        parameters=parameters,
-        seed=whole(network["seed"]),
+        units=tuple(task.units for task in tasks),
+        **described,
     )
-    state = TrainingState(lists["weights"], lists["random"], lists["optimizer"] or None)
+    # An optimizer without a state of its own is none that is kept.
+    kept = {part: lists[part] or None for part in ("optimizer", "weighting")}
+    state = TrainingState(lists["weights"], lists["random"], **kept)
     return Engine.restore(spec, state, decode(document["optimizer"]))

@@ -196,7 +196,9 @@ def weights_between_tasks(
         or a weight is not a positive number.
     """
     if isinstance(task_weight, str):
-        shares = (weights > 0).mean(axis=0).tolist()
+        shares = (weights > 0).mean(axis=0)
+        # A call of partial_fit may bring no target of a task.
+        shares = np.where(shares > 0, shares, 1).tolist()
         alike = task_weight == "uniform" or len(set(shares)) == 1
         return () if alike else tuple(shares)
     given = dict(_by_task(task_weight, names))

@@ -25,7 +25,9 @@ _RATE = 0.025
 
 
 class Weighting:
-    """Weigh the tasks as the user said, and base class of what weighs them further.
+    """Base class of what weighs the tasks in the course of training.
+
+    Weights that the user gave multiply what it finds.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ class Weighting:
 
     def weigh(self, losses: Sequence[Any], shares: Any) -> Any:
         """Return a weight for each task, to be multiplied by the given ones."""
-        return tf.ones(self._n_tasks, self._dtype)
+        raise NotImplementedError
 
 
 class Uncertainty(Weighting):
@@ -375,7 +377,6 @@ class PCGrad(GradientWeighting):
 
 
 WEIGHTINGS: dict[str, type[Weighting]] = {
-    "uniform": Weighting,
     "uncertainty": Uncertainty,
     "dwa": DynamicWeightAverage,
     "lbtw": LossBalanced,

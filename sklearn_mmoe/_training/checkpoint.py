@@ -30,8 +30,9 @@ class Checkpoints:
     """The checkpoints of one fit, in a folder.
 
     A checkpoint holds all that decides how training goes on: weights, where dropout
-    stands, the optimizer, the records of the epochs so far, and what early stopping
-    keeps. The order of the rows follows from a seed and the number of an epoch.
+    stands, the optimizer, what weighs the tasks, the records of the epochs so far, and
+    what early stopping or cross-validation keeps. The order of the rows follows from a
+    seed and the number of an epoch.
 
     Parameters
     ----------
@@ -145,15 +146,15 @@ class Checkpoints:
             name: [arrays[f"{name}/{k}"] for k in range(length)]
             for name, length in document["lists"].items()
         }
-        trainer.load(
-            TrainingState(lists["weights"], lists["random"], lists["optimizer"])
-        )
+        parts = ("weights", "random", "optimizer", "weighting")
+        trainer.load(TrainingState(**{part: lists[part] for part in parts}))
         self._records = list(_records(document, arrays))
         for record in self._records:
             for observer in observers:
                 observer.on_earlier_epoch(record)
         for k, observer in enumerate(observers):
-            observer.set_arrays(lists[f"observer {k}"])
+            # Callbacks, the last of them, may be new.
+            observer.set_arrays(lists.get(f"observer {k}", []))
         return len(self._records), self._records[-1].stop
 
     def write(
@@ -172,6 +173,7 @@ class Checkpoints:
             "weights": state.weights,
             "random": state.random,
             "optimizer": state.optimizer or [],
+            "weighting": state.weighting or [],
             **{f"observer {k}": o.arrays() for k, o in enumerate(observers)},
         }
         document = {
@@ -211,8 +213,11 @@ def _difference(name: str, before: str | None, now: str | None) -> str:
 def _table(records: Sequence[EpochRecord]) -> dict[str, np.ndarray]:
     """Bring the records of epochs to arrays."""
     scores = [r.validation_score for r in records if r.validation_score is not None]
+    weighed = [r.task_weights for r in records if r.task_weights is not None]
     return {
         "task_losses": np.array([record.task_losses for record in records]),
+        "task_weight": np.array([record.task_weight for record in records]),
+        "task_weights": np.array(weighed, dtype=np.float64),
         "penalties": np.array([record.penalty for record in records]),
         "scores": np.array(scores, dtype=np.float64),
         "are_best": np.array([record.is_best for record in records]),
@@ -224,14 +229,16 @@ def _records(
     document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> Iterator[EpochRecord]:
     """Bring the arrays of :func:`_table` back to records."""
-    name = document["validation"]
+    name, weighed = document["validation"], arrays["task_weights"]
     for epoch, losses in enumerate(arrays["task_losses"]):
         yield EpochRecord(
-            epoch,
-            losses,
-            float(arrays["penalties"][epoch]),
-            None if name is None else float(arrays["scores"][epoch]),
-            name or "loss",
-            bool(arrays["are_best"][epoch]),
-            bool(arrays["stops"][epoch]),
+            epoch=epoch,
+            task_losses=losses,
+            penalty=float(arrays["penalties"][epoch]),
+            task_weight=arrays["task_weight"][epoch],
+            task_weights=weighed[epoch] if len(weighed) else None,
+            validation_score=None if name is None else float(arrays["scores"][epoch]),
+            validation_name=name or "loss",
+            is_best=bool(arrays["are_best"][epoch]),
+            stop=bool(arrays["stops"][epoch]),
         )

@@ -111,14 +111,16 @@ class Engine:
             )
         # The evaluator's network may have another dropout, and so other generators.
         generators = [(array.shape, array.dtype.kind) for array in state.random]
+        names = ("dropout", "gate_dropout")
         if set(generators) - {((2,), "i"), ((2,), "u")} or (
-            generators and not spec.parameters["dropout"]
+            generators and not any(spec.parameters[name] for name in names)
         ):
             raise ValueError("the random states are not those of this network")
         # A scalar of the optimizer's own, or a moment of a weight.
         shapes = [(), *(weight.shape for weight in state.weights)]
         if any(array.shape not in shapes for array in state.optimizer or ()):
             raise ValueError("the optimizer's state is not one of this network")
+        _check_weighting(spec, state, optimizer_config)
         engine._state, engine.optimizer_config = state, optimizer_config
         return engine
 
@@ -202,7 +204,7 @@ class Engine:
             If training diverges.
         """
         keras_import.check_not_forked()
-        source = ArrayBatches(data, plan.batch_size, seed)
+        source = ArrayBatches(_weighted(data, plan), plan.batch_size, seed)
         choice: OutOfFold | None = None
         trainer_for_plan = self._trainer_for(plan, data.n_folds, bool(callbacks))
         with borrow_trainer(*trainer_for_plan) as trainer:
@@ -478,6 +480,28 @@ class Engine:
             f"{self.optimizer_config}, and is now {_config(plan)}. Set it back, or "
             "start anew with fit."
         )
+
+
+def _weighted(data: TaskData, plan: TrainingPlan) -> TaskData:
+    """Multiply the rows' weights by those of the tasks, if these stay as they are."""
+    if plan.weighting is not None or not plan.task_weight:
+        return data
+    of_tasks = np.asarray(plan.task_weight, dtype=data.weights.dtype)
+    return replace(data, weights=data.weights * of_tasks)
+
+
+def _check_weighting(
+    spec: NetworkSpec, state: TrainingState, config: dict[str, Any] | None
+) -> None:
+    """Refuse what a weighting of the tasks remembers, if it is not that of this one."""
+    wanted: list[Any] = []
+    if config is not None and config["task_weighting"] != "uniform":
+        with building:
+            weighting = make_weighting(config["task_weighting"], spec.kinds, spec.dtype)
+        wanted = [(tuple(v.shape), v.dtype) for v in weighting.variables]
+    found = [(array.shape, array.dtype.name) for array in state.weighting or ()]
+    if found != wanted:
+        raise ValueError("what is remembered of the tasks' weights is not of this fit")
 
 
 def _gate_weights(

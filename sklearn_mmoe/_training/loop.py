@@ -55,9 +55,11 @@ class TrainingPlan:
 
     @property
     def weighting(self) -> str | None:
-        """Which weighting of the tasks is needed; None if their losses add up."""
-        plain = self.task_weighting == "uniform" and not self.task_weight
-        return None if plain else self.task_weighting
+        """Which weighting of the tasks is needed; None if their losses add up.
+
+        Weights that stay are part of the rows' weights, which costs nothing.
+        """
+        return None if self.task_weighting == "uniform" else self.task_weighting
 
 
 def train(
@@ -128,6 +130,8 @@ def _train_epoch(
         for callback in callbacks:
             callback.on_batch_begin(done)
         of_batches, own, weighed = trainer.train(batches, rates)
+        if plan.weighting is None:  # else the rows' weights do not hold the tasks'
+            of_batches = of_batches / given
         losses, penalty = losses + of_batches, penalty + own
         if weighed is not None:
             task_weights = weighed + (0 if task_weights is None else task_weights)

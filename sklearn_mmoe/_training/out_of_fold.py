@@ -77,28 +77,55 @@ class OutOfFold(Observer):
         self._folds = data.folds[data.rows]
         self._task_weight = task_weight or (1.0,) * len(losses)
         self._every = -(-n_epochs // _MOST_EVALUATIONS)
-        self._last = n_epochs - 1
+        self._n_epochs = n_epochs
+        self._epoch = 0
         self._best_loss = np.inf
         self.epochs: list[int] = []
         self.curves: list[np.ndarray] = []
 
     def on_epoch_end(self, record: EpochRecord) -> None:
-        if (record.epoch + 1) % self._every and record.epoch != self._last:
+        self._epoch = record.epoch + 1
+        if self._epoch % self._every == 0 or self._epoch == self._n_epochs:
+            self._look()
+
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        self._epoch = record.epoch + 1
+
+    def arrays(self) -> list[np.ndarray]:
+        if not self.epochs:
+            return []
+        return [np.array(self.epochs), np.array(self.curves), *self.best_weights]
+
+    def set_arrays(self, arrays: list[np.ndarray]) -> None:
+        if not arrays:
             return
-        losses = self._evaluate()
-        self.epochs.append(record.epoch + 1)
-        self.curves.append(losses)
-        finite = np.where(np.isfinite(losses), losses, np.inf)
-        if finite.min() < self._best_loss or len(self.epochs) == 1:
-            self._best_loss = float(finite.min())
-            self.best_epoch = record.epoch + 1
-            self.best_candidate = int(finite.argmin())
+        epochs, curves, *self.best_weights = arrays
+        for epoch, losses in zip(epochs.tolist(), curves, strict=True):
+            self._compare(epoch, losses)
+
+    def _look(self) -> None:
+        """Evaluate the members, and keep the best candidate's if it is a new one."""
+        if self._compare(self._epoch, self._evaluate()):
             self.best_weights = [
                 weights[self.members] for weights in self._trainer.weights()
             ]
 
+    def _compare(self, epoch: int, losses: np.ndarray) -> bool:
+        """Note the losses of an epoch; return whether it is the best so far."""
+        self.epochs.append(epoch)
+        self.curves.append(losses)
+        finite = np.where(np.isfinite(losses), losses, np.inf)
+        is_best = finite.min() < self._best_loss or len(self.epochs) == 1
+        if is_best:
+            self._best_loss = float(finite.min())
+            self.best_epoch = epoch
+            self.best_candidate = int(finite.argmin())
+        return is_best
+
     def on_train_end(self) -> None:
         """Give the best candidate's members their best weights."""
+        if self._epoch not in self.epochs:  # a callback has stopped training
+            self._look()
         weights = self._trainer.weights()
         for weight, best in zip(weights, self.best_weights, strict=True):
             weight[self.members] = best

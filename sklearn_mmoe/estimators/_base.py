@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_mmoe._files.column_labels import labels_from_state, labels_to_state
+from sklearn_mmoe._files.frames import pandas_from_state, pandas_to_state
 from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin, SklearnCallbacks
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.progress import EpochProgress
@@ -203,15 +203,10 @@ class _BaseMultiTaskMMoE(
         return is_fitted(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        if "_y_columns" in state:
-            state["_y_columns"] = labels_to_state(state["_y_columns"])
-        return state
+        return pandas_to_state(super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "_y_columns" in state:
-            self._y_columns = labels_from_state(state["_y_columns"])
+        super().__setstate__(pandas_from_state(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file, which :func:`sklearn_mmoe.load` reads.

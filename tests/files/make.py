@@ -41,12 +41,16 @@ def make_models() -> dict:
     mixed = pd.DataFrame({"price": values[:, 0], "sold": labels["often"]})
     stopping = {"early_stopping": True, "max_iter": 4, "n_iter_no_change": 2}
     classifier = MultiTaskMMoEClassifier(**TINY, **stopping).fit(X, labels)
-    regressor = MultiTaskMMoERegressor(**TINY).partial_fit(X, values)
+    weighing = {"task_weighting": "gradnorm", "task_weight": [1, 3]}
+    regressor = MultiTaskMMoERegressor(**TINY, **weighing).partial_fit(X, values)
     mixed_model = MultiTaskMMoEMixed(**TINY, max_iter=3).fit(X, mixed)
+    sharing = {"sharing": "ple", "match_parameters": "mmoe"}
+    ensemble = MultiTaskMMoEMixed(**TINY, **sharing, max_iter=3, cv=2).fit(X, mixed)
     return {
         "classifier": (classifier.set_params(early_stopping=False), X, labels),
         "regressor": (regressor.partial_fit(X, values), X, values),
         "mixed": (mixed_model, X, mixed),
+        "ensemble": (ensemble, X, mixed),
     }
 
 

@@ -1,0 +1,77 @@
+"""Data frames of numbers, such as a table of losses, with labels of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import sklearn_mmoe._files.column_labels  # noqa: F401  adds to the kinds of values
+from sklearn_mmoe._files.values import Unknown, decode, encode, kind
+
+__all__ = ["pandas_from_state", "pandas_to_state"]
+
+# Attributes of estimators that may hold something of pandas.
+_OF_PANDAS = ("_y_columns", "cv_losses_", "expert_use_")
+
+
+def _is_frame(value: Any) -> bool:
+    return type(value) is pd.DataFrame
+
+
+def _encode_frame(frame: pd.DataFrame) -> dict[str, Any]:
+    for dtype in frame.dtypes:
+        if not isinstance(dtype, np.dtype):
+            raise Unknown(f"a data frame with a column of the type {dtype}")
+    return {
+        "index": encode(frame.index),
+        "columns": encode(frame.columns),
+        "values": [encode(column.to_numpy()) for _, column in frame.items()],
+    }
+
+
+@kind("frame", _is_frame, _encode_frame)
+def _frame(parts: dict[str, Any]) -> pd.DataFrame:
+    index, columns = decode(parts["index"]), decode(parts["columns"])
+    values = decode(parts["values"])
+    if not isinstance(index, pd.Index) or not isinstance(columns, pd.Index):
+        raise TypeError("there is a data frame without labels")
+    if not isinstance(values, list) or len(values) != len(columns):
+        raise ValueError(f"there are not {len(columns)} columns")
+    for column in values:
+        if not isinstance(column, np.ndarray) or column.shape != (len(index),):
+            raise ValueError(f"there is a column of other than {len(index)} rows")
+    frame = pd.DataFrame(dict(enumerate(values)), index=index)
+    frame.columns = columns
+    return frame
+
+
+def pandas_to_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring what an estimator's state has of pandas to what any pickle can hold.
+
+    So can skops, and a pickle that another version of pandas reads. Labels that are
+    none of the kinds above stay as they are.
+    """
+    return {
+        name: _to_state(value) if name in _OF_PANDAS else value
+        for name, value in state.items()
+    }
+
+
+def _to_state(value: Any) -> Any:
+    try:
+        return encode(value)
+    except Unknown:
+        return value
+
+
+def pandas_from_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring back what :func:`pandas_to_state` has made."""
+    return {
+        name: (
+            decode(value) if name in _OF_PANDAS and isinstance(value, dict) else value
+        )
+        for name, value in state.items()
+    }
