@@ -106,9 +106,14 @@ class TestMembers:
         [
             {},
             {"shared_units": (), "expert_units": (4, 3)},
-            {"sharing": "ple", "shared_units": (), "num_task_experts": 1},
-            {"sharing": "cross_stitch"},
-            {"sharing": "aitm"},
+            *(
+                pytest.param(structure, marks=pytest.mark.slow)
+                for structure in (
+                    {"sharing": "ple", "shared_units": (), "num_task_experts": 1},
+                    {"sharing": "cross_stitch"},
+                    {"sharing": "aitm"},
+                )
+            ),
         ],
         ids=str,
     )
@@ -392,11 +397,11 @@ class TestParameter:
         [
             ({"cv": 61}, "'cv' parameter .61. is more than"),
             ({"cv": 2, "early_stopping": True}, "'cv' .* 'early_stopping'"),
-            ({"cv": 2, "network": lambda meta: None}, "'cv' .* 'network'"),
+            ({"cv": 2, "network": print}, "'cv' .* 'network'"),
             ({"cv": 1}, "'cv' parameter"),
             ({"cv": "five"}, "'cv' parameter"),
         ],
-        ids=str,
+        ids=["rows", "early_stopping", "network", "one", "text"],
     )
     def test_is_refused_where_it_cannot_be(self, given, told):
         X, y = regression_data()
