@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn import config_context
@@ -574,6 +574,10 @@ def test_plain_tables_load_no_skrub():
     assert result.stdout.strip() == ""
 
 
+# Numbers that are equal, and no equal texts.
+@example(
+    [*[None] * 7, *map(float, range(7)), 0.5, 0.25, 0.125, -1.0, 0, "00"],
+)
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(

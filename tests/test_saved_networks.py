@@ -33,7 +33,9 @@ def run(code, *arguments, **environment):
     )
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimizer", ["adamw", pytest.param("rmsprop", marks=pytest.mark.slow)]
+)
 def test_files_of_keras_load_in_a_new_process(tmp_path, labels_data, tiny, optimizer):
     """With no import but the layers', and no ``custom_objects``."""
     import keras
@@ -322,6 +324,7 @@ def test_start_up_messages_are_held_back(capfd):
     assert capfd.readouterr().err == "of an error\n"
 
 
+@pytest.mark.slow
 def test_threads_follow_joblibs_limit():
     code = """
     import os

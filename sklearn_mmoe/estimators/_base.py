@@ -82,6 +82,8 @@ if TYPE_CHECKING:
 # partial_fit is called first. The penalty is set as for this many, or for those of the
 # first call if these are more; the weight decay of every call as for just so many.
 _ROWS_TO_COME = 10_000
+# Fewest updates after which gates that use no more than some experts are warned of.
+_UPDATES_OF_GATES = 50
 
 
 def partial_fit_available(estimator: Any) -> bool:
@@ -645,7 +647,11 @@ class _BaseMultiTaskMMoE(
             self._publish_strength(compared[choice.best_candidate])
             self.best_epoch_ = choice.best_epoch
             self.cv_losses_ = loss_table(choice, compared)
-        self._publish_expert_use(warn=not plan.continuing)
+        n_updates = (self.n_iter_ - plan.first_epoch) * -(-n_rows // plan.batch_size)
+        # After fewer the gates are as they were drawn, or as wild features make them.
+        self._publish_expert_use(
+            warn=n_updates >= _UPDATES_OF_GATES and not plan.continuing
+        )
 
     def _publish_expert_use(self, warn: bool) -> None:
         gates, spec = self._engine.gate_weights, self._engine.spec

@@ -55,17 +55,17 @@ class GateWeightsDisplay:
     figure_ : matplotlib Figure
         Their figure.
 
+    See Also
+    --------
+    gate_weights : The weights themselves.
+    expert_use : Their means, also in subgroups.
+
     Notes
     -----
     An ensemble's members have experts of their own: expert 0 of one is not expert 0 of
     another. The heat map then has a block of lines for each member, and the
     distributions a group of boxes; each member's weights are shown as its gates give
     them, so that they sum to 1 in each member.
-
-    See Also
-    --------
-    gate_weights : The weights themselves.
-    expert_use : Their means, also in subgroups.
 
     Examples
     --------

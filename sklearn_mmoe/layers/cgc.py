@@ -70,6 +70,15 @@ class CGC(GatedLayer):
     input_regularizer : str, Regularizer or None, default=None
         Regularizer of the kernels that multiply the layer's input: the experts' first
         ones and the gates'.
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that are set to zero while training, as of
+        :class:`~sklearn_mmoe.layers.MMoE`.
+    gate_temperature : float, default=1.0
+        What the gates' logits are divided by.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty, for each gate, on experts that it uses unequally.
+    seed : int or None, default=None
+        Seed of `gate_dropout`.
     **kwargs
         As every Keras layer takes: `name`, `dtype`, `trainable`.
 
@@ -265,7 +274,7 @@ class CGC(GatedLayer):
             kernel.assign(initializer(kernel.shape, kernel.dtype))
         for bias in [*itertools.chain(*self.expert_biases), *self.gate_biases]:
             bias.assign(ops.zeros_like(bias))
-        self.restart_dropout(gate_seed)
+        self._restart_dropout(gate_seed)
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Mix the experts once for each task.

@@ -55,7 +55,7 @@ class ProductOfProbabilities(keras.layers.Layer):
     >>> import numpy as np
     >>> from sklearn_mmoe.layers import ProductOfProbabilities
     >>> logit = ProductOfProbabilities()([np.zeros((1, 1)), np.zeros((1, 1))])
-    >>> round(1 / (1 + np.exp(-float(logit[0, 0]))), 4)  # a half of a half
+    >>> round(float(1 / (1 + np.exp(-logit[0, 0]))), 4)  # a half of a half
     0.25
     """
 

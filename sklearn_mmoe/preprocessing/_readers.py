@@ -236,6 +236,10 @@ class LevelReader(Reader):
         if isinstance(column.dtype, pd.CategoricalDtype) and not text:
             return column.array
         codes, levels = factorize(self.name, column)
+        if text and not all(isinstance(level, str) for level in levels):
+            # 0, 0.0 and False are one level, and three texts.
+            column = column.astype(object).map(str, na_action="ignore")
+            codes, levels = factorize(self.name, column)
         if text:
             strings, merged = np.unique(levels.astype(str), return_inverse=True)
             codes, levels = np.append(merged, -1)[codes], strings.astype(object)
