@@ -91,7 +91,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["auto_examples"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"census_income\.py$",  # a command, not a page
+    "ignore_pattern": r"(census_income|dask_cluster|serve_onnx)\.py$",  # commands
     "doc_module": ("sklearn_mmoe",),
     "backreferences_dir": "reference/backreferences",
     "show_memory": False,
