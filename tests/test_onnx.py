@@ -680,7 +680,8 @@ def test_what_no_function_converts_is_named(tmp_path):
         (Odd(1, name="mine"), "'mine' is a Odd.*Dense"),
         (keras.layers.UnitNormalization(name="unit"), "'unit' is a UnitNorm"),
         (twisted, "'twisted' has the activation hard_sigmoid.*relu"),
-        (half, "'halved' computes in float16"),
+        # Older versions of Keras put a layer of their own in front.
+        (half, "'halved' computes in float16|is a Cast"),
         (lambda x: keras.ops.exp(x), "is a Exp"),
     ]:
         with pytest.raises(ValueError, match=match):

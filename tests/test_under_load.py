@@ -63,7 +63,7 @@ def test_sixteen_threads_predict_while_another_estimator_is_fitted(
 def test_a_hundred_thousand_columns(tiny, kind):
     rng = np.random.default_rng(0)
     n_columns = 100_000
-    X = sparse.random_array((40, n_columns), density=1e-3, rng=rng, format="csr")
+    X = sparse.random(40, n_columns, 1e-3, "csr", random_state=rng)
     y = np.column_stack([X.sum(axis=1), rng.normal(size=40)])
     X = X.toarray() if kind == "dense" else X
     model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1}).fit(X, y)

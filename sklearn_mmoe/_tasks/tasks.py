@@ -50,7 +50,13 @@ def check_labels(name: str, labels: np.ndarray, whose: str) -> None:
         )
     if labels.dtype.kind in "biufU" or not len(labels):
         return
-    types = sorted({type(label).__name__ for label in labels.tolist()})
+    types = sorted(
+        # NumPy's str_ is text too.
+        {
+            "str" if isinstance(label, str) else type(label).__name__
+            for label in labels.tolist()
+        }
+    )
     if types != ["str"]:
         raise ValueError(
             f"The task {name!r} has labels of the type{'s' * (len(types) > 1)} "
