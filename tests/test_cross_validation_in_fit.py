@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 
 from sklearn_mmoe import (
     MultiTaskMMoEClassifier,
@@ -407,6 +407,27 @@ class TestParameter:
         X, y = regression_data()
         with pytest.raises(ValueError, match=told):
             MultiTaskMMoERegressor(**{**SMALL, **given}).fit(X, y)
+
+    @pytest.mark.parametrize("kind", ["splitter", "splits"])
+    def test_takes_folds_as_scikit_learn_does(self, kind):
+        X, y = regression_data()
+        splitter = KFold(3)
+        cv = splitter if kind == "splitter" else list(splitter.split(X))
+        model = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}, cv=cv).fit(X, y)
+        assert model._engine.spec.n_members == 3
+        # The order of the rows decides folds of KFold, and not the seed.
+        again = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}, cv=KFold(3))
+        np.testing.assert_array_equal(again.fit(X, y).predict(X), model.predict(X))
+
+    @pytest.mark.parametrize(
+        "cv",
+        [ShuffleSplit(3, random_state=0), [(np.arange(60), np.arange(60))]],
+        ids=["ShuffleSplit", "one"],
+    )
+    def test_refuses_splits_that_are_no_folds(self, cv):
+        X, y = regression_data()
+        with pytest.raises(ValueError, match="'cv' parameter must split the rows"):
+            MultiTaskMMoERegressor(**SMALL, cv=cv).fit(X, y)
 
     def test_can_be_searched_over(self):
         X, y = regression_data()

@@ -43,7 +43,7 @@ from sklearn_mmoe.estimators._candidates import (
     check_cv,
     for_members,
     loss_table,
-    n_folds,
+    with_folds,
 )
 from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
 from sklearn_mmoe.estimators._exports import ExportMixin
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 # first call if these are more; the weight decay of every call as for just so many.
 _ROWS_TO_COME = 10_000
 # Fewest updates after which gates that use no more than some experts are warned of.
-_UPDATES_OF_GATES = 50
+_UPDATES_OF_GATES = 200
 
 
 def partial_fit_available(estimator: Any) -> bool:
@@ -137,7 +137,7 @@ class _BaseMultiTaskMMoE(
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
-        cv: int | str | None = "auto",
+        cv: Any = "auto",
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,
@@ -379,9 +379,8 @@ class _BaseMultiTaskMMoE(
                 data, validation = data.set_aside(
                     self.validation_fraction, self._split_seed
                 )
-            folds = None if resume or validation else n_folds(self, data)
-            if folds is not None:
-                data = data.with_folds(folds, seeds.split)
+            if not resume and validation is None:
+                data = with_folds(self, data, seeds.split)
             self._begin(data, seeds, resume, n_rows=len(data.rows))
             if checkpoints is not None:
                 given = None if X_val is None else validation

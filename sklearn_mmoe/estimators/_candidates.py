@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import check_cv as check_splitter
 
 from sklearn_mmoe.estimators._fit_data import FitData
 from sklearn_mmoe.estimators._parameters import by_rows
@@ -20,7 +22,7 @@ __all__ = [
     "check_cv",
     "for_members",
     "loss_table",
-    "n_folds",
+    "with_folds",
 ]
 
 _AUTO_FOLDS = 5
@@ -53,32 +55,55 @@ def check_cv(estimator: Any) -> None:
         If it does.
     """
     for name in ("early_stopping", "network"):
-        if isinstance(estimator.cv, int) and getattr(estimator, name):
+        given = estimator.cv is not None and not isinstance(estimator.cv, str)
+        if given and getattr(estimator, name):
             raise ValueError(
                 f"The 'cv' parameter ({estimator.cv}) cannot be used together with "
                 f"{name!r}; set one of them to None or False."
             )
 
 
-def n_folds(estimator: Any, data: FitData) -> int | None:
-    """Decide how many folds a fit has; None is none.
+def with_folds(estimator: Any, data: FitData, seed: int) -> FitData:
+    """Deal the rows out to the folds that `cv` asks for, if it asks for any.
 
     Raises
     ------
     ValueError
-        If there are fewer rows than folds.
+        If there are fewer rows than folds, or splits that are given do not have each
+        row in one test set.
     """
     cv, n_rows = estimator.cv, len(data.rows)
-    if cv == "auto":
+    if isinstance(cv, str):
         targets = (data.weights[data.rows] > 0).sum(axis=0)
         fits = n_rows <= _MOST_ROWS and targets.min() >= _FEWEST_TARGETS
-        return _AUTO_FOLDS if fits and _is_left_to_us(estimator) else None
-    if cv is not None and n_rows < cv:
+        cv = _AUTO_FOLDS if fits and _is_left_to_us(estimator) else None
+    if cv is None:
+        return data
+    if not isinstance(cv, Integral):
+        return replace(data, **_given_folds(cv, data))
+    if n_rows < int(cv):
         raise ValueError(
             f"The 'cv' parameter ({cv}) is more than the number of rows with a target "
             f"({n_rows})."
         )
-    return cv
+    return data.with_folds(int(cv), seed)
+
+
+def _given_folds(cv: Any, data: FitData) -> dict[str, Any]:
+    """Make folds of the test sets of a splitter, or of an iterable of splits."""
+    splits = list(check_splitter(cv).split(data.features, data.y))
+    folds = np.full(len(data.weights), -1)
+    sizes = 0
+    for k, (_, test) in enumerate(splits):
+        sizes += len(folds[test])
+        folds[test] = k
+    if len(splits) < 2 or (folds < 0).any() or sizes != len(folds):
+        raise ValueError(
+            "The 'cv' parameter must split the rows so that each is in the test set of "
+            f"one of two or more folds, as KFold does; got {len(splits)} splits with "
+            f"{sizes} rows to test on, of {len(folds)}."
+        )
+    return {"folds": folds, "n_folds": len(splits)}
 
 
 def _is_left_to_us(estimator: Any) -> bool:

@@ -121,7 +121,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
-        cv: int | str | None = "auto",
+        cv: Any = "auto",
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,

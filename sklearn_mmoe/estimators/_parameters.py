@@ -81,7 +81,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
-    "cv": [None, StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
+    "cv": [StrOptions({"auto"}), "cv_object"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
@@ -314,19 +314,20 @@ default='uniform'
         Number of epochs without improvement of at least `tol` to wait for.
     tol : float, default=1e-4
         Smallest change of `early_stopping_metric` that counts as an improvement.
-    cv : int, None or 'auto', default='auto'
-        Number of folds for cross-validation within the fit. With it the network is an
-        ensemble: for each of a few strengths of regularisation (those of
-        `feature_penalty` and `weight_decay` that are 'auto': the usual ones, hardly
-        any, and much) one member for each fold, which is trained on all other rows.
-        All are trained at once. The strength and the epoch whose members predict best
-        the rows that they have not seen, by the loss, are kept, and the predictions of
-        these `cv` members are averaged: values, or probabilities. None trains one
-        network on all rows, to the last epoch. 'auto' is 5 if there are at most 2,000
-        rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
-        `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
-        'uniform', and none of `early_stopping`, `warm_start` and `network` is used;
-        else None. A warm start
+    cv : int, splitter, iterable, None or 'auto', default='auto'
+        Cross-validation within the fit: the number of folds, which have like labels, or
+        what splits the rows into folds, as scikit-learn's ``cv`` has it; each row has
+        to be in the test set of one of them. With it the network is an ensemble: for
+        each of a few strengths of regularisation (those of `feature_penalty` and
+        `weight_decay` that are 'auto': the usual ones, hardly any, and much) one member
+        for each fold, which is trained on all other rows. All are trained at once. The
+        strength and the epoch whose members predict best the rows that they have not
+        seen, by the loss, are kept, and the predictions of these members, one for each
+        fold, are averaged: values, or probabilities. None trains one network on all
+        rows, to the last epoch. 'auto' is 5 if there are at most 2,000 rows, each task
+        has at least 30 targets, `max_iter`, `feature_penalty` and `weight_decay` are
+        'auto' too, `optimizer` is a name, `task_weighting` is 'uniform', and none of
+        `early_stopping`, `warm_start` and `network` is used; else None. A warm start
         and ``partial_fit`` go on with the members that were kept, each on all rows.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
