@@ -110,7 +110,7 @@ COLD = {
     "sharing": "omoe",
     "gate_temperature": 0.02,
     "learning_rate": 0.05,
-    "max_iter": 10,
+    "max_iter": 18,
     "dropout": 0.0,
     "wide": False,
 }
@@ -148,7 +148,7 @@ class TestEstimators:
         assert reg.expert_use_.max().min() > 0.02
 
     def test_gates_that_are_all_alike_are_warned_of(self, values_data, tiny):
-        reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 8}, gate_temperature=1e4)
+        reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 16}, gate_temperature=1e4)
         with pytest.warns(ConvergenceWarning, match="are all alike"):
             reg.fit(*values_data)
 

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 # first call if these are more; the weight decay of every call as for just so many.
 _ROWS_TO_COME = 10_000
 # Fewest updates after which gates that use no more than some experts are warned of.
-_UPDATES_OF_GATES = 200
+_UPDATES_OF_GATES = 100
 
 
 def partial_fit_available(estimator: Any) -> bool:
@@ -659,8 +659,9 @@ class _BaseMultiTaskMMoE(
             return
         experts = names_in_members(spec, self.task_names_)
         self.expert_use_ = mean_use(gates, self.task_names_, experts)
-        if warn:
-            warn_of_idle_gates(gates, self.task_names_, experts, spec.n_members or 1)
+        # One member's idle expert is made up for by the other members.
+        if warn and spec.n_members is None:
+            warn_of_idle_gates(gates, self.task_names_, experts)
 
     def _publish_strength(self, used: Candidate) -> None:
         self.feature_penalty_ = used.feature_penalty

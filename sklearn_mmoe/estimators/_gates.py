@@ -78,7 +78,7 @@ def mean_use(
 
 
 def warn_of_idle_gates(
-    gates: np.ndarray, task_names: list[str], experts: list[str], n_members: int = 1
+    gates: np.ndarray, task_names: list[str], experts: list[str]
 ) -> None:
     """Warn of experts that no task uses, and of gates that do not differ.
 
@@ -90,12 +90,9 @@ def warn_of_idle_gates(
         Names of the tasks.
     experts : list of str
         Names of the experts.
-    n_members : int, default=1
-        Number of members of an ensemble, which have a like number of these experts
-        each.
     """
     n_experts = len(experts)
-    if n_experts == n_members:
+    if n_experts == 1:
         return
     most_used = gates.mean(axis=0).max(axis=0)
     dead = [experts[i] for i in np.flatnonzero(most_used < _DEAD / n_experts)]
@@ -105,7 +102,7 @@ def warn_of_idle_gates(
             f"{_DEAD:.0%} of an equal share (see expert_use_). Lower num_experts, or "
             "keep them in use with load_balance_penalty=0.1 or gate_dropout=0.1."
         )
-    elif gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE / n_members:
+    elif gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE:
         _warn(
             f"The gates of the tasks {task_names} are all alike: in each row they give "
             "the experts the same weights (see expert_use_), as one gate for all "
