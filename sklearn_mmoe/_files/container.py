@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-__all__ = ["read", "remove_unfinished", "write"]
+__all__ = ["read", "remove_unfinished", "replacing", "write"]
 
 _DOCUMENT, _ARRAYS = "document.json", "arrays.safetensors"
 _SEAL = b"sklearn_mmoe, sha256 of all before: "
@@ -73,7 +73,7 @@ def write(
     OSError
         If it cannot be written; what stood at `path` before is still there.
     """
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(_sealed(document, arrays))
 
 
@@ -91,7 +91,7 @@ def _sealed(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> by
 
 
 @contextlib.contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a new file beside `path`, which takes its place once it is on the disk."""
     target = Path(os.path.realpath(path))  # a link stays one
     beside = target.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}.tmp")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sklearn_mmoe._files.container import replacing
 from sklearn_mmoe._version import __version__
 
 __all__ = ["Graph"]
@@ -177,11 +176,5 @@ class Graph:
 
 def write(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a file whole or not at all: what was there stays until it is replaced."""
-    target = Path(os.path.realpath(path))  # a link stays one
-    beside = target.with_name(f".sklearn_mmoe-{secrets.token_hex(8)}.tmp")
-    try:
-        beside.write_bytes(model.SerializeToString())
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(model.SerializeToString())
