@@ -666,9 +666,11 @@ class TestMalice:
         ],
         ids=str,
     )
-    def test_absurd_frames(self, sealed, tmp_path, no_keras, change):
+    def test_absurd_frames(self, tmp_path, no_keras, change):
+        sealed = (RELEASES / "0.1.0" / "ensemble.mmoe").read_bytes()
+
         def change_frame(document):
-            frame = document["fitted"]["expert_use_"]
+            frame = document["fitted"]["cv_losses_"]
             assert frame["!"] == "frame"
             frame.update(change)
 

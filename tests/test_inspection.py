@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -126,24 +126,6 @@ def test_one_expert_of_each_member_is_not_warned_of(values_data, tiny):
     parameters = {**tiny, "num_experts": 1, "max_iter": 1, "cv": 2}
     reg = MultiTaskMMoERegressor(**parameters).fit(*values_data)
     assert reg.expert_use_.to_numpy().tolist() == [[0.5, 0.5]] * 2
-
-
-def test_idle_gates_of_members_are_warned_of():
-    from sklearn_mmoe.estimators._gates import warn_of_idle_gates
-
-    rng = np.random.default_rng(0)
-    weights = rng.uniform(0.24, 0.26, size=(50, 2, 4, 2)) / 4
-    names = [f"member {m}, expert {i}" for m in range(4) for i in range(2)]
-    gates = weights.reshape(50, 2, 8)
-    warn_of_idle_gates(gates, ["a", "b"], names, 4)  # does not warn
-    # The same for both tasks but for a hair, of each member's own weights.
-    alike = gates[:, :1] + np.array([0, 0.9e-3 / 4])[:, np.newaxis]
-    with pytest.warns(ConvergenceWarning, match=r"\['a', 'b'\] are all alike"):
-        warn_of_idle_gates(alike, ["a", "b"], names, 4)
-    gates[:, :, [2, 7]] = 0
-    dead = "uses member 1, expert 0; member 3, expert 1 of 8"
-    with pytest.warns(ConvergenceWarning, match=dead):
-        warn_of_idle_gates(gates, ["a", "b"], names, 4)
 
 
 def test_many_rows_go_through_in_parts(pipeline, labels_data):

@@ -54,8 +54,8 @@ from sklearn_mmoe.estimators._fitted import (
     unchanged_on_error,
 )
 from sklearn_mmoe.estimators._gates import (
-    mean_use,
     names_in_members,
+    use_table,
     warn_of_idle_gates,
 )
 from sklearn_mmoe.estimators._parameters import (
@@ -186,6 +186,7 @@ class _BaseMultiTaskMMoE(
     _engine: Engine
     _tasks: list[Any]
     _split_seed: int
+    _expert_use: np.ndarray | None
 
     @abstractmethod
     def _find_tasks(
@@ -251,6 +252,15 @@ class _BaseMultiTaskMMoE(
         """Number of weights of the network."""
         check_is_fitted(self)
         return self._engine.n_weights
+
+    @property
+    def expert_use_(self) -> pd.DataFrame | None:
+        """Mean weight of each expert in each task; None without gates."""
+        check_is_fitted(self)
+        if self._expert_use is None:
+            return None
+        experts = names_in_members(self._engine.spec, self.task_names_)
+        return use_table(self._expert_use, self.task_names_, experts)
 
     def task(self, name: Any) -> Any:
         """Return one task of the fitted estimator as an estimator of its own.
@@ -654,13 +664,10 @@ class _BaseMultiTaskMMoE(
 
     def _publish_expert_use(self, warn: bool) -> None:
         gates, spec = self._engine.gate_weights, self._engine.spec
-        self.expert_use_ = None
-        if gates is None:
-            return
-        experts = names_in_members(spec, self.task_names_)
-        self.expert_use_ = mean_use(gates, self.task_names_, experts)
+        self._expert_use = None if gates is None else gates.mean(axis=0)
         # One member's idle expert is made up for by the other members.
-        if warn and spec.n_members is None:
+        if warn and gates is not None and spec.n_members is None:
+            experts = names_in_members(spec, self.task_names_)
             warn_of_idle_gates(gates, self.task_names_, experts)
 
     def _publish_strength(self, used: Candidate) -> None:

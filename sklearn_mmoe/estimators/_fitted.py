@@ -11,6 +11,7 @@ __all__ = ["fitted_attributes", "is_fitted", "unchanged_on_error"]
 # Fitted attributes beside the public ones, whose names end in an underscore.
 _PRIVATE = (
     "_engine",
+    "_expert_use",
     "_tasks",
     "_network_parameters",
     "_split_seed",

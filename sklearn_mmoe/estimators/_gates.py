@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["expert_names", "mean_use", "names_in_members", "warn_of_idle_gates"]
+__all__ = ["expert_names", "names_in_members", "use_table", "warn_of_idle_gates"]
 
 # An expert is dead if no task gives it this share of what each would have alike.
-_DEAD = 0.02
+_DEAD = 0.001
 # Gates are alike if none of their weights differs by this, in any row.
 _ALIKE = 1e-3
 
@@ -50,15 +50,13 @@ def names_in_members(spec: Any, task_names: list[str]) -> list[str]:
     return [f"member {m}, {name}" for m in range(spec.n_members) for name in names]
 
 
-def mean_use(
-    gates: np.ndarray, task_names: list[str], experts: list[str]
-) -> pd.DataFrame:
-    """Average the gates' weights over rows.
+def use_table(use: np.ndarray, task_names: list[str], experts: list[str]) -> Any:
+    """Put the mean weights of experts into a data frame.
 
     Parameters
     ----------
-    gates : ndarray of shape (n_rows, n_gates, n_experts)
-        Weights; one gate for all tasks, or one for each.
+    use : ndarray of shape (n_gates, n_experts)
+        Mean weights; one gate for all tasks, or one for each.
     task_names : list of str
         Names of the tasks.
     experts : list of str
@@ -69,9 +67,8 @@ def mean_use(
     data frame of shape (n_tasks, n_experts)
         Mean weights.
     """
-    shape = (len(task_names), len(experts))
     return pd.DataFrame(
-        np.broadcast_to(gates.mean(axis=0), shape).copy(),
+        np.broadcast_to(use, (len(task_names), len(experts))).copy(),
         index=pd.Index(task_names, name="task"),
         columns=experts,
     )
@@ -99,7 +96,7 @@ def warn_of_idle_gates(
     if dead:
         _warn(
             f"No task uses {_listed(dead)} of {n_experts}: no gate gives them "
-            f"{_DEAD:.0%} of an equal share (see expert_use_). Lower num_experts, or "
+            f"{_DEAD:.1%} of an equal share (see expert_use_). Lower num_experts, or "
             "keep them in use with load_balance_penalty=0.1 or gate_dropout=0.1."
         )
     elif gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE:

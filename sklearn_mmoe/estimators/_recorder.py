@@ -20,7 +20,7 @@ def forget(estimator: Any, task_names: list[str]) -> None:
     estimator.task_weights_ = {name: [] for name in task_names}
     estimator.validation_scores_ = None
     estimator.cv_losses_ = None
-    estimator.expert_use_ = None
+    estimator._expert_use = None
 
 
 class Recorder(Observer):
