@@ -49,7 +49,7 @@ def search_and_data(tiny):
     clf = MultiTaskMMoEClassifier(**tiny | {"max_iter": 50, "verbose": 1})
     search = GridSearchCV(
         make_pipeline(make_tabular_preprocessor(), clf),
-        {"multitaskmmoeclassifier__learning_rate": [1e-3, 1e-2, 1e-1]},
+        {"multitaskmmoeclassifier__learning_rate": [1e-3, 3e-3, 1e-2]},
         scoring=multi_task_scorer("roc_auc"),
         refit=False,
         cv=2,
