@@ -86,8 +86,13 @@ def kill_in_mid_search(client):
     end = time.monotonic() + 300
     while time.monotonic() < end:
         at_work = fits_at_work(client)
+        worker = next(iter(at_work), None)
         if all(at_work.values()) and sum(map(len, at_work.values())) < N_FITS:
-            worker = next(iter(at_work))
+            # Until what is done has been fetched: of a result that is lost on its way
+            # Dask says that its future was cancelled.
+            time.sleep(0.5)
+            if fits_at_work(client).get(worker) != at_work[worker]:
+                continue
             os.kill(pids[worker], signal.SIGKILL)
             return pids[worker]
         time.sleep(0.02)
