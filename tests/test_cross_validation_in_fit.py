@@ -395,7 +395,7 @@ class TestParameter:
     @pytest.mark.parametrize(
         ("given", "told"),
         [
-            ({"cv": 61}, "'cv' parameter .61. is more than"),
+            ({"cv": 61}, "cv' parameter is 61, more folds than"),
             ({"cv": 2, "early_stopping": True}, "'cv' .* 'early_stopping'"),
             ({"cv": 2, "network": print}, "'cv' .* 'network'"),
             ({"cv": 1}, "'cv' parameter"),

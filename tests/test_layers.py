@@ -387,14 +387,15 @@ def test_experts_of_levels_start_different():
     kernel = keras.initializers.GlorotUniform(seed=1)
     layer = CGC((4, 4), 2, 2, 2, True, "relu", kernel, kernel)
     layer.build((None, 4))
+    array = keras.ops.convert_to_numpy
 
     def drawn():
         blocks = [
             block
             for first, second in layer.expert_kernels
-            for block in [*np.moveaxis(np.asarray(first), 1, 0), *np.asarray(second)]
+            for block in [*np.moveaxis(array(first), 1, 0), *array(second)]
         ]
-        gates = [np.asarray(gate)[:, :4] for gate in layer.gate_kernels]
+        gates = [array(gate)[:, :4] for gate in layer.gate_kernels]
         for some in (blocks, gates):
             for a, b in itertools.combinations(some, 2):
                 assert not np.allclose(a, b)

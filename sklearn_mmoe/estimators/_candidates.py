@@ -83,8 +83,8 @@ def with_folds(estimator: Any, data: FitData, seed: int) -> FitData:
         return replace(data, **_given_folds(cv, data))
     if n_rows < int(cv):
         raise ValueError(
-            f"The 'cv' parameter ({cv}) is more than the number of rows with a target "
-            f"({n_rows})."
+            f"The 'cv' parameter is {cv}, more folds than there are rows with a target "
+            f"(n_samples={n_rows}). Lower it, or set cv=None."
         )
     return data.with_folds(int(cv), seed)
 
