@@ -100,7 +100,7 @@ class MemberDense(keras.layers.Layer):
                 ]
             )
         )
-        self.bias.assign(ops.zeros_like(self.bias))
+        self.bias.assign(ops.zeros(self.bias.shape, self.bias.dtype))
 
     def call(self, x: Any) -> Any:
         return self.activation(dense(x, self.kernel, self.bias))

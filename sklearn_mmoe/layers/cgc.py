@@ -273,7 +273,7 @@ class CGC(GatedLayer):
         for kernel, initializer in zip(kernels, drawn, strict=False):
             kernel.assign(initializer(kernel.shape, kernel.dtype))
         for bias in [*itertools.chain(*self.expert_biases), *self.gate_biases]:
-            bias.assign(ops.zeros_like(bias))
+            bias.assign(ops.zeros(bias.shape, bias.dtype))
         self._restart_dropout(gate_seed)
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:

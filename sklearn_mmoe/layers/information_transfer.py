@@ -115,7 +115,7 @@ class AdaptiveInformationTransfer(keras.layers.Layer):
         block = (self.kernel.shape[0], self.kernel.shape[2])
         draw = block_initializer(initializer, block, 1)
         self.kernel.assign(draw(self.kernel.shape, self.kernel.dtype))
-        self.bias.assign(ops.zeros_like(self.bias))
+        self.bias.assign(ops.zeros(self.bias.shape, self.bias.dtype))
 
     def call(self, inputs: Sequence[Any]) -> Any:
         """Attend to both.
