@@ -12,11 +12,11 @@ from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.split import joint_groups
 from sklearn_mmoe._tasks.tasks import (
     LabelTask,
-    ValueTask,
     announced_classes,
     class_codes,
     known_labels,
 )
+from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe._tasks.weights import class_factors, task_weights
 
 ALL = np.ones(3, dtype=bool)

@@ -15,6 +15,7 @@ import keras
 from sklearn_mmoe._architectures.builders import build_network
 from sklearn_mmoe._architectures.initialize import initialize
 from sklearn_mmoe._architectures.parts import Network
+from sklearn_mmoe._tasks.kinds import LINKS
 from sklearn_mmoe.losses import task_loss
 
 __all__ = ["NetworkSpec", "build", "initialize"]
@@ -28,8 +29,8 @@ class NetworkSpec:
     ----------
     n_features : int
         Number of columns of X.
-    kinds : tuple of {'binary', 'multiclass', 'regression'}
-        Kind of each task.
+    kinds : tuple of {'binary', 'multiclass', 'regression', ...}
+        Kind of each task; see :func:`sklearn_mmoe.losses.task_loss`.
     units : tuple of int
         Width of each task's output.
     parameters : dict
@@ -77,7 +78,7 @@ class NetworkSpec:
     def meta(self) -> dict[str, Any]:
         """What is known of the data, by scikeras' names and by ours."""
         n_classes = [
-            None if kind == "regression" else max(2, units)
+            _number_of_classes(LINKS[kind], units)
             for kind, units in zip(self.kinds, self.units, strict=True)
         ]
         return {
@@ -89,6 +90,11 @@ class NetworkSpec:
             "task_kinds_": list(self.kinds),
             "task_units_": list(self.units),
         }
+
+
+def _number_of_classes(link: str, units: int) -> int | None:
+    """Tell how many classes a task has by its outputs; None for a regression."""
+    return {"softmax": max(2, units), "logit": units + 1}.get(link)
 
 
 def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mmoe._tasks.tasks import LabelTask, ValueTask
+from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from sklearn_mmoe._tasks.tasks import LabelTask
+from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.metrics import mean_task_scorer, multi_task_scorer, task_scorer
 
 __all__ = ["Unknown", "decode", "encode", "kind", "text", "to_json", "whole"]
@@ -265,8 +267,8 @@ def _random_state(parts: dict[str, Any]) -> np.random.RandomState:
 
 
 _TASKS: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "classification": (LabelTask, ("name", "classes")),
-    "regression": (ValueTask, ("name", "mean", "scale")),
+    "classification": (LabelTask, ("name", "classes", "loss")),
+    "regression": (ValueTask, ("name", "mean", "scale", "loss")),
 }
 
 
@@ -289,6 +291,9 @@ def _task(parts: dict[str, Any]) -> Any:
     arguments, more = decode(parts["arguments"]), decode(parts["more"])
     text(arguments["name"])
     task = cls(**arguments)
+    losses = CLASSIFICATION_LOSSES if cls is LabelTask else REGRESSION_LOSSES
+    if task.loss not in losses:
+        raise ValueError(f"the task {task.name!r} has no loss {task.loss!r}")
     if cls is LabelTask:
         _check_classes(task.classes)
     elif not {type(task.mean), type(task.scale)} <= {float}:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
+from sklearn_mmoe._tasks.kinds import LINKS
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
@@ -331,15 +332,16 @@ def _information_transfer(graph: Graph, layer: Any, inputs: list[str]) -> list[s
 def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Average values, or probabilities, which stay logits."""
     (x,) = inputs
-    if layer.kind == "regression":
+    link = LINKS[layer.kind]
+    if link == "identity":
         return [graph.reduce("ReduceMean", x, 0)]
-    if layer.kind == "binary":
+    if link == "logit":
         yes, no = (
             graph.reduce("ReduceLogSumExp", _log_sigmoid(graph, logits, layer), 0)
             for logits in (x, graph.node("Neg", x))
         )
         return [graph.node("Sub", yes, no)]
-    logs = graph.node("LogSoftmax", x, axis=-1)
+    logs = x if link == "log" else graph.node("LogSoftmax", x, axis=-1)
     n_members = _number(graph, np.log(layer.input.shape[0]), layer)
     return [graph.node("Sub", graph.reduce("ReduceLogSumExp", logs, 0), n_members)]
 

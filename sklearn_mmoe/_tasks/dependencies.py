@@ -10,6 +10,7 @@ import numpy as np
 
 from sklearn_mmoe._tasks.columns import task_index
 from sklearn_mmoe._tasks.encode import EncodedTargets
+from sklearn_mmoe._tasks.kinds import LINKS
 
 __all__ = ["dependency_pairs", "follow_dependencies"]
 
@@ -43,7 +44,7 @@ def dependency_pairs(
         for later, first in (dependencies or {}).items()
     }
     for k in {*earlier, *earlier.values()}:
-        if tasks[k].kind != "binary":
+        if LINKS[tasks[k].kind] != "logit" or tasks[k].units > 1:
             raise ValueError(
                 "The 'task_dependencies' parameter takes classifications of two "
                 f"classes; the task {names[k]!r} is none."

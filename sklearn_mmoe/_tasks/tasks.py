@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import entr, expit, softmax
 
-from sklearn_mmoe._tasks.columns import plain_values
+from sklearn_mmoe._tasks.columns import TaskColumns, plain_values
+from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
 
 MANY_VALUES = 20
 
@@ -23,7 +24,8 @@ def has_fractions(values: np.ndarray) -> bool:
     return values.dtype.kind == "f" and bool((values != np.floor(values)).any())
 
 
-def _check_some(name: str, values: np.ndarray) -> None:
+def check_some(name: str, values: np.ndarray) -> None:
+    """Raise a ValueError that names the task if it has no target."""
     if not len(values):
         raise ValueError(f"The task {name!r} has no target at all in y.")
 
@@ -62,6 +64,16 @@ def check_labels(name: str, labels: np.ndarray, whose: str) -> None:
             f"The task {name!r} has labels of the type{'s' * (len(types) > 1)} "
             f"{', '.join(types)}, but a task's labels must be all text, or all "
             f"numbers. Make them so, for example with y[{name!r}].astype(str)."
+        )
+
+
+def check_order(name: str, labels: np.ndarray, loss: str) -> None:
+    """Raise a ValueError if the classes have no order that is known."""
+    if loss == "ordinal" and _is_text(labels):
+        raise ValueError(
+            f"loss='ordinal' takes numbers, whose order is known; the task {name!r} "
+            "has text. Give its labels numbers, as y[name].map({'low': 0, 'high': 1}) "
+            "does."
         )
 
 
@@ -133,23 +145,6 @@ def known_labels(
     return np.where(codes >= 0, known[codes], labels), codes
 
 
-def _as_values(name: str, values: np.ndarray) -> np.ndarray:
-    try:
-        values = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The task {name!r} is a regression, but its targets in y are not all "
-            f"numbers: {error}. MultiTaskMMoEClassifier takes labels, and "
-            "MultiTaskMMoEMixed both."
-        ) from error
-    if np.isinf(values).any():
-        raise ValueError(
-            "Input y contains infinity or a value too large for dtype('float64') in "
-            f"the task {name!r}."
-        )
-    return values
-
-
 class LabelTask:
     """A classification task: labels <-> class indices <-> the network's logits.
 
@@ -159,6 +154,8 @@ class LabelTask:
         The task's name.
     classes : ndarray of shape (n_classes,)
         Its classes, sorted. A single one is predicted for every row.
+    loss : {'log_loss', 'focal', 'ordinal'}, default='log_loss'
+        What is trained.
 
     Attributes
     ----------
@@ -169,13 +166,28 @@ class LabelTask:
 
     type = "classification"
 
-    def __init__(self, name: str, classes: np.ndarray) -> None:
+    def __init__(
+        self, name: str, classes: np.ndarray, loss: str = CLASSIFICATION_LOSSES[0]
+    ) -> None:
         self.name = name
         self.classes = classes
+        self.loss = loss
         self.loss_scale = 0.0 if self.is_constant else 1.0
-        two = len(classes) == 2
-        self.kind = "binary" if two else "multiclass"
-        self.units = 1 if two else len(classes)
+
+    @property
+    def kind(self) -> str:
+        """What it is to the network."""
+        n_classes = len(self.classes)
+        if self.loss == "ordinal" and n_classes > 2:
+            return "ordinal"  # two classes have but one step
+        kind = "binary" if n_classes == 2 else "multiclass"
+        return f"{kind}_focal" if self.loss == "focal" else kind
+
+    @property
+    def units(self) -> int:
+        """Number of the network's outputs."""
+        n_classes = len(self.classes)
+        return n_classes if LINKS[self.kind] == "softmax" else n_classes - 1
 
     @property
     def is_constant(self) -> bool:
@@ -184,13 +196,51 @@ class LabelTask:
 
     @classmethod
     def from_targets(
-        cls, name: str, column: np.ndarray, observed: np.ndarray, estimator_name: str
+        cls,
+        name: str,
+        column: np.ndarray,
+        observed: np.ndarray,
+        estimator_name: str,
+        loss: str = CLASSIFICATION_LOSSES[0],
     ) -> LabelTask:
         """Find the classes among the observed labels."""
         labels = plain_values(column[observed])
-        _check_some(name, labels)
+        check_some(name, labels)
         check_labels(name, labels, estimator_name)
-        return cls(name, np.unique(labels))
+        check_order(name, labels, loss)
+        return cls(name, np.unique(labels), loss)
+
+    def weigh(self, codes: np.ndarray, weight: np.ndarray, by_entropy: bool) -> None:
+        """Set the factor of its loss, so that losses of all names count alike.
+
+        Parameters
+        ----------
+        codes : ndarray of int of shape (n_samples,)
+            Class indices.
+        weight : ndarray of shape (n_samples,)
+            Weights; zero where there is no label.
+        by_entropy : bool
+            Whether knowing no more than the classes' shares is to cost one, as it does
+            in a regression; else it costs what log-loss makes it cost.
+        """
+        if self.is_constant or not weight.any():
+            return
+        shares = np.bincount(codes, weights=weight, minlength=len(self.classes))
+        shares = shares / weight.sum()
+        wanted = 1.0 if by_entropy else float(entr(shares).sum())
+        cost = self._cost_of_shares(shares)
+        if cost > 0:
+            self.loss_scale = wanted / cost
+
+    def _cost_of_shares(self, shares: np.ndarray) -> float:
+        """Compute the loss of predicting the classes' shares for every row."""
+        if self.kind == "ordinal":
+            above = 1 - np.cumsum(shares)[:-1]
+            return float((entr(above) + entr(1 - above)).sum())
+        costs = entr(shares)
+        if self.loss == "focal":
+            costs = costs * (1 - shares) ** 2
+        return float(costs.sum())
 
     def codes(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Return the index of each label's class, and 0 where there is no label."""
@@ -208,68 +258,24 @@ class LabelTask:
 
     def encode_codes(self, codes: np.ndarray) -> np.ndarray:
         """Return class indices as the loss of this task takes them."""
-        return codes[:, None] if self.kind == "binary" else codes
+        if LINKS[self.kind] == "softmax":
+            return codes
+        return (codes[:, None] > np.arange(self.units)).astype(float)
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Turn logits (n_samples, units) into probabilities of each class."""
-        if self.kind == "multiclass":
+        if LINKS[self.kind] == "softmax":
             return softmax(outputs, axis=1)
         positive = expit(outputs)
-        return np.hstack([1 - positive, positive])
+        if self.units == 1:
+            return np.hstack([1 - positive, positive])
+        # To be above a higher class is never more probable.
+        above = -np.sort(-positive, axis=1)
+        return -np.diff(above, axis=1, prepend=1.0, append=0.0)
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """Turn logits into the labels of the most probable classes."""
         return self.classes[self.probabilities(outputs).argmax(axis=1)]
-
-
-class ValueTask:
-    """A regression task: values <-> standardised values.
-
-    Parameters
-    ----------
-    name : str
-        The task's name.
-    mean, scale : float
-        Mean and standard deviation of its targets.
-    """
-
-    type = "regression"
-    kind = "regression"
-    units = 1
-    loss_scale = 1.0
-
-    def __init__(self, name: str, mean: float, scale: float) -> None:
-        self.name = name
-        self.mean = mean
-        self.scale = scale
-
-    @classmethod
-    def from_targets(
-        cls, name: str, column: np.ndarray, observed: np.ndarray, weight: np.ndarray
-    ) -> ValueTask:
-        """Find mean and standard deviation of the observed targets."""
-        values = _as_values(name, plain_values(column[observed]))
-        _check_some(name, values)
-        weight = weight[observed]
-        if not weight.any():
-            raise ValueError(
-                f"The task {name!r} has no target of positive weight in y."
-            )
-        mean = np.average(values, weights=weight)
-        variance = np.average((values - mean) ** 2, weights=weight)
-        return cls(name, float(mean), float(np.sqrt(variance)))
-
-    def encode(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Return standardised targets (n_samples, 1), and 0 where there is none."""
-        values = _as_values(self.name, plain_values(column[observed]))
-        encoded = np.zeros((len(column), 1))
-        # The scale is 0 for a constant target, which is so predicted as its constant.
-        encoded[observed, 0] = (values - self.mean) / (self.scale or 1.0)
-        return encoded
-
-    def decode(self, outputs: np.ndarray) -> np.ndarray:
-        """Turn standardised values (n_samples, 1) into the units of y."""
-        return outputs[:, 0] * self.scale + self.mean
 
 
 def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
@@ -293,6 +299,49 @@ def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
         return "classification"
     many = len(np.unique(values)) > MANY_VALUES
     return "regression" if has_fractions(values) or many else "classification"
+
+
+def find_label_task(
+    targets: TaskColumns,
+    k: int,
+    weight: np.ndarray,
+    loss: str,
+    estimator_name: str,
+    classes: np.ndarray | None = None,
+    by_entropy: bool = False,
+) -> LabelTask:
+    """Make the task of one column of labels.
+
+    Parameters
+    ----------
+    targets : TaskColumns
+        The targets of all tasks.
+    k : int
+        Which of them.
+    weight : ndarray of shape (n_samples,)
+        Weights of the rows.
+    loss : str
+        What is trained; one of ``CLASSIFICATION_LOSSES``.
+    estimator_name : str
+        Who needs labels.
+    classes : ndarray of shape (n_classes,) or None, default=None
+        Announced classes; None takes those of the labels.
+    by_entropy : bool, default=False
+        As in :meth:`LabelTask.weigh`.
+
+    Returns
+    -------
+    LabelTask
+        The task.
+    """
+    name, column, observed = targets.names[k], targets.columns[k], targets.observed[k]
+    if classes is None:
+        task = LabelTask.from_targets(name, column, observed, estimator_name, loss)
+    else:
+        check_order(name, classes, loss)
+        task = LabelTask(name, classes, loss)
+    task.weigh(task.codes(column, observed), weight * observed, by_entropy)
+    return task
 
 
 def warn_of_constants(tasks: Sequence[Any]) -> None:

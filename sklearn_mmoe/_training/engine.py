@@ -218,7 +218,7 @@ class Engine:
             if data.folds is not None:
                 choice = OutOfFold(
                     trainer,
-                    lambda: self._predict_members(data),
+                    lambda: self.predict_members(data.X, data.rows),
                     self.spec.losses(),
                     data,
                     plan.n_epochs,
@@ -364,13 +364,15 @@ class Engine:
         ]
         return [np.concatenate(task) for task in zip(*parts, strict=True)]
 
-    def _predict_members(self, data: TaskData) -> list[np.ndarray]:
-        """Evaluate all members of an ensemble on the rows that count."""
+    def predict_members(
+        self, X: Any, rows: np.ndarray | None = None
+    ) -> list[np.ndarray]:
+        """Evaluate all members of an ensemble; (n_members, n_rows, units) by task."""
         evaluate = find_evaluator(self.spec, of_members=True)
         weights = self._weights()
         parts = [
             [output.numpy() for output in evaluate(weights, x)]
-            for x in dense_parts(data.X, data.rows)
+            for x in dense_parts(X, rows)
         ]
         return [np.concatenate(task, axis=1) for task in zip(*parts, strict=True)]
 

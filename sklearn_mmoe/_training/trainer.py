@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn_mmoe._tasks.kinds import LINKS
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
@@ -211,9 +212,9 @@ class Trainer:
         spec, rows, dtype = self._spec, None, self._spec.dtype
         targets = [
             tf.TensorSpec([rows], tf.int32)
-            if kind == "multiclass"
-            else tf.TensorSpec([rows, 1], dtype)
-            for kind in spec.kinds
+            if LINKS[kind] == "softmax"
+            else tf.TensorSpec([rows, units if kind == "ordinal" else 1], dtype)
+            for kind, units in zip(spec.kinds, spec.units, strict=True)
         ]
         folds = [] if self._n_folds is None else [self._n_folds]
         function = tf.function(self._train_on_batches, autograph=False)

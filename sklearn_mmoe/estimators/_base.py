@@ -110,6 +110,7 @@ class _BaseMultiTaskMMoE(
         self,
         num_experts: int = 8,
         *,
+        loss: Any = "squared_error",
         sharing: str = "mmoe",
         num_task_experts: int = 2,
         num_levels: int = 2,
@@ -147,6 +148,7 @@ class _BaseMultiTaskMMoE(
         dtype: str = "float32",
     ) -> None:
         self.num_experts = num_experts
+        self.loss = loss
         self.sharing = sharing
         self.num_task_experts = num_task_experts
         self.num_levels = num_levels
@@ -525,7 +527,11 @@ class _BaseMultiTaskMMoE(
 
         The penalty counts `n_rows`.
         """
-        parameters = {**network_parameters(self), "network": self.network}
+        parameters = {
+            **network_parameters(self),
+            "loss": self.loss,
+            "network": self.network,
+        }
         if resume:
             self._check_same_network(parameters)
             self._engine = copy.copy(self._engine)
@@ -708,6 +714,23 @@ class _BaseMultiTaskMMoE(
             if isinstance(task, LabelTask)
         ]
 
+    def _spread(self, X: Any) -> list[np.ndarray]:
+        """Compute the standard deviation of each task's prediction over members.
+
+        Of a classification, that of the predicted class' probability.
+        """
+        if self._engine.spec.n_members is None:
+            raise ValueError(
+                "return_std=True needs an ensemble, whose members differ: fit "
+                f"{type(self).__name__} with `cv`, such as cv=5."
+            )
+        X = self._validate_features(X, self._engine.spec.dtype)
+        outputs = self._engine.predict_members(X)
+        return [
+            _spread_of_task(task, of_members.astype(np.float64))
+            for task, of_members in zip(self._tasks, outputs, strict=True)
+        ]
+
     def _raw_predictions(self, X: Any) -> list[np.ndarray]:
         """Evaluate the network: float64 (n_samples, units) for each task."""
         check_is_fitted(self)
@@ -725,3 +748,12 @@ class _BaseMultiTaskMMoE(
         check_is_fitted(self)
         X = self._validate_features(X, self._engine.spec.dtype)
         return self._engine.mixture(X, part)
+
+
+def _spread_of_task(task: Any, outputs: np.ndarray) -> np.ndarray:
+    """Compute the standard deviation over members, (n_members, n_samples, units)."""
+    if not isinstance(task, LabelTask):
+        return np.std([task.decode(output) for output in outputs], axis=0)
+    probabilities = np.array([task.probabilities(output) for output in outputs])
+    chosen = probabilities.mean(axis=0).argmax(axis=1)
+    return probabilities.std(axis=0)[np.arange(len(chosen)), chosen]

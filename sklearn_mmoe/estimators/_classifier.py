@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,24 +19,29 @@ from sklearn_mmoe._tasks.columns import (
     join_columns,
     split_columns,
 )
+from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, losses_by_task
 from sklearn_mmoe._tasks.tasks import (
-    LabelTask,
     announced_classes,
+    find_label_task,
     known_labels,
     warn_of_constants,
 )
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
-from sklearn_mmoe.estimators._fitted import is_fitted
-from sklearn_mmoe.estimators._parameters import (
+from sklearn_mmoe.estimators._documentation import (
     CLASS_WEIGHT,
+    LOSS_OF_CLASSES,
     TASK_DEPENDENCIES,
     documented,
 )
+from sklearn_mmoe.estimators._fitted import is_fitted
 
 
 @documented(
-    outputs="logits", class_weight=CLASS_WEIGHT, task_dependencies=TASK_DEPENDENCIES
+    outputs="logits",
+    loss=LOSS_OF_CLASSES,
+    class_weight=CLASS_WEIGHT,
+    task_dependencies=TASK_DEPENDENCIES,
 )
 class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     r"""Multi-gate mixture-of-experts classifier for one or several tasks.
@@ -84,6 +90,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **_BaseMultiTaskMMoE._parameter_constraints,
+        "loss": [StrOptions(set(CLASSIFICATION_LOSSES)), Mapping, list, tuple],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "task_dependencies": [dict, None],
     }
@@ -92,6 +99,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         self,
         num_experts: int = 8,
         *,
+        loss: Any = "log_loss",
         sharing: str = "mmoe",
         num_task_experts: int = 2,
         num_levels: int = 2,
@@ -132,6 +140,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     ) -> None:
         super().__init__(
             num_experts,
+            loss=loss,
             sharing=sharing,
             num_task_experts=num_task_experts,
             num_levels=num_levels,
@@ -174,18 +183,16 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     def _find_tasks(
         self, targets: TaskColumns, weights: np.ndarray, classes: Any
     ) -> list[Any]:
+        names = targets.names
+        losses = losses_by_task(self.loss, names, ["classification"] * len(names))
+        announced: Sequence[Any] = [None] * len(names)
         if classes is not None:
-            return [
-                LabelTask(name, labels)
-                for name, labels in zip(
-                    targets.names, self._announced(classes, targets.names), strict=True
-                )
-            ]
+            announced = self._announced(classes, names)
         tasks = [
-            LabelTask.from_targets(*of_task, type(self).__name__)
-            for of_task in zip(
-                targets.names, targets.columns, targets.observed, strict=True
+            find_label_task(
+                targets, k, weights[:, k], losses[k], type(self).__name__, announced[k]
             )
+            for k in range(len(names))
         ]
         warn_of_constants(tasks)
         return tasks
@@ -254,32 +261,42 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
                 )
         return self._partial_fit(X, y, classes, sample_weight)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the most probable class in each task.
 
         Parameters
         ----------
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Features, with the columns seen in ``fit``, in the same order.
+        return_std : bool, default=False
+            Whether to return the standard deviation over the members of an ensemble
+            too, a measure of doubt: of the predicted class' probability. It needs `cv`.
 
         Returns
         -------
-        DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        predictions : DataFrame, or ndarray of shape (n_samples,) or \
+                (n_samples, n_outputs)
             Predicted classes. If y was a data frame of pandas or polars in ``fit``, a
             data frame of pandas with its columns, each in its own dtype, and rows
             numbered from 0 in the order of X (X's own index cannot be known behind a
             preprocessor). Else an array, of the widest dtype where the tasks' labels
             are numbers of different kinds, and of dtype object where some are text and
             others numbers; ``task(name).predict(X)`` keeps a task's own.
+        std : DataFrame or ndarray of the same shape
+            Standard deviations, float64; only if `return_std` is True.
 
         Raises
         ------
         NotFittedError
             If called before ``fit``.
         ValueError
-            If the columns of X are not those of ``fit``.
+            If the columns of X are not those of ``fit``, or a standard deviation is
+            asked of a network that is no ensemble.
         """
-        return join_columns(self._decoded(X), self._y_columns)
+        predictions = join_columns(self._decoded(X), self._y_columns)
+        if not return_std:
+            return predictions
+        return predictions, join_columns(self._spread(X), self._y_columns)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict class probabilities, as RandomForestClassifier gives them.

@@ -12,32 +12,32 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.columns import TaskColumns, frame_columns, join_columns
+from sklearn_mmoe._tasks.kinds import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    losses_by_task,
+)
 from sklearn_mmoe._tasks.tasks import (
-    LabelTask,
-    ValueTask,
     announced_classes,
+    find_label_task,
     infer_task_type,
     warn_of_constants,
 )
+from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
-from sklearn_mmoe.estimators._fitted import is_fitted
-from sklearn_mmoe.estimators._parameters import (
+from sklearn_mmoe.estimators._documentation import (
     CLASS_WEIGHT,
+    LOSS_OF_BOTH,
     TASK_DEPENDENCIES,
     TASK_TYPES,
     documented,
 )
+from sklearn_mmoe.estimators._fitted import is_fitted
+from sklearn_mmoe.estimators._quantiles import QuantileMixin
 from sklearn_mmoe.metrics._scoring import TaskScoring
 
 _TYPES = ("classification", "regression")
 _ALONE = ["classification"]
-
-
-def _entropy(codes: np.ndarray, weight: np.ndarray) -> float:
-    """Compute the loss, in nats, of knowing no more than the shares of the classes."""
-    shares = np.bincount(codes, weights=weight) / weight.sum()
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
 
 
 def _differ(some: np.ndarray | None, others: np.ndarray | None) -> bool:
@@ -48,11 +48,12 @@ def _differ(some: np.ndarray | None, others: np.ndarray | None) -> bool:
 
 @documented(
     outputs="logits, or standardised targets",
+    loss=LOSS_OF_BOTH,
     task_types=TASK_TYPES,
     class_weight=CLASS_WEIGHT,
     task_dependencies=TASK_DEPENDENCIES,
 )
-class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
+class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
     r"""Multi-gate mixture-of-experts for classifications and regressions together.
 
     One network learns all tasks (Ma et al., 2018 [1]_), some of them classifications,
@@ -100,6 +101,13 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
     _parameter_constraints: dict[str, list[Any]] = {
         **_BaseMultiTaskMMoE._parameter_constraints,
         "task_types": [list, tuple, dict, None],
+        "loss": [
+            StrOptions({*REGRESSION_LOSSES, *CLASSIFICATION_LOSSES}),
+            Mapping,
+            list,
+            tuple,
+            None,
+        ],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "task_dependencies": [dict, None],
     }
@@ -109,6 +117,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         num_experts: int = 8,
         *,
         task_types: Any = None,
+        loss: Any = None,
         sharing: str = "mmoe",
         num_task_experts: int = 2,
         num_levels: int = 2,
@@ -149,6 +158,7 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
     ) -> None:
         super().__init__(
             num_experts,
+            loss=loss,
             sharing=sharing,
             num_task_experts=num_task_experts,
             num_levels=num_levels,
@@ -194,8 +204,9 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
     ) -> list[Any]:
         announced = self._announced(classes, targets.names)
         types = self._types(targets, announced if classes is not None else None)
+        losses = losses_by_task(self.loss, targets.names, types)
         tasks = [
-            self._find_task(targets, k, types[k], weights[:, k], announced[k])
+            self._find_task(targets, k, weights[:, k], losses[k], types[k], announced)
             for k in range(len(targets))
         ]
         warn_of_constants(tasks)
@@ -205,27 +216,19 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
         self,
         targets: TaskColumns,
         k: int,
-        task_type: str,
         weight: np.ndarray,
-        classes: np.ndarray | None,
+        loss: str,
+        task_type: str,
+        announced: list[np.ndarray | None],
     ) -> Any:
-        name, column, observed = (
-            targets.names[k],
-            targets.columns[k],
-            targets.observed[k],
-        )
         if task_type == "regression":
-            return ValueTask.from_targets(name, column, observed, weight)
-        if classes is None:
-            owner = type(self).__name__
-            task = LabelTask.from_targets(name, column, observed, owner)
-        else:
-            task = LabelTask(name, classes)
-        weight = weight * observed
-        if weight.any() and not task.is_constant:
-            entropy = _entropy(task.codes(column, observed), weight)
-            task.loss_scale = 1 / entropy if entropy > 0 else 1.0
-        return task
+            name, column = targets.names[k], targets.columns[k]
+            observed = targets.observed[k]
+            return ValueTask.from_targets(name, column, observed, weight, loss)
+        owner = type(self).__name__
+        return find_label_task(
+            targets, k, weight, loss, owner, announced[k], by_entropy=True
+        )
 
     def _announced(self, classes: Any, names: list[str]) -> list[np.ndarray | None]:
         """Bring the `classes` of partial_fit to a sorted array, or None, by task."""
@@ -331,32 +334,43 @@ class MultiTaskMMoEMixed(_BaseMultiTaskMMoE):
                 )
         return self._partial_fit(X, y, classes, sample_weight)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the most probable class, or the value, in each task.
 
         Parameters
         ----------
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Features, with the columns seen in ``fit``, in the same order.
+        return_std : bool, default=False
+            Whether to return the standard deviation over the members of an ensemble
+            too, a measure of doubt: in the units of y, or of the
+            predicted class' probability. It needs `cv`.
 
         Returns
         -------
-        DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        predictions : DataFrame, or ndarray of shape (n_samples,) or \
+                (n_samples, n_outputs)
             Predictions. If y was a data frame of pandas or polars in ``fit``, a data
             frame of pandas with its columns, each in its own dtype, and rows numbered
             from 0 in the order of X (X's own index cannot be known behind a
             preprocessor). Else an array, of the widest dtype where all tasks have
             numbers, and of dtype object where some have text and others numbers;
             ``task(name).predict(X)`` keeps a task's own.
+        std : DataFrame or ndarray of the same shape
+            Standard deviations, float64; only if `return_std` is True.
 
         Raises
         ------
         NotFittedError
             If called before ``fit``.
         ValueError
-            If the columns of X are not those of ``fit``.
+            If the columns of X are not those of ``fit``, or a standard deviation is
+            asked of a network that is no ensemble.
         """
-        return join_columns(self._decoded(X), self._y_columns)
+        predictions = join_columns(self._decoded(X), self._y_columns)
+        if not return_std:
+            return predictions
+        return predictions, join_columns(self._spread(X), self._y_columns)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the class probabilities of the classifications.

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.columns import TaskColumns, frame_columns, join_columns
-from sklearn_mmoe._tasks.tasks import ValueTask
+from sklearn_mmoe._tasks.kinds import REGRESSION_LOSSES, losses_by_task
+from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
-from sklearn_mmoe.estimators._parameters import documented
+from sklearn_mmoe.estimators._documentation import LOSS_OF_REGRESSIONS, documented
+from sklearn_mmoe.estimators._quantiles import QuantileMixin
 from sklearn_mmoe.metrics import mean_task_scorer
 
 
-@documented(outputs="standardised targets")
-class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
+@documented(outputs="standardised targets", loss=LOSS_OF_REGRESSIONS)
+class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
     r"""Multi-gate mixture-of-experts regressor for one or several tasks.
 
     One network learns all tasks (Ma et al., 2018 [1]_): experts that the tasks share,
@@ -54,13 +58,25 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
     (500, 2)
     """
 
+    _parameter_constraints: dict[str, list[Any]] = {
+        **_BaseMultiTaskMMoE._parameter_constraints,
+        "loss": [StrOptions(set(REGRESSION_LOSSES)), Mapping, list, tuple],
+    }
+
     def _find_tasks(
         self, targets: TaskColumns, weights: np.ndarray, classes: Any
     ) -> list[Any]:
+        types = ["regression"] * len(targets)
+        losses = losses_by_task(self.loss, targets.names, types)
         return [
             ValueTask.from_targets(*of_task)
             for of_task in zip(
-                targets.names, targets.columns, targets.observed, weights.T, strict=True
+                targets.names,
+                targets.columns,
+                targets.observed,
+                weights.T,
+                losses,
+                strict=True,
             )
         ]
 
@@ -99,30 +115,40 @@ class MultiTaskMMoERegressor(RegressorMixin, _BaseMultiTaskMMoE):
         """
         return self._partial_fit(X, y, None, sample_weight)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the target of each task.
 
         Parameters
         ----------
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
             Features, with the columns seen in ``fit``, in the same order.
+        return_std : bool, default=False
+            Whether to return the standard deviation over the members of an ensemble
+            too, a measure of doubt: in the units of y. It needs `cv`.
 
         Returns
         -------
-        DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        predictions : DataFrame, or ndarray of shape (n_samples,) or \
+                (n_samples, n_outputs)
             Predictions in the units of y, float64. If y was a data frame of pandas or
             polars in ``fit``, a data frame of pandas with its columns, and rows
             numbered from 0 in the order of X (X's own index cannot be known behind a
             preprocessor). Else an array.
+        std : DataFrame or ndarray of the same shape
+            Standard deviations, float64; only if `return_std` is True.
 
         Raises
         ------
         NotFittedError
             If called before ``fit``.
         ValueError
-            If the columns of X are not those of ``fit``.
+            If the columns of X are not those of ``fit``, or a standard deviation is
+            asked of a network that is no ensemble.
         """
-        return join_columns(self._decoded(X), self._y_columns)
+        predictions = join_columns(self._decoded(X), self._y_columns)
+        if not return_std:
+            return predictions
+        return predictions, join_columns(self._spread(X), self._y_columns)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the mean over tasks of the coefficient of determination.

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sklearn_mmoe._tasks.kinds import LINKS
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
@@ -197,8 +198,8 @@ class AverageMembers(keras.layers.Layer):
 
     Parameters
     ----------
-    kind : {'binary', 'multiclass', 'regression'}
-        Kind of the task.
+    kind : {'binary', 'multiclass', 'regression', ...}
+        Kind of the task; see :func:`sklearn_mmoe.losses.task_loss`.
     **kwargs
         As every Keras layer takes.
     """
@@ -208,9 +209,12 @@ class AverageMembers(keras.layers.Layer):
         self.kind = kind
 
     def call(self, x: Any) -> Any:
-        if self.kind == "regression":
+        link = LINKS[self.kind]
+        if link == "identity":
             return ops.mean(x, axis=0)
-        if self.kind == "binary":
+        if link == "log":
+            return ops.logsumexp(x, axis=0) - np.log(x.shape[0])
+        if link == "logit":
             # log(p / (1 - p)); the number of members cancels out.
             yes = ops.logsumexp(ops.log_sigmoid(x), axis=0)
             return yes - ops.logsumexp(ops.log_sigmoid(-x), axis=0)

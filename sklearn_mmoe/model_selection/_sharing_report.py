@@ -351,7 +351,7 @@ def _fit_and_score(
 def _without(last: Any, left_out: int, names: list[str]) -> dict[str, Any]:
     """Take a task out of the parameters that hold something for each."""
     settings: dict[str, Any] = {}
-    for name in ("task_types", "class_weight", "task_weight"):
+    for name in ("loss", "task_types", "class_weight", "task_weight"):
         value = getattr(last, name, None)
         if isinstance(value, list | tuple | np.ndarray):
             settings[name] = [v for k, v in enumerate(value) if k != left_out]

@@ -1,0 +1,409 @@
+"""The documentation of parameters and attributes that the estimators share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = [
+    "CLASS_WEIGHT",
+    "LOSS_OF_BOTH",
+    "LOSS_OF_CLASSES",
+    "LOSS_OF_REGRESSIONS",
+    "TASK_DEPENDENCIES",
+    "TASK_TYPES",
+    "documented",
+]
+
+_PARAMETERS = """num_experts : int, default=8
+        Number of experts that all tasks share, with 'omoe', 'mmoe', 'cgc' and 'ple'.
+    <task_types>
+    <loss>
+    sharing : {'single', 'shared_bottom', 'omoe', 'mmoe', 'cgc', 'ple', \
+            'cross_stitch', 'aitm'}, default='mmoe'
+        How the tasks share what they learn, above the shared layers and below the
+        towers; see :doc:`/user_guide/sharing`.
+
+        - 'single': not at all; each task has shared layers and an expert of its own.
+        - 'shared_bottom': one expert for all, without a gate [4]_.
+        - 'omoe': experts, which one gate mixes for all tasks (equation 5 of [1]_).
+        - 'mmoe': experts, which a gate of each task mixes (equation 6 of [1]_).
+        - 'cgc': the same, with experts of each task's own beside the shared ones [5]_.
+        - 'ple': `num_levels` levels of 'cgc' [5]_.
+        - 'cross_stitch': layers as in 'single', after each of which every task goes on
+          with a learnt combination of all tasks' units [6]_.
+        - 'aitm': an expert for each task, whose tower hands on to that of the next, in
+          the order of y's columns [7]_.
+    num_task_experts : int, default=2
+        Number of experts of each task's own, with 'cgc' and 'ple'.
+    num_levels : int, default=2
+        Number of levels of experts, with 'ple'.
+    expert_units : int or array-like of int, default=32
+        Width of each expert; of experts of several layers the width of each layer.
+    shared_units : int or array-like of int, default=(96,)
+        Widths of the layers below the experts; ``()`` for none, as in [1]_.
+    tower_units : int or array-like of int, default=(16,)
+        Widths of the hidden layers of each task's tower; ``()`` for none.
+    match_parameters : {'single', 'shared_bottom', ...}, int or None, default=None
+        A way of sharing, or a number of weights: `shared_units` and `expert_units` are
+        scaled by one factor, so that the network has as many weights as that way of
+        sharing has with the widths as they stand. So a search over `sharing` compares
+        networks of one size, as [1]_ does. Very small networks may miss it by some per
+        cent; `n_parameters_` tells. None leaves the widths as they are.
+    gate_dropout : float, default=0.0
+        Share of the gates' weights that each training step drops, in [0, 1); those of
+        the other experts are scaled up to a sum of one [13]_. It keeps a gate from
+        relying on a single expert.
+    gate_temperature : float, default=1.0
+        What the gates' logits are divided by: above 1 the experts' weights are more
+        alike, below 1 they tend to a single expert.
+    load_balance_penalty : float, default=0.0
+        Strength of a penalty on experts that are used unequally: the squared
+        coefficient of variation, over experts, of their weights summed over the rows of
+        a batch and the tasks [14]_, times this, is added to the loss. 0 is none; 0.1
+        keeps all experts in use.
+    <task_dependencies>
+    activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
+        Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
+    wide : bool, default=True
+        Whether a linear model of the features is added to the output of each task
+        (the wide part of Wide & Deep learning [2]_). It learns what each feature
+        says by itself, and leaves the interactions to the experts. Columns of X
+        should be on one scale, as those of
+        :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor` are.
+    dropout : float, default=0.2
+        Share of the units of shared and tower layers that each training step leaves
+        out, in [0, 1).
+    feature_penalty : float or 'auto', default='auto'
+        Strength of the group lasso [3]_: the sum over features of the norm of their
+        weights in the first layer, times this and divided by the root of the number
+        of rows, is added to the loss; with 'single' and 'cross_stitch' each task has
+        a first layer, and so a sum, of its own. It fades out features that say little,
+        such as the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000
+        rows on, and more for fewer, up to 0.25 for 150 rows and less; with `cv` it is
+        chosen. ``partial_fit`` counts the rows of its first call, and at least 10,000.
+    optimizer : str or keras.optimizers.Optimizer, default='adamw'
+        One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
+        object a copy is used, and `learning_rate`, `learning_rate_schedule` and
+        `weight_decay` are its own.
+    learning_rate : float, default=0.01
+        Highest learning rate.
+    learning_rate_schedule : {'linear', 'constant'}, default='linear'
+        'linear' rises to `learning_rate` over the first 15 % of all updates and then
+        falls to zero, both in proportion to the updates; 'constant' stays.
+    weight_decay : float or 'auto', default='auto'
+        Decoupled weight decay for each update, as a multiple of the learning rate.
+        'auto' is 0.1 from 15,000 rows on, and more for fewer, up to 2 for 150 rows
+        and less, with `cv` it is chosen; in ``partial_fit`` that for 10,000 rows.
+    batch_size : int or 'auto', default='auto'
+        Rows in one update. 'auto' is the power of two just below n_samples / 50, at
+        least 16 (32 with `cv`) and at most 1024.
+    max_iter : int or 'auto', default='auto'
+        Number of epochs. 'auto' chooses it so that there are about 800 updates (400
+        with `cv`) of up to 256 rows each, or the same number of rows in larger
+        updates: at least 8 epochs, at most 200.
+    task_weight : {'observed', 'uniform'}, mapping or sequence of float, \
+default='observed'
+        What the loss of each task counts beside the others'. 'observed': as the share
+        of the rows in which the task's target is known, so that every target counts
+        the same. 'uniform': the same, however few rows have the target. Where all
+        targets are known both are one, to the bit. Or weights by the tasks' names
+        (those that are left out weigh 1) or in their order, which are brought to mean
+        one, so that only their proportions matter. They have to be positive; a task
+        that is not to be learned is left out of y.
+    task_weighting : {'uniform', 'uncertainty', 'dwa', 'lbtw', 'gradnorm', 'pcgrad'}, \
+default='uniform'
+        How the tasks are weighed in the course of training, beyond `task_weight`.
+        'uniform' does not change the weights. 'uncertainty' learns the noise of each
+        task [8]_; 'dwa' gives more to the tasks whose loss has fallen least in the
+        last epoch [9]_; 'lbtw' weighs by the root of the loss, relative to that of the
+        first batch [10]_; 'gradnorm' brings the gradients of all tasks to one norm, and
+        the tasks to one pace [11]_; 'pcgrad' takes from each task's gradient what
+        opposes those of others [12]_. The last two compute a gradient for each task,
+        which takes as many times as long. Equal weights are hard to beat, see the
+        user guide. One task alone is always 'uniform'.
+    <class_weight>
+    early_stopping : bool, default=False
+        Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
+        X_val), to stop when `early_stopping_metric` on them no longer improves, and to
+        end with the weights for which it was best, also when training runs to its end.
+    early_stopping_metric : str or callable, default='loss'
+        What early stopping watches on the validation rows: 'loss' is the training
+        loss, summed over tasks; the name of a scorer of scikit-learn, such as
+        'roc_auc', is its mean over tasks; a scorer, such as
+        ``task_scorer("roc_auc", "income")``, watches what it scores. Of a scorer,
+        greater is better.
+    validation_fraction : float, default=0.1
+        Share of the rows to set aside for early stopping, in (0, 1); for classifiers
+        stratified by the joint labels of all tasks where these suffice.
+    n_iter_no_change : int, default=5
+        Number of epochs without improvement of at least `tol` to wait for.
+    tol : float, default=1e-4
+        Smallest change of `early_stopping_metric` that counts as an improvement.
+    cv : int, splitter, iterable, None or 'auto', default='auto'
+        Cross-validation within the fit: the number of folds, which have like labels, or
+        what splits the rows into folds, as scikit-learn's ``cv`` has it; each row has
+        to be in the test set of one of them. With it the network is an ensemble: for
+        each of a few strengths of regularisation (those of `feature_penalty` and
+        `weight_decay` that are 'auto': the usual ones, hardly any, and much) one member
+        for each fold, which is trained on all other rows. All are trained at once. The
+        strength and the epoch whose members predict best the rows that they have not
+        seen, by the loss, are kept, and the predictions of these members, one for each
+        fold, are averaged: values, or probabilities. None trains one network on all
+        rows, to the last epoch. 'auto' is 5 if there are at most 2,000 rows, each task
+        has at least 30 targets, `max_iter`, `feature_penalty` and `weight_decay` are
+        'auto' too, `optimizer` is a name, `task_weighting` is 'uniform', and none of
+        `early_stopping`, `warm_start` and `network` is used; else None. A warm start
+        and ``partial_fit`` go on with the members that were kept, each on all rows.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the rows, the dropout, the folds and
+        the validation split. The same int gives the same predictions to the bit on one
+        machine. None takes fresh entropy from the operating system. Global random
+        states are neither read nor changed.
+    verbose : int or bool, default=0
+        Whether to show the losses of each task as training goes on: in one bar in a
+        terminal or a notebook, if rich is installed, else in a line for each epoch.
+    warm_start : bool, default=False
+        Whether a further ``fit`` starts from the present weights, with a new
+        optimizer and schedule, instead of from new ones.
+    checkpoint_dir : str, path-like or None, default=None
+        Folder in which ``fit`` writes a checkpoint after each epoch, for a fit that may
+        be killed. The same ``fit``, called again in another process, goes on from the
+        last whole epoch and ends with the same bits as an uninterrupted one; of other
+        data or parameters, it is refused. Checkpoints are deleted when a fit has
+        ended. Each fit needs a folder of its own, so that the candidates of a search
+        cannot share one. What `callbacks` know of earlier epochs is not kept.
+        ``partial_fit`` writes none.
+    callbacks : keras.callbacks.Callback, list of them or None, default=None
+        Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`. Their
+        logs hold 'loss' and 'task_0_loss', 'task_1_loss', ...; with early stopping
+        also 'val_score' (greater is better) and, if it watches the loss, 'val_loss'.
+    network : callable or None, default=None
+        A builder of your own, by the protocol of scikeras' ``model=``: called as
+        ``network(meta=...)``, it returns a ``keras.Model`` with one input of shape
+        (n_samples, ``meta["n_features_in_"]``) and one output of shape (n_samples,
+        ``meta["task_units_"][k]``) for each task k, of logits or standardised values.
+        It is also given those of the parameters above, `compile_kwargs` and `seed`
+        that it names in its signature. None builds
+        :func:`sklearn_mmoe.networks.multi_task_network`.
+    dtype : {'float32', 'float64'}, default='float32'
+        Type that the network computes in. 'float64' takes about twice the time and
+        memory; what float32 rounds off then stays, which a check of gradients or of
+        the equivalence of weights may need."""
+
+_ATTRIBUTES = """n_outputs_ : int
+        Number of tasks.
+    task_names_ : list of str
+        Names of the tasks: the columns of y, or ``task_0``, ``task_1``, ...
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, where X had names that are all strings.
+    network_ : keras.Model
+        The trained network. Its outputs are {outputs}.
+    n_parameters_ : int
+        Number of weights of the network.
+    n_iter_ : int
+        Number of epochs trained.
+    t_ : int
+        Number of rows seen in training, each epoch's counted.
+    loss_ : float
+        Training loss of the last epoch: the sum over tasks, weighed by `task_weight`,
+        and the penalty. What `task_weighting` finds does not count, so that epochs
+        can be compared; `early_stopping_metric='loss'` does the same.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    task_loss_curves_ : dict of str to list of float
+        Training loss of each task in each epoch; of one task alone, `loss_curve_`.
+    task_weights_ : dict of str to list of float
+        What the loss of each task was multiplied by in each epoch, the mean over its
+        updates: `task_weight`, and what `task_weighting` makes of it. Of 'pcgrad' the
+        weights by which the tasks' gradients add up to the one that is followed.
+    expert_use_ : data frame of shape (n_tasks, n_experts) or None
+        Mean weight of each expert in the gate of each task, over at most 2,048 of the
+        rows trained on, as :func:`sklearn_mmoe.inspection.expert_use` gives it, with
+        columns 'expert 0', ..., or of an ensemble's members 'member 0, expert 0', ...
+        None if the network has no mixture of experts, or is your own.
+    best_loss_ : float or None
+        Lowest training loss; None with early stopping.
+    validation_scores_ : list of float or None
+        `early_stopping_metric` on the validation rows after each epoch (the loss with
+        its sign turned, so that greater is better); None without early stopping.
+    best_validation_score_ : float or None
+        Highest of `validation_scores_` in the last fit, that of the weights which are
+        kept; None without early stopping.
+    best_epoch_ : int or None
+        The epoch, from 1, whose weights are kept; None without early stopping or
+        cross-validation.
+    cv_losses_ : data frame of shape (n_epochs_evaluated, n_strengths) or None
+        With cross-validation (`cv`), the loss of the rows that members have not seen,
+        summed over tasks: a row for each epoch in which it was computed, a column for
+        each strength of regularisation, (feature_penalty, weight_decay); else None.
+    feature_penalty_, weight_decay_ : float
+        The strength of regularisation that was used, or chosen by cross-validation."""
+
+
+TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \
+default=None
+        The type of each task, in the order of y's columns or by their names. None, and
+        tasks that a dict leaves out, are inferred: numbers with fractions and more
+        than 20 different whole numbers are regressions, all else is classified."""
+
+_OF_REGRESSIONS = """'squared_error' predicts means; 'absolute_error' medians; 'huber'
+          means of all but far outliers, which it counts by their distance (Huber, 1964,
+          with 1.345 standard deviations) [16]_;
+        - 'quantile' learns nine quantiles, from 0.025 to 0.975, by the pinball loss;
+          ``predict`` returns the median, and ``predict_quantiles`` and
+          ``predict_interval`` the others;
+        - 'poisson' takes counts, 0 or more, and 'gamma' positive values; the network
+          predicts logarithms, and the loss is the deviance of that distribution"""
+_OF_CLASSES = """'log_loss' is the cross-entropy; 'focal' the same times
+          (1 - p)^2, p being the true class' probability, so that rows which are
+          predicted well count little [17]_; its probabilities tend to the middle;
+        - 'ordinal' is for ordered classes, which have to be numbers: the
+          cross-entropies of each step from class to class, added up [18]_"""
+
+LOSS_OF_REGRESSIONS = f"""loss : str, mapping or sequence of str, \
+default='squared_error'
+        What is trained: one name for all tasks, or names by task or in the tasks'
+        order. Tasks that a mapping leaves out have the default.
+
+        - {_OF_REGRESSIONS}."""
+
+LOSS_OF_CLASSES = f"""loss : str, mapping or sequence of str, default='log_loss'
+        What is trained: one name for all tasks, or names by task or in the tasks'
+        order. Tasks that a mapping leaves out have the default.
+
+        - {_OF_CLASSES}."""
+
+LOSS_OF_BOTH = f"""loss : str, mapping, sequence of str or None, default=None
+        What is trained: one name, for the tasks of its type, or names by task or in the
+        tasks' order. The others, and all tasks with None, have 'squared_error' or
+        'log_loss'. Of regressions
+
+        - {_OF_REGRESSIONS}.
+
+        Of classifications
+
+        - {_OF_CLASSES}."""
+
+CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default=None
+        Weights of the classes in the loss, ``{class: weight}`` for one task or a list
+        with such a dict for each task; classes that a dict leaves out weigh 1.
+        'balanced' weighs every class in inverse proportion to its number of rows."""
+
+TASK_DEPENDENCIES = """task_dependencies : dict or None, default=None
+        Events that happen only after others, such as ``{"purchase": "click"}``, by the
+        tasks' names or indices: P(purchase) = P(click) P(purchase | click), trained on
+        all rows [15]_. Both tasks have two classes, of which the second is the event.
+        Where there was no click there was no purchase, also where that is missing in
+        y; a purchase without a click is refused. One may depend on another."""
+
+_REFERENCES = """.. [1] Ma, J., Zhao, Z., Yi, X., Chen, J., Hong, L., & Chi, E. H.
+       (2018). "Modeling Task Relationships in Multi-task Learning with Multi-gate
+       Mixture-of-Experts". KDD 2018. https://doi.org/10.1145/3219819.3220007
+    .. [2] Cheng, H.-T. et al. (2016). "Wide & Deep Learning for Recommender
+       Systems". DLRS 2016. https://arxiv.org/abs/1606.07792
+    .. [3] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
+       with grouped variables". Journal of the Royal Statistical Society B, 68(1).
+       https://doi.org/10.1111/j.1467-9868.2005.00532.x
+    .. [4] Caruana, R. (1997). "Multitask Learning". Machine Learning, 28, 41-75.
+       https://doi.org/10.1023/A:1007379606734
+    .. [5] Tang, H., Liu, J., Zhao, M., & Gong, X. (2020). "Progressive Layered
+       Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
+       Recommendations". RecSys 2020. https://doi.org/10.1145/3383313.3412236
+    .. [6] Misra, I., Shrivastava, A., Gupta, A., & Hebert, M. (2016). "Cross-Stitch
+       Networks for Multi-Task Learning". CVPR 2016.
+       https://doi.org/10.1109/CVPR.2016.433
+    .. [7] Xi, D. et al. (2021). "Modeling the Sequential Dependence among Audience
+       Multi-step Conversions with Multi-task Learning in Targeted Display
+       Advertising". KDD 2021. https://doi.org/10.1145/3447548.3467071
+    .. [8] Kendall, A., Gal, Y., & Cipolla, R. (2018). "Multi-task learning using
+       uncertainty to weigh losses for scene geometry and semantics". CVPR 2018.
+       https://arxiv.org/abs/1705.07115
+    .. [9] Liu, S., Johns, E., & Davison, A. J. (2019). "End-to-end multi-task
+       learning with attention". CVPR 2019. https://arxiv.org/abs/1803.10704
+    .. [10] Liu, S., Liang, Y., & Gitter, A. (2019). "Loss-balanced task weighting to
+       reduce negative transfer in multi-task learning". AAAI 2019.
+       https://doi.org/10.1609/aaai.v33i01.33019977
+    .. [11] Chen, Z., Badrinarayanan, V., Lee, C.-Y., & Rabinovich, A. (2018).
+       "GradNorm: Gradient normalization for adaptive loss balancing in deep multitask
+       networks". ICML 2018. https://arxiv.org/abs/1711.02257
+    .. [12] Yu, T., Kumar, S., Gupta, A., Levine, S., Hausman, K., & Finn, C. (2020).
+       "Gradient surgery for multi-task learning". NeurIPS 2020.
+       https://arxiv.org/abs/2001.06782
+    .. [13] Zhao, Z. et al. (2019). "Recommending what video to watch next: a multitask
+       ranking system". RecSys 2019. https://doi.org/10.1145/3298689.3346997
+    .. [14] Shazeer, N. et al. (2017). "Outrageously large neural networks: the
+       sparsely-gated mixture-of-experts layer". ICLR 2017.
+       https://arxiv.org/abs/1701.06538"""
+
+# Of parameters that not every estimator has.
+_MORE_REFERENCES = {
+    15: """Ma, X. et al. (2018). "Entire Space Multi-Task Model: An Effective Approach
+       for Estimating Post-Click Conversion Rate". SIGIR 2018.
+       https://doi.org/10.1145/3209978.3210104""",
+    16: """Huber, P. J. (1964). "Robust estimation of a location parameter". Annals of
+       Mathematical Statistics, 35(1). https://doi.org/10.1214/aoms/1177703732""",
+    17: """Lin, T.-Y., Goyal, P., Girshick, R., He, K., & Dollar, P. (2017). "Focal loss
+       for dense object detection". ICCV 2017. https://arxiv.org/abs/1708.02002""",
+    18: """Li, L., & Lin, H.-T. (2007). "Ordinal regression by extended binary
+       classification". NeurIPS 2006.""",
+}
+
+
+def documented(
+    outputs: str,
+    loss: str,
+    task_types: str = "",
+    class_weight: str = "",
+    task_dependencies: str = "",
+) -> Callable[[Any], Any]:
+    """Fill in the parts of a docstring that the estimators share.
+
+    Parameters
+    ----------
+    outputs : str
+        What the outputs of this estimator's network are.
+    loss : str
+        Documentation of this parameter.
+    task_types, class_weight, task_dependencies : str, default=""
+        Documentation of these parameters, where the estimator has them.
+
+    Returns
+    -------
+    callable
+        Decorator of the class.
+    """
+    parameters = _PARAMETERS
+    some_have = {
+        "loss": loss,
+        "task_types": task_types,
+        "class_weight": class_weight,
+        "task_dependencies": task_dependencies,
+    }
+    for name, text in some_have.items():
+        line = f"    <{name}>\n"
+        parameters = parameters.replace(line, f"    {text}\n" if text else "")
+    parts = {
+        "%(parameters)s": parameters,
+        "%(attributes)s": _ATTRIBUTES.replace("{outputs}", outputs),
+        "%(references)s": "\n    ".join(
+            [
+                _REFERENCES,
+                *(
+                    f".. [{number}] {text}"
+                    for number, text in _MORE_REFERENCES.items()
+                    if f"[{number}]_" in parameters
+                ),
+            ]
+        ),
+    }
+
+    def fill_in(cls: Any) -> Any:
+        if cls.__doc__ is not None:  # python -OO drops docstrings
+            for placeholder, text in parts.items():
+                cls.__doc__ = cls.__doc__.replace(placeholder, text)
+        return cls
+
+    return fill_in
