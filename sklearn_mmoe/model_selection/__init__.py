@@ -1,12 +1,24 @@
 """Splits by every task's labels, predictions for rows set aside, whether to share."""
 
 from sklearn_mmoe.model_selection._cross_val_predict import cross_val_predict
-from sklearn_mmoe.model_selection._kfold import MultiTaskStratifiedKFold
+from sklearn_mmoe.model_selection._group_kfold import MultiTaskStratifiedGroupKFold
+from sklearn_mmoe.model_selection._kfold import (
+    MultiTaskStratifiedKFold,
+    RepeatedMultiTaskStratifiedKFold,
+)
 from sklearn_mmoe.model_selection._sharing_report import SharingReport, sharing_report
+from sklearn_mmoe.model_selection._shuffle_split import (
+    MultiTaskStratifiedShuffleSplit,
+    multi_task_train_test_split,
+)
 
 __all__ = [
+    "MultiTaskStratifiedGroupKFold",
     "MultiTaskStratifiedKFold",
+    "MultiTaskStratifiedShuffleSplit",
+    "RepeatedMultiTaskStratifiedKFold",
     "SharingReport",
     "cross_val_predict",
+    "multi_task_train_test_split",
     "sharing_report",
 ]
