@@ -189,7 +189,7 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         labels = _label_columns(y, self.n_splits)
         if len(labels) < self.n_splits:
             raise ValueError(
-                f"n_splits={self.n_splits} is more than the {len(labels)} rows."
+                f"n_splits={self.n_splits} is more than n_samples={len(labels)}."
             )
         rng = check_random_state(self.random_state) if self.shuffle else None
         fold = spread_over_folds(labels, self.n_splits, rng)
