@@ -27,6 +27,7 @@ from sklearn_mmoe.model_selection import (
     MultiTaskStratifiedGroupKFold,
     MultiTaskStratifiedKFold,
     MultiTaskStratifiedShuffleSplit,
+    RepeatedMultiTaskStratifiedGroupKFold,
     RepeatedMultiTaskStratifiedKFold,
     multi_task_train_test_split,
 )
@@ -227,6 +228,29 @@ class TestRepeated:
         cv = RepeatedMultiTaskStratifiedKFold(n_splits=2, n_repeats=3, random_state=0)
         scores = cross_validate(DecisionTreeClassifier(), X, y, cv=cv)
         assert len(scores["test_score"]) == 6
+
+    def test_group_folds(self):
+        y, group = patients(0)
+        cv = RepeatedMultiTaskStratifiedGroupKFold(
+            n_splits=3, n_repeats=2, random_state=0
+        )
+        splits = as_lists(cv.split(y, y, group))
+        assert len(splits) == cv.get_n_splits() == 6
+        assert not any(set(group[train]) & set(group[test]) for train, test in splits)
+        assert splits[:3] != splits[3:]
+        assert splits == as_lists(cv.split(y, y, group))
+        assert repr(cv) == (
+            "RepeatedMultiTaskStratifiedGroupKFold(n_repeats=2, n_splits=3, "
+            "random_state=0)"
+        )
+        X, labels = y[["cost"]], np.arange(len(y)) % 2
+        with sklearn.config_context(enable_metadata_routing=True):
+            scores = cross_validate(
+                DecisionTreeClassifier(), X, labels, cv=cv, params={"groups": group}
+            )
+        assert len(scores["test_score"]) == 6
+        with pytest.raises(ValueError, match="splits by groups, which is None"):
+            next(cv.split(y, y))
 
 
 class TestShuffleSplit:

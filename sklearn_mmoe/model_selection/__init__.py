@@ -1,7 +1,10 @@
 """Splits by every task's labels, held-out predictions, thresholds, whether to share."""
 
 from sklearn_mmoe.model_selection._cross_val_predict import cross_val_predict
-from sklearn_mmoe.model_selection._group_kfold import MultiTaskStratifiedGroupKFold
+from sklearn_mmoe.model_selection._group_kfold import (
+    MultiTaskStratifiedGroupKFold,
+    RepeatedMultiTaskStratifiedGroupKFold,
+)
 from sklearn_mmoe.model_selection._kfold import (
     MultiTaskStratifiedKFold,
     RepeatedMultiTaskStratifiedKFold,
@@ -20,6 +23,7 @@ __all__ = [
     "MultiTaskStratifiedKFold",
     "MultiTaskStratifiedShuffleSplit",
     "MultiTaskThresholdClassifier",
+    "RepeatedMultiTaskStratifiedGroupKFold",
     "RepeatedMultiTaskStratifiedKFold",
     "SharingReport",
     "cross_val_predict",

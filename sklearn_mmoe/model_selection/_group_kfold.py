@@ -14,7 +14,11 @@ from sklearn.utils.validation import check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_groups
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
-from sklearn_mmoe.model_selection._kfold import MultiTaskStratifiedKFold, is_stratified
+from sklearn_mmoe.model_selection._kfold import (
+    MultiTaskStratifiedKFold,
+    RepeatedMultiTaskStratifiedKFold,
+    is_stratified,
+)
 
 
 def _group_codes(groups: Any, n_splits: int) -> np.ndarray:
@@ -152,3 +156,82 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, MultiTaskStratifiedKFol
         fold = spread_groups(codes, values, group, self.n_splits, rng)[group]
         for k in range(self.n_splits):
             yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+
+class RepeatedMultiTaskStratifiedGroupKFold(
+    GroupsConsumerMixin, RepeatedMultiTaskStratifiedKFold
+):
+    """K folds that split no group and keep the shares of every task, several times.
+
+    :class:`MultiTaskStratifiedGroupKFold` with another shuffling each time.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    n_repeats : int, default=10
+        How many times.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shufflings. An int gives the same folds in every call of ``split``.
+
+    Raises
+    ------
+    ValueError
+        If `n_splits` is less than 2, or `n_repeats` less than 1.
+
+    See Also
+    --------
+    MultiTaskStratifiedGroupKFold : The folds, once.
+
+    Notes
+    -----
+    Few or very unequal groups allow but few good folds, so that repetitions may
+    resemble each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mmoe.model_selection import RepeatedMultiTaskStratifiedGroupKFold
+    >>> y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 4)
+    >>> patients = np.repeat(np.arange(8), 2)
+    >>> cv = RepeatedMultiTaskStratifiedGroupKFold(
+    ...     n_splits=2, n_repeats=3, random_state=0
+    ... )
+    >>> cv.get_n_splits()
+    6
+    >>> {tuple(y[t].mean(axis=0).tolist()) for _, t in cv.split(y, y, groups=patients)}
+    {(0.5, 0.5)}
+    """
+
+    _repeated = MultiTaskStratifiedGroupKFold
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows to train on and to test on, for each fold each time.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Says how many rows there are.
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            One column for each task: labels or numbers, which may be missing.
+        groups : array-like of shape (n_samples,)
+            The group of each row: numbers or text.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Indices of rows.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`MultiTaskStratifiedGroupKFold.split` does.
+
+        Warns
+        -----
+        UserWarning
+            As :meth:`MultiTaskStratifiedGroupKFold.split` does.
+        """
+        yield from super().split(X, y, groups)

@@ -239,12 +239,14 @@ class RepeatedMultiTaskStratifiedKFold(_RepeatedSplits):
     {(0.5, 0.5)}
     """
 
+    _repeated: Any = MultiTaskStratifiedKFold
+
     def __init__(
         self, *, n_splits: int = 5, n_repeats: int = 10, random_state: Any = None
     ) -> None:
-        MultiTaskStratifiedKFold(n_splits)  # what is wrong with it is told at once
+        self._repeated(n_splits)  # what is wrong with it is told at once
         super().__init__(
-            MultiTaskStratifiedKFold,
+            self._repeated,
             n_repeats=n_repeats,
             random_state=random_state,
             n_splits=n_splits,
