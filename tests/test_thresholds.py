@@ -451,6 +451,8 @@ class TestConventions:
             ({"scoring": {"buy": "roc_auc"}}, ValueError, "cannot score the labels"),
             ({"scoring": {"churn": "f1"}}, ValueError, "task 'churn'.*pos_label"),
             ({"thresholds": 0}, ValueError, "'thresholds' parameter"),
+            ({"thresholds": []}, ValueError, "an int or a list of numbers"),
+            ({"thresholds": ["a"]}, ValueError, "an int or a list of numbers"),
             ({"cv": 1.5}, ValueError, "'cv' parameter"),
             ({"cv": 3, "refit": False}, ValueError, "refit cannot be False"),
             ({"cv": "prefit"}, ValueError, "refit cannot be True"),
@@ -470,6 +472,15 @@ class TestConventions:
         with pytest.raises(error, match=message):
             MultiTaskThresholdClassifier(**given).fit(X, y)
         assert EachTask.calls == []  # nothing was fitted in vain
+
+    def test_weights_are_checked_before_anything_is_fitted(self, data):
+        X, y = data
+        EachTask.calls.clear()
+        model = MultiTaskThresholdClassifier(EachTask(), scoring={"buy": "f1"}, cv=2)
+        for weight in (np.full(300, -1.0), np.ones((300, 2))):
+            with pytest.raises(ValueError, match="Negative|sample_weight.shape"):
+                model.fit(X, y, sample_weight=weight)
+        assert EachTask.calls == []
 
 
 class TestOwnEstimators:

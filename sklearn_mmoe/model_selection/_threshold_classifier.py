@@ -241,15 +241,19 @@ class MultiTaskThresholdClassifier(
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
+        self._check_thresholds()
         X, y = indexable(X, y)
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])
-        held_out = self._of_prefit if isinstance(self.cv, str) else self._of_folds
+        if isinstance(self.cv, str):
+            targets = self._matched_with_prefit(targets)
+        # What is wrong is told before anything is fitted.
+        self._check_scoring(targets)
         routed = self._routed(params)
         weight = routed.scorer.score.get("sample_weight")
-        targets, parts = held_out(X, y, targets, routed)
         if weight is not None:
             weight = task_weights(weight, targets.columns[0], targets.names)
+        parts = self._held_out(X, y, targets, routed)
         chosen = self._choose(parts, targets, weight)
         fitted = parts[0].estimator
         if self.refit:
@@ -257,10 +261,18 @@ class MultiTaskThresholdClassifier(
         self._publish(fitted, chosen, targets.names, X)
         return self
 
-    def _of_prefit(
-        self, X: Any, y: Any, targets: TaskColumns, routed: Any
-    ) -> tuple[TaskColumns, list[HeldOut]]:
-        """Ask the given estimator about all rows."""
+    def _check_thresholds(self) -> None:
+        if isinstance(self.thresholds, Integral):
+            return
+        given = np.asarray(self.thresholds)
+        if given.ndim != 1 or not given.size or given.dtype.kind not in "iuf":
+            raise ValueError(
+                "The 'thresholds' parameter must be an int or a list of numbers, got "
+                f"{self.thresholds!r}."
+            )
+
+    def _matched_with_prefit(self, targets: TaskColumns) -> TaskColumns:
+        """Check that the estimator is fitted, and bring the tasks into its order."""
         if self.refit:
             raise ValueError("When cv='prefit', refit cannot be True.")
         try:
@@ -270,17 +282,17 @@ class MultiTaskThresholdClassifier(
                 "When cv='prefit', `estimator` must be fitted."
             ) from error
         names = task_names(self.estimator)
-        if names is not None:
-            targets = targets.matched(names, type_name(self.estimator))
-        self._check_scoring(targets)
-        rows = np.arange(_num_samples(X))
-        return targets, [ask(self.estimator, X, targets, rows, whose_classes=None)]
+        if names is None:
+            return targets
+        return targets.matched(names, type_name(self.estimator))
 
-    def _of_folds(
+    def _held_out(
         self, X: Any, y: Any, targets: TaskColumns, routed: Any
-    ) -> tuple[TaskColumns, list[HeldOut]]:
+    ) -> list[HeldOut]:
         """Ask an estimator about the rows of each fold that it was not fitted on."""
-        self._check_scoring(targets)  # before anything is fitted
+        if isinstance(self.cv, str):
+            rows = np.arange(_num_samples(X))
+            return [ask(self.estimator, X, targets, rows, whose_classes=None)]
         if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
             splitter = MultiTaskStratifiedShuffleSplit(
                 1, test_size=float(self.cv), random_state=self.random_state
@@ -290,7 +302,7 @@ class MultiTaskThresholdClassifier(
         folds = list(splitter.split(X, y, **routed.splitter.split))
         if not self.refit and len(folds) > 1:
             raise ValueError("When cv has several folds, refit cannot be False.")
-        parts = Parallel(n_jobs=self.n_jobs)(
+        return Parallel(n_jobs=self.n_jobs)(
             delayed(fit_and_ask)(
                 clone(self.estimator),
                 X,
@@ -302,7 +314,6 @@ class MultiTaskThresholdClassifier(
             )
             for fold in folds
         )
-        return targets, parts
 
     def _scorers(self, names: list[str]) -> list[Any]:
         """Return what each task is scored by; None for one that is left out."""
