@@ -478,7 +478,7 @@ class TestConventions:
         EachTask.calls.clear()
         model = MultiTaskThresholdClassifier(EachTask(), scoring={"buy": "f1"}, cv=2)
         for weight in (np.full(300, -1.0), np.ones((300, 2))):
-            with pytest.raises(ValueError, match="Negative|sample_weight.shape"):
+            with pytest.raises(ValueError, match=r"Negative|sample_weight\.shape"):
                 model.fit(X, y, sample_weight=weight)
         assert EachTask.calls == []
 
