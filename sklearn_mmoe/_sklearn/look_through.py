@@ -1,4 +1,4 @@
-"""The look through searches and pipelines, at the estimator inside."""
+"""The look through searches, pipelines and thresholds, at the estimator inside."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
-__all__ = ["inward", "last_step"]
+__all__ = ["inward", "last_step", "task_names"]
 
 
 def inward(estimator: Any) -> Iterator[Any]:
-    """Yield an estimator and, in turn, what its search or pipeline ends in."""
+    """Yield an estimator and, in turn, what its search, pipeline or thresholds hold."""
     while True:
         yield estimator
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
+        elif hasattr(estimator, "best_thresholds_"):  # chosen by task
+            estimator = estimator.estimator_
         elif hasattr(estimator, "steps"):
             estimator = estimator.steps[-1][1]
         elif isinstance(estimator, FrozenEstimator):
@@ -25,6 +27,15 @@ def inward(estimator: Any) -> Iterator[Any]:
 
 
 def last_step(estimator: Any) -> Any:
-    """Look through searches and pipelines for the estimator that knows the tasks."""
+    """Look through all of these for the estimator that knows the tasks."""
     *_, last = inward(estimator)
     return last
+
+
+def task_names(estimator: Any) -> list[str] | None:
+    """Return the tasks' names as something inside knows them; None if nothing does."""
+    for inner in inward(estimator):
+        names = getattr(inner, "task_names_", None)
+        if names is not None:
+            return names
+    return None

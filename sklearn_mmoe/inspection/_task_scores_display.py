@@ -12,7 +12,7 @@ from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_mmoe._sklearn.look_through import last_step
+from sklearn_mmoe._sklearn.look_through import last_step, task_names
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe.inspection._style import axes_in_a_row, check_kind, line_style
@@ -110,7 +110,7 @@ class TaskScoresDisplay:
                 "such curves."
             )
         tasks = split_columns(y)
-        names = getattr(last_step(estimator), "task_names_", None)
+        names = task_names(estimator)
         if names is not None:
             tasks = tasks.matched(names, type_name(estimator))
         predictions = Predictions(estimator, X, len(tasks))

@@ -13,7 +13,7 @@ from sklearn.metrics import get_scorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
-from sklearn_mmoe._sklearn.look_through import last_step
+from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe._tasks.tasks import known_labels
 from sklearn_mmoe._tasks.weights import task_weights
@@ -65,7 +65,7 @@ class TaskScoring:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         targets = split_columns(y)
-        names = getattr(last_step(estimator), "task_names_", None)
+        names = task_names(estimator)
         if names is not None:
             targets = targets.matched(names, type_name(estimator))
         check_consistent_length(X, targets.columns[0])

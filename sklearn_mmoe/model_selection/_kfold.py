@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
+from sklearn.model_selection._split import _RepeatedSplits
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, indexable
 
+from sklearn_mmoe._tasks.balance import label_codes
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.folds import spread_over_folds
-from sklearn_mmoe._tasks.tasks import MANY_VALUES, check_labels, has_fractions
+from sklearn_mmoe._tasks.tasks import MANY_VALUES, has_fractions
 
 
 def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
@@ -58,10 +60,8 @@ def _label_columns(y: Any, n_splits: int) -> np.ndarray:
     columns = []
     start = 0
     for k in kept:
-        observed, labels = targets.observed[k], targets.values(k)
-        check_labels(targets.names[k], labels, "Stratified splitting")
-        classes, found = np.unique(labels, return_inverse=True)
-        counts = np.bincount(found)
+        codes, classes = label_codes(targets, k)
+        counts = np.bincount(codes[targets.observed[k]])
         if len(classes) and counts.min() < n_splits:
             label = classes.tolist()[counts.argmin()]
             warnings.warn(
@@ -71,8 +71,6 @@ def _label_columns(y: Any, n_splits: int) -> np.ndarray:
                 UserWarning,
                 stacklevel=4,
             )
-        codes = np.full(len(observed), len(classes))
-        codes[observed] = found
         columns.append(start + codes)
         start += len(classes) + 1
     return np.column_stack(columns)
@@ -191,7 +189,7 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         labels = _label_columns(y, self.n_splits)
         if len(labels) < self.n_splits:
             raise ValueError(
-                f"n_splits={self.n_splits} is more than the {len(labels)} rows."
+                f"n_splits={self.n_splits} is more than n_samples={len(labels)}."
             )
         rng = check_random_state(self.random_state) if self.shuffle else None
         fold = spread_over_folds(labels, self.n_splits, rng)
@@ -203,3 +201,99 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
             f"{type(self).__name__}(n_splits={self.n_splits}, "
             f"shuffle={self.shuffle}, random_state={self.random_state})"
         )
+
+
+class RepeatedMultiTaskStratifiedKFold(_RepeatedSplits):
+    """K folds that keep the shares of the classes of every task, several times over.
+
+    :class:`MultiTaskStratifiedKFold` with another shuffling each time, as
+    :class:`sklearn.model_selection.RepeatedStratifiedKFold` does for one task.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    n_repeats : int, default=10
+        How many times.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shufflings. An int gives the same folds in every call of ``split``.
+
+    Raises
+    ------
+    ValueError
+        If `n_splits` is less than 2, or `n_repeats` less than 1.
+
+    See Also
+    --------
+    MultiTaskStratifiedKFold : The folds, once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mmoe.model_selection import RepeatedMultiTaskStratifiedKFold
+    >>> y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 3)
+    >>> cv = RepeatedMultiTaskStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
+    >>> cv.get_n_splits()
+    6
+    >>> {tuple(y[test].mean(axis=0).tolist()) for _, test in cv.split(y, y)}
+    {(0.5, 0.5)}
+    """
+
+    _repeated: Any = MultiTaskStratifiedKFold
+
+    def __init__(
+        self, *, n_splits: int = 5, n_repeats: int = 10, random_state: Any = None
+    ) -> None:
+        self._repeated(n_splits)  # what is wrong with it is told at once
+        super().__init__(
+            self._repeated,
+            n_repeats=n_repeats,
+            random_state=random_state,
+            n_splits=n_splits,
+        )
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows to train on and to test on, for each fold each time.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Says how many rows there are.
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            As :meth:`MultiTaskStratifiedKFold.split` takes it.
+        groups : object
+            Ignored.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Indices of rows.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`MultiTaskStratifiedKFold.split` does.
+
+        Warns
+        -----
+        UserWarning
+            As :meth:`MultiTaskStratifiedKFold.split` does.
+        """
+        yield from super().split(X, y, groups)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds, all times together.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            `n_splits` times `n_repeats`.
+        """
+        return super().get_n_splits(X, y, groups)
