@@ -1,4 +1,4 @@
-"""The look through searches, pipelines and thresholds, at the estimator inside."""
+"""The look through searches, pipelines and wrappers, at the estimator inside."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
-__all__ = ["inward", "last_step", "task_names"]
+__all__ = ["inward", "last_step", "task_names", "transformed"]
 
 
 def inward(estimator: Any) -> Iterator[Any]:
-    """Yield an estimator and, in turn, what its search, pipeline or thresholds hold."""
+    """Yield an estimator and, in turn, what its search, pipeline or wrapper holds."""
     while True:
         yield estimator
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
-        elif hasattr(estimator, "best_thresholds_"):  # chosen by task
+        elif hasattr(estimator, "best_thresholds_") or hasattr(
+            estimator, "n_calibration_"
+        ):  # our own wrappers
             estimator = estimator.estimator_
         elif hasattr(estimator, "steps"):
             estimator = estimator.steps[-1][1]
@@ -39,3 +41,11 @@ def task_names(estimator: Any) -> list[str] | None:
         if names is not None:
             return names
     return None
+
+
+def transformed(estimator: Any, X: Any) -> Any:
+    """Bring X through the steps before the last, as ``predict`` does."""
+    for outer in inward(estimator):
+        if len(getattr(outer, "steps", [])) > 1:
+            X = outer[:-1].transform(X)
+    return X

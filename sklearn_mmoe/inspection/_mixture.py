@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_mmoe._sklearn.look_through import inward, last_step
+from sklearn_mmoe._sklearn.look_through import last_step, transformed
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 from sklearn_mmoe.estimators._gates import names_in_members
 
@@ -31,14 +31,6 @@ def final_estimator(estimator: Any) -> _BaseMultiTaskMMoE:
             f"search that ends in one; got {type(last).__name__}."
         )
     return last
-
-
-def _transformed(estimator: Any, X: Any) -> Any:
-    """Bring X through the steps before the last, as ``predict`` does."""
-    for outer in inward(estimator):
-        if len(getattr(outer, "steps", [])) > 1:
-            X = outer[:-1].transform(X)
-    return X
 
 
 def gate_weights(estimator: Any, X: Any) -> np.ndarray:
@@ -98,7 +90,7 @@ def gate_weights(estimator: Any, X: Any) -> np.ndarray:
     True
     """
     last = final_estimator(estimator)
-    weights = last._mixture(_transformed(estimator, X), "gate_outputs")
+    weights = last._mixture(transformed(estimator, X), "gate_outputs")
     shape = (len(weights), last.n_outputs_, weights.shape[2])
     return np.array(np.broadcast_to(weights, shape))
 
@@ -148,7 +140,7 @@ def expert_outputs(estimator: Any, X: Any) -> np.ndarray:
     (300, 4, 8)
     """
     last = final_estimator(estimator)
-    return last._mixture(_transformed(estimator, X), "expert_outputs")
+    return last._mixture(transformed(estimator, X), "expert_outputs")
 
 
 def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_method_params, _num_samples
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import (
+    _check_method_params,
+    _num_samples,
+    check_is_fitted,
+)
 
+from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._tasks.columns import TaskColumns
-from sklearn_mmoe._tasks.tasks import class_codes
-from sklearn_mmoe.metrics._predictions import Predictions
+from sklearn_mmoe.metrics._predictions import type_name
+from sklearn_mmoe.model_selection._cross_val_predict import _splitter
+from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
+
+__all__ = ["HeldOut", "held_out_parts", "matched_with_prefit"]
 
 
 @dataclass
@@ -26,23 +39,106 @@ class HeldOut:
         Which rows of X these are.
     classes : list of ndarray of shape (n_classes,) or None
         Each task's classes; None for a regression.
-    probabilities : list of ndarray of shape (n_rows,) or None
-        Those of the second class of two; None for other tasks.
+    answers : list of ndarray of shape (n_rows, ...) or None
+        What each task was asked for; None where it was not asked.
     """
 
     estimator: Any
     rows: np.ndarray
     classes: list[Any]
-    probabilities: list[Any]
+    answers: list[Any]
 
 
-def fit_and_ask(
+def matched_with_prefit(wrapper: Any, targets: TaskColumns) -> TaskColumns:
+    """Check that the wrapper's estimator is fitted, and bring the tasks into its order.
+
+    Raises
+    ------
+    ValueError
+        If the wrapper is to fit it again, or its tasks are others.
+    NotFittedError
+        If it is not fitted.
+    """
+    if wrapper.refit:
+        raise ValueError("When cv='prefit', refit cannot be True.")
+    try:
+        check_is_fitted(wrapper.estimator)
+    except NotFittedError as error:
+        raise NotFittedError("When cv='prefit', `estimator` must be fitted.") from error
+    names = task_names(wrapper.estimator)
+    if names is None:
+        return targets
+    return targets.matched(names, type_name(wrapper.estimator))
+
+
+def held_out_parts(
+    wrapper: Any,
+    X: Any,
+    y: Any,
+    targets: TaskColumns,
+    routed: Any,
+    ask: Callable[..., HeldOut],
+) -> list[HeldOut]:
+    """Ask an estimator about the rows of each fold that it was not fitted on.
+
+    Parameters
+    ----------
+    wrapper : estimator
+        Has the parameters `estimator`, `cv`, `refit`, `n_jobs` and `random_state`.
+    X, y : object
+        As ``fit`` was given them.
+    targets : TaskColumns
+        y, taken apart.
+    routed : Bunch
+        Parameters of the estimator's ``fit`` and of the splitter's ``split``.
+    ask : callable
+        Called as ``ask(estimator, X, targets, rows, whose_classes)``.
+
+    Returns
+    -------
+    list of HeldOut
+        One for each fold; with the fitted estimators if the wrapper does not refit.
+
+    Raises
+    ------
+    ValueError
+        If the wrapper does not refit, and there are several folds.
+    """
+    if isinstance(wrapper.cv, str):
+        rows = np.arange(_num_samples(X))
+        return [ask(wrapper.estimator, X, targets, rows, None)]
+    if isinstance(wrapper.cv, Real) and not isinstance(wrapper.cv, Integral):
+        splitter: Any = MultiTaskStratifiedShuffleSplit(
+            1, test_size=float(wrapper.cv), random_state=wrapper.random_state
+        )
+    else:
+        splitter = _splitter(wrapper.cv, targets)
+    folds = list(splitter.split(X, y, **routed.splitter.split))
+    if not wrapper.refit and len(folds) > 1:
+        raise ValueError("When cv has several folds, refit cannot be False.")
+    return Parallel(n_jobs=wrapper.n_jobs)(
+        delayed(_fit_and_ask)(
+            clone(wrapper.estimator),
+            X,
+            y,
+            targets,
+            fold,
+            routed.estimator.fit,
+            ask,
+            keep=not wrapper.refit,
+        )
+        for fold in folds
+    )
+
+
+def _fit_and_ask(
     estimator: Any,
     X: Any,
     y: Any,
     targets: TaskColumns,
     fold: tuple[Any, Any],
     params: dict[str, Any],
+    ask: Callable[..., HeldOut],
     keep: bool,
 ) -> HeldOut:
     """Fit an estimator on some rows and ask it about the others."""
@@ -55,31 +151,3 @@ def fit_and_ask(
     rows = np.arange(_num_samples(X))[test]
     held_out = ask(estimator, _safe_indexing(X, test), targets, rows, targets)
     return held_out if keep else replace(held_out, estimator=None)
-
-
-def ask(
-    estimator: Any,
-    X: Any,
-    targets: TaskColumns,
-    rows: np.ndarray,
-    whose_classes: TaskColumns | None,
-) -> HeldOut:
-    """Ask a fitted estimator about these rows, once for all tasks.
-
-    It may have been fitted on some of the classes in y alone, so these are those of
-    `whose_classes`; None takes the estimator's.
-    """
-    predictions = Predictions(estimator, X, len(targets))
-    classes: list[Any] = [None] * len(targets)
-    probabilities: list[Any] = [None] * len(targets)
-    for k, name in enumerate(targets.names):
-        if not predictions.are_classified[k]:
-            continue
-        known = predictions.classes(k)
-        given = known if whose_classes is None else np.unique(whose_classes.values(k))
-        classes[k] = given
-        if len(given) == 2:
-            of_second = class_codes(name, known, given) == 1
-            # A class that the estimator has not seen has probability 0.
-            probabilities[k] = predictions.probabilities(k)[:, of_second].sum(axis=1)
-    return HeldOut(estimator, rows, classes, probabilities)

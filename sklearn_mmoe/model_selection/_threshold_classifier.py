@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import Bunch, _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.metadata_routing import (
@@ -19,16 +18,13 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import (
-    _num_samples,
     check_consistent_length,
     check_is_fitted,
     indexable,
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
-from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import (
     TaskColumns,
@@ -37,14 +33,16 @@ from sklearn_mmoe._tasks.columns import (
     split_columns,
     task_index,
 )
-from sklearn_mmoe._tasks.tasks import has_fractions
+from sklearn_mmoe._tasks.tasks import class_codes, has_fractions
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.metrics import mean_task_scorer
-from sklearn_mmoe.metrics._predictions import Predictions, type_name
+from sklearn_mmoe.metrics._predictions import Predictions
 from sklearn_mmoe.metrics._scoring import TaskScoring
-from sklearn_mmoe.model_selection._cross_val_predict import _splitter
-from sklearn_mmoe.model_selection._held_out import HeldOut, ask, fit_and_ask
-from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
+from sklearn_mmoe.model_selection._held_out import (
+    HeldOut,
+    held_out_parts,
+    matched_with_prefit,
+)
 from sklearn_mmoe.model_selection._threshold_scores import (
     Undecided,
     as_scorer,
@@ -246,14 +244,14 @@ class MultiTaskThresholdClassifier(
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])
         if isinstance(self.cv, str):
-            targets = self._matched_with_prefit(targets)
+            targets = matched_with_prefit(self, targets)
         # What is wrong is told before anything is fitted.
         self._check_scoring(targets)
         routed = self._routed(params)
         weight = routed.scorer.score.get("sample_weight")
         if weight is not None:
             weight = task_weights(weight, targets.columns[0], targets.names)
-        parts = self._held_out(X, y, targets, routed)
+        parts = held_out_parts(self, X, y, targets, routed, ask)
         chosen = self._choose(parts, targets, weight)
         fitted = parts[0].estimator
         if self.refit:
@@ -270,50 +268,6 @@ class MultiTaskThresholdClassifier(
                 "The 'thresholds' parameter must be an int or a list of numbers, got "
                 f"{self.thresholds!r}."
             )
-
-    def _matched_with_prefit(self, targets: TaskColumns) -> TaskColumns:
-        """Check that the estimator is fitted, and bring the tasks into its order."""
-        if self.refit:
-            raise ValueError("When cv='prefit', refit cannot be True.")
-        try:
-            check_is_fitted(self.estimator)
-        except NotFittedError as error:
-            raise NotFittedError(
-                "When cv='prefit', `estimator` must be fitted."
-            ) from error
-        names = task_names(self.estimator)
-        if names is None:
-            return targets
-        return targets.matched(names, type_name(self.estimator))
-
-    def _held_out(
-        self, X: Any, y: Any, targets: TaskColumns, routed: Any
-    ) -> list[HeldOut]:
-        """Ask an estimator about the rows of each fold that it was not fitted on."""
-        if isinstance(self.cv, str):
-            rows = np.arange(_num_samples(X))
-            return [ask(self.estimator, X, targets, rows, whose_classes=None)]
-        if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
-            splitter = MultiTaskStratifiedShuffleSplit(
-                1, test_size=float(self.cv), random_state=self.random_state
-            )
-        else:
-            splitter = _splitter(self.cv, targets)
-        folds = list(splitter.split(X, y, **routed.splitter.split))
-        if not self.refit and len(folds) > 1:
-            raise ValueError("When cv has several folds, refit cannot be False.")
-        return Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_and_ask)(
-                clone(self.estimator),
-                X,
-                y,
-                targets,
-                fold,
-                routed.estimator.fit,
-                keep=not self.refit,
-            )
-            for fold in folds
-        )
 
     def _scorers(self, names: list[str]) -> list[Any]:
         """Return what each task is scored by; None for one that is left out."""
@@ -373,7 +327,7 @@ class MultiTaskThresholdClassifier(
                 continue
             counts = targets.observed[k][rows]
             of_task = rows[counts]
-            probabilities = np.concatenate([part.probabilities[k] for part in parts])
+            probabilities = np.concatenate([part.answers[k] for part in parts])
             try:
                 chosen[name] = best_threshold(
                     name,
@@ -577,3 +531,31 @@ def _not_binary(name: str, what: str) -> ValueError:
         f"The 'scoring' parameter names the task {name!r}, which {what}; thresholds "
         "are chosen for tasks of two classes."
     )
+
+
+def ask(
+    estimator: Any,
+    X: Any,
+    targets: TaskColumns,
+    rows: np.ndarray,
+    whose_classes: TaskColumns | None,
+) -> HeldOut:
+    """Ask a fitted estimator for the probabilities of second classes, of all tasks.
+
+    It may have been fitted on some of the classes in y alone, so these are those of
+    `whose_classes`; None takes the estimator's.
+    """
+    predictions = Predictions(estimator, X, len(targets))
+    classes: list[Any] = [None] * len(targets)
+    probabilities: list[Any] = [None] * len(targets)
+    for k, name in enumerate(targets.names):
+        if not predictions.are_classified[k]:
+            continue
+        known = predictions.classes(k)
+        given = known if whose_classes is None else np.unique(whose_classes.values(k))
+        classes[k] = given
+        if len(given) == 2:
+            of_second = class_codes(name, known, given) == 1
+            # A class that the estimator has not seen has probability 0.
+            probabilities[k] = predictions.probabilities(k)[:, of_second].sum(axis=1)
+    return HeldOut(estimator, rows, classes, probabilities)
