@@ -9,7 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.kinds import QUANTILES
 
-__all__ = ["QuantileMixin"]
+__all__ = ["WIDEST", "QuantileMixin", "bounds_of", "interpolate"]
+
+_LOSS = "quantile"
+# Share of the targets between the outermost quantiles that are learned.
+WIDEST = QUANTILES[-1] - QUANTILES[0]
 
 
 class QuantileMixin:
@@ -56,6 +60,17 @@ class QuantileMixin:
             [interpolate(tasks[k].quantiles(outputs[k]), levels) for k in kept], axis=1
         )
 
+    def _quantiles_by_task(self, X: Any) -> list[np.ndarray | None]:
+        """Predict the quantiles of each task that has learned some."""
+        estimator: Any = self
+        if all(getattr(task, "loss", None) != _LOSS for task in estimator._tasks):
+            return [None] * len(estimator._tasks)
+        outputs = estimator._raw_predictions(X)
+        return [
+            task.quantiles(output) if task.loss == _LOSS else None
+            for task, output in zip(estimator._tasks, outputs, strict=True)
+        ]
+
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Predict an interval that holds the target of each regression.
 
@@ -87,9 +102,6 @@ class QuantileMixin:
         return self.predict_quantiles(X, bounds_of(coverage))
 
 
-_LOSS = "quantile"
-
-
 def bounds_of(coverage: float) -> tuple[float, float]:
     """Return the two quantiles between which a share of the values lies.
 
@@ -98,13 +110,12 @@ def bounds_of(coverage: float) -> tuple[float, float]:
     ValueError
         If there are none among those that are learned.
     """
-    widest = QUANTILES[-1] - QUANTILES[0]
-    if not 0 < coverage <= widest + 1e-9:
+    if not 0 < coverage <= WIDEST + 1e-9:
         raise ValueError(
-            f"`coverage` must be more than 0 and at most {widest:g}, the share between "
+            f"`coverage` must be more than 0 and at most {WIDEST:g}, the share between "
             f"the outermost quantiles that are learned, got {coverage!r}."
         )
-    half = min(coverage, widest) / 2
+    half = min(coverage, WIDEST) / 2
     return 0.5 - half, 0.5 + half
 
 

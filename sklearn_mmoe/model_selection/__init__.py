@@ -1,5 +1,6 @@
 """Splits by every task's labels, held-out predictions, thresholds, whether to share."""
 
+from sklearn_mmoe.model_selection._conformal import MultiTaskConformalPredictor
 from sklearn_mmoe.model_selection._cross_val_predict import cross_val_predict
 from sklearn_mmoe.model_selection._group_kfold import (
     MultiTaskStratifiedGroupKFold,
@@ -19,6 +20,7 @@ from sklearn_mmoe.model_selection._threshold_classifier import (
 )
 
 __all__ = [
+    "MultiTaskConformalPredictor",
     "MultiTaskStratifiedGroupKFold",
     "MultiTaskStratifiedKFold",
     "MultiTaskStratifiedShuffleSplit",

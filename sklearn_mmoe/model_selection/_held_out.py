@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -113,7 +114,10 @@ def held_out_parts(
         )
     else:
         splitter = _splitter(wrapper.cv, targets)
-    folds = list(splitter.split(X, y, **routed.splitter.split))
+    with warnings.catch_warnings():
+        # Nobody asked for folds that are stratified by the regressions too.
+        warnings.filterwarnings("ignore", "The tasks .* folds are stratified by")
+        folds = list(splitter.split(X, y, **routed.splitter.split))
     if not wrapper.refit and len(folds) > 1:
         raise ValueError("When cv has several folds, refit cannot be False.")
     return Parallel(n_jobs=wrapper.n_jobs)(

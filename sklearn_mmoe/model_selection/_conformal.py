@@ -1,0 +1,504 @@
+"""Intervals and sets of classes that hold the truth as often as is asked."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils import Bunch, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, indexable
+
+from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
+from sklearn_mmoe._sklearn.look_through import last_step, transformed
+from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.tasks import class_codes
+from sklearn_mmoe.metrics._predictions import Predictions
+from sklearn_mmoe.model_selection._held_out import (
+    HeldOut,
+    held_out_parts,
+    matched_with_prefit,
+)
+
+__all__ = ["MultiTaskConformalPredictor"]
+
+
+def _estimator_has(method: str) -> Any:
+    """Tell whether the estimator, fitted if it is, has a method."""
+
+    def check(self: Any) -> bool:
+        getattr(getattr(self, "estimator_", self.estimator), method)
+        return True
+
+    return check
+
+
+class MultiTaskConformalPredictor(
+    DocumentationLinkMixin, VersionedStateMixin, MetaEstimatorMixin, BaseEstimator
+):
+    """Predict intervals and sets of classes that hold a given share of the targets.
+
+    How far an estimator is off on rows that it was not fitted on says how wide its
+    intervals must be on new ones (conformal prediction, Vovk et al. [1]_), task by
+    task, with no assumption but that new rows are drawn as the old ones were.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline or search
+        Any estimator of one or several tasks, ours or another's. Classifications need
+        ``predict_proba``. Of our estimators, regressions with ``loss="quantile"`` get
+        intervals whose width varies with the row, by conformalised quantile regression
+        [2]_; all others an interval of one width around the prediction.
+    cv : int, float, splitter, iterable, 'prefit' or None, default=None
+        Where the rows come from that say how far the estimator is off: an int, or None
+        for 5, makes that number of folds by :class:`MultiTaskStratifiedKFold`; a float
+        between 0 and 1 sets that share of rows aside. 'prefit' takes `estimator`, which
+        is fitted, as it is; ``fit`` must then be given other rows than it was fitted
+        on, and `refit` must be False.
+    refit : bool, default=True
+        Whether to fit the estimator on all rows in the end. False keeps the one fitted
+        without the rows set aside, which needs a float as `cv`, a single split, or
+        'prefit'; the coverage is then guaranteed (split conformal prediction).
+    n_jobs : int or None, default=None
+        Number of folds fitted at the same time, as in joblib.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the split where `cv` is a float.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted estimator that predicts.
+    n_calibration_ : dict of str to int
+        For each task the number of targets on rows that the estimator was not fitted
+        on. With n of them, the coverage asked for can be n / (n + 1) at most.
+    task_names_ : list of str
+        Names of the tasks.
+    classes_ : ndarray of shape (n_classes,) or list of such arrays
+        The classes of `estimator_`, if it has any.
+    n_features_in_ : int
+        Number of features, if `estimator_` tells it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `estimator_` tells them.
+
+    See Also
+    --------
+    MultiTaskMMoERegressor.predict_interval : The quantiles as the network learned them.
+
+    Notes
+    -----
+    The coverage is that of all rows together, of each task by itself: in some groups of
+    rows it may be less. Rows whose target is missing do not count in that task.
+    ``sample_weight`` weighs the rows of fits, not the coverage. With folds and `refit`
+    the intervals are those of estimators fitted on fewer rows, and so a little too wide
+    rather than too narrow; there is no proof of it.
+
+    References
+    ----------
+    .. [1] Vovk, V., Gammerman, A., & Shafer, G. (2005). "Algorithmic Learning in a
+       Random World". Springer. https://doi.org/10.1007/b106715
+    .. [2] Romano, Y., Patterson, E., & Candes, E. (2019). "Conformalized quantile
+       regression". NeurIPS 2019. https://arxiv.org/abs/1905.03222
+    .. [3] Sadinle, M., Lei, J., & Wasserman, L. (2019). "Least ambiguous set-valued
+       classifiers with bounded error levels". Journal of the American Statistical
+       Association, 114. https://doi.org/10.1080/01621459.2017.1395341
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_mmoe.datasets import make_related_tasks
+    >>> from sklearn_mmoe.model_selection import MultiTaskConformalPredictor
+    >>> X, y = make_related_tasks(n_samples=600, n_features=5, random_state=0)
+    >>> model = MultiTaskConformalPredictor(Ridge()).fit(X[:400], y[:400])
+    >>> intervals = model.predict_interval(X[400:], coverage=0.9)
+    >>> intervals.shape
+    (200, 2, 2)
+    >>> within = (intervals[..., 0] <= y[400:]) & (y[400:] <= intervals[..., 1])
+    >>> within.mean(axis=0).round(2).tolist()
+    [0.93, 0.88]
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "cv": [
+            "cv_object",
+            StrOptions({"prefit"}),
+            Interval(RealNotInt, 0.0, 1.0, closed="neither"),
+        ],
+        "refit": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        cv: Any = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.cv = cv
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, **params: Any) -> Any:
+        """Fit the estimator, and find out how far it is off.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows as `estimator` takes them.
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            Targets, which may be missing where `estimator` takes that.
+        **params : object
+            Further arguments of the estimator's ``fit``, such as `sample_weight`; those
+            with a value for each row are split as the rows are. ``groups`` goes to a
+            splitter that asks for it. With metadata routing all go where they are
+            requested.
+
+        Returns
+        -------
+        self : object
+            The predictor.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is none of those accepted, or `refit` and `cv` do not go
+            together.
+        NotFittedError
+            If `cv` is 'prefit' and the estimator is not fitted.
+        """
+        self._validate_params()
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None."
+            )
+        X, y = indexable(X, y)
+        targets = split_columns(y)
+        check_consistent_length(X, targets.columns[0])
+        if isinstance(self.cv, str):
+            targets = matched_with_prefit(self, targets)
+        routed = self._routed(params)
+        parts = held_out_parts(self, X, y, targets, routed, _ask)
+        fitted = parts[0].estimator
+        if self.refit:
+            fitted = clone(self.estimator).fit(X, y, **routed.estimator.fit)
+        self.estimator_ = fitted
+        self.task_names_ = list(targets.names)
+        self._scores = [
+            np.concatenate(answers)
+            for answers in zip(*(part.answers for part in parts), strict=True)
+        ]
+        self.n_calibration_ = {
+            name: len(scores)
+            for name, scores in zip(targets.names, self._scores, strict=True)
+        }
+        for name in ("n_features_in_", "feature_names_in_"):
+            if name in vars(self):  # what an earlier fit left
+                delattr(self, name)
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
+        return self
+
+    def _routed(self, params: dict[str, Any]) -> Any:
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params)
+        params = dict(params)
+        groups = params.pop("groups", None)
+        return Bunch(
+            estimator=Bunch(fit=params), splitter=Bunch(split={"groups": groups})
+        )
+
+    @property
+    def classes_(self) -> Any:
+        """The classes of the fitted estimator."""
+        return self.estimator_.classes_
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """Predict an interval that holds the target of each regression.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows as `estimator` takes them.
+        coverage : float, default=0.9
+            Share of the targets that are to lie within, in (0, 1).
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_regressions, 2)
+            Lower and upper bounds in the units of y; classifications are left out.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If there is no regression, or there were too few targets for this coverage.
+        """
+        check_is_fitted(self)
+        _check_coverage(coverage)
+        predictions = Predictions(self.estimator_, X, len(self.task_names_))
+        tasks = [k for k, yes in enumerate(predictions.are_classified) if not yes]
+        if not tasks:
+            raise ValueError(
+                "predict_interval is for regressions, and there are none; "
+                "predict_set is for classifications."
+            )
+        quantiles = _quantiles(self.estimator_, X, len(self.task_names_))
+        bounds = []
+        for k in tasks:
+            of_task = quantiles[k]
+            if of_task is None:
+                low = high = predictions.labels_or_values[k].astype(float)
+            else:
+                low, high = _bounds(of_task, coverage)
+            margin = self._margin(k, coverage)
+            # Where quantiles are drawn in, a narrow interval may turn into a point.
+            middle = (low + high) / 2
+            bounds.append(
+                (np.minimum(low - margin, middle), np.maximum(high + margin, middle))
+            )
+        return np.moveaxis(np.array(bounds), (0, 1, 2), (1, 2, 0))
+
+    def predict_set(self, X: Any, coverage: float = 0.9) -> Any:
+        """Predict a set of classes that holds the true one of each classification.
+
+        These are the classes of large probability [3]_, at least one.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows as `estimator` takes them.
+        coverage : float, default=0.9
+            Share of the true classes that are to be in the sets, in (0, 1).
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_classes), or list of such arrays
+            Whether each class is in the set; a list with one array for each
+            classification where there are several tasks. Regressions are left out.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If there is no classification, or there were too few targets for this
+            coverage.
+        """
+        check_is_fitted(self)
+        _check_coverage(coverage)
+        predictions = Predictions(self.estimator_, X, len(self.task_names_))
+        tasks = [k for k, yes in enumerate(predictions.are_classified) if yes]
+        if not tasks:
+            raise ValueError(
+                "predict_set is for classifications, and there are none; "
+                "predict_interval is for regressions."
+            )
+        sets = []
+        for k in tasks:
+            probabilities = predictions.probabilities(k)
+            within = 1 - probabilities <= self._margin(k, coverage)
+            within[np.arange(len(within)), probabilities.argmax(axis=1)] = True
+            sets.append(within)
+        return sets[0] if len(self.task_names_) == 1 else sets
+
+    def _margin(self, k: int, coverage: float) -> float:
+        """Return what a share of the held-out scores of a task does not exceed."""
+        name, scores = self.task_names_[k], self._scores[k]
+        if scores.ndim == 2:
+            # The target less each quantile: above the upper one, or below the lower.
+            low, high = _bounds(scores, coverage)
+            scores = np.maximum(high, -low)
+        n_scores = len(scores)
+        # A new row is one more; the bound allows for it.
+        rank = int(np.ceil((n_scores + 1) * coverage - 1e-9))
+        if rank > n_scores:
+            needed = int(np.ceil(coverage / (1 - coverage) - 1e-9))
+            raise ValueError(
+                f"`coverage`={coverage} needs at least {needed} targets on rows that "
+                f"the estimator was not fitted on, but the task {name!r} has "
+                f"{n_scores}. Lower the coverage, or give fit more rows."
+            )
+        return float(np.partition(scores, rank - 1)[rank - 1])
+
+    def predict(self, X: Any) -> Any:
+        """Predict as the fitted estimator does.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows as `estimator` takes them.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            What `estimator_` predicts.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> Any:
+        """Predict class probabilities, as the fitted estimator does.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows as `estimator` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or list of such arrays
+            What `estimator_` gives.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_estimator_has("score"))
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the score of the fitted estimator.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows as `estimator` takes them.
+        y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            True targets.
+        sample_weight : array-like or None, default=None
+            Weights of the rows, if the estimator takes them.
+
+        Returns
+        -------
+        float
+            What its ``score`` returns.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        if sample_weight is None:
+            return self.estimator_.score(X, y)
+        return self.estimator_.score(X, y, sample_weight=sample_weight)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Tell scikit-learn where metadata goes.
+
+        Returns
+        -------
+        MetadataRouter
+            To the estimator's ``fit`` and the splitter.
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add(
+                estimator=self.estimator,
+                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+            )
+            .add(
+                splitter=self.cv,
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimator_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags = inner.target_tags
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        return tags
+
+
+def _check_coverage(coverage: Any) -> None:
+    if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
+        raise ValueError(
+            f"`coverage` must be a number between 0 and 1, got {coverage!r}."
+        )
+
+
+def _quantiles(estimator: Any, X: Any, n_tasks: int) -> list[np.ndarray | None]:
+    """Return the quantiles of each task that has learned some; None for the others."""
+    ask = getattr(last_step(estimator), "_quantiles_by_task", None)
+    return [None] * n_tasks if ask is None else ask(transformed(estimator, X))
+
+
+def _bounds(quantiles: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two columns between which a share lies; at most the outermost two."""
+    from sklearn_mmoe.estimators._quantiles import WIDEST, bounds_of, interpolate
+
+    levels = np.array(bounds_of(min(coverage, WIDEST)))
+    low, high = interpolate(quantiles, levels).T
+    return low, high
+
+
+def _ask(
+    estimator: Any,
+    X: Any,
+    targets: TaskColumns,
+    rows: np.ndarray,
+    whose_classes: TaskColumns | None,
+) -> HeldOut:
+    """Ask a fitted estimator how far it is off, in each task.
+
+    The answers are, for the rows that have a target, of a classification one less the
+    probability of the true class, of a regression the size of the error or, where
+    quantiles were learned, the target less each of these.
+    """
+    n_tasks = len(targets)
+    predictions = Predictions(estimator, X, n_tasks)
+    quantiles = _quantiles(estimator, X, n_tasks)
+    answers: list[Any] = []
+    for k, name in enumerate(targets.names):
+        known = targets.observed[k][rows]
+        target = targets.columns[k][rows[known]]
+        if predictions.are_classified[k]:
+            classes = predictions.classes(k)
+            codes = class_codes(name, target, classes)
+            probabilities = predictions.probabilities(k)[known]
+            of_true = probabilities[np.arange(len(codes)), codes]
+            # A class that the estimator has not seen has probability 0.
+            answers.append(1 - np.where(codes < 0, 0, of_true))
+            continue
+        values = target.astype(float)
+        of_task = quantiles[k]
+        if of_task is None:
+            predicted = predictions.labels_or_values[k][known].astype(float)
+            answers.append(np.abs(values - predicted))
+        else:
+            answers.append(values[:, np.newaxis] - of_task[known])
+    return HeldOut(estimator, rows, [None] * n_tasks, answers)

@@ -1,0 +1,221 @@
+"""Intervals and sets of classes that hold what they say."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor
+from sklearn_mmoe.metrics import multi_task_scorer
+from sklearn_mmoe.model_selection import MultiTaskConformalPredictor
+
+QUICK = {
+    "num_experts": 2,
+    "expert_units": 8,
+    "shared_units": (16,),
+    "tower_units": (),
+    "batch_size": 64,
+    "max_iter": 20,
+    "dropout": 0.0,
+    "random_state": 0,
+}
+
+
+def draw(n_rows, seed):
+    """Draw two regressions, of which the second has wilder rows than others."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 3))
+    noise = rng.normal(size=(n_rows, 2)) * np.exp([[0.0, 1.0]] * X[:, :1])
+    return X, X @ [[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]] + noise
+
+
+@pytest.fixture(scope="module")
+def data():
+    return *draw(500, 0), *draw(2000, 1)
+
+
+def shares(intervals, y):
+    return ((intervals[..., 0] <= y) & (y <= intervals[..., 1])).mean(axis=0)
+
+
+class TestCoverage:
+    @pytest.mark.parametrize("options", [{}, {"cv": 0.4, "refit": False}])
+    @pytest.mark.parametrize("coverage", [0.5, 0.9])
+    def test_on_the_mean_over_draws_it_is_what_was_asked(self, options, coverage):
+        found = []
+        for seed in range(20):
+            X, y = draw(200, seed)
+            model = MultiTaskConformalPredictor(
+                LinearRegression(), random_state=seed, **options
+            ).fit(X, y)
+            X, y = draw(2000, 1000 + seed)
+            found.append(shares(model.predict_interval(X, coverage), y))
+        mean, error = np.mean(found, axis=0), np.std(found, axis=0) / 20**0.5
+        assert (np.abs(mean - coverage) < 3 * error + 0.005).all()
+
+    def test_split_is_exact(self):
+        """Of n scores the k-th smallest holds k / (n + 1) of new rows."""
+        y = np.arange(1.0, 10.0)
+        model = MultiTaskConformalPredictor(
+            DummyRegressor(strategy="constant", constant=0.0).fit([[0]], [0]),
+            cv="prefit",
+            refit=False,
+        ).fit(np.zeros((9, 1)), y)
+        for coverage, expected in ((0.1, 1), (0.5, 5), (0.85, 9), (0.9, 9)):
+            bounds = model.predict_interval(np.zeros((1, 1)), coverage)
+            assert bounds.tolist() == [[[-expected, expected]]]
+        message = "`coverage`=0.91 needs at least 11 targets on rows that the estimator"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            model.predict_interval(np.zeros((1, 1)), 0.91)
+
+    def test_sets_of_classes(self, data):
+        X, y, X_test, y_test = data
+        classes, expected = np.digitize(y, [-2, 2]), np.digitize(y_test, [-2, 2])
+        forest = RandomForestClassifier(30, min_samples_leaf=5, random_state=0)
+        model = MultiTaskConformalPredictor(forest).fit(X, classes)
+        sizes = []
+        for coverage in (0.8, 0.9, 0.95):
+            sets = model.predict_set(X_test, coverage)
+            for k, within in enumerate(sets):
+                assert within.dtype == bool
+                share = within[np.arange(2000), expected[:, k]].mean()
+                assert abs(share - coverage) < 0.035
+            sizes.append(np.mean([within.sum(axis=1).mean() for within in sets]))
+        assert sizes == sorted(sizes)
+        assert all(within.any(axis=1).all() for within in model.predict_set(X, 0.01))
+
+    def test_learned_quantiles_are_corrected(self, data):
+        """Too narrow on new rows as they are; wide where the noise is."""
+        X, y, X_test, y_test = data
+        # Far too long, so that the training rows are learned by heart.
+        reg = MultiTaskMMoERegressor(
+            loss="quantile",
+            **{**QUICK, "max_iter": 150, "expert_units": 32, "batch_size": 32},
+            weight_decay=0.0,
+        )
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), reg),
+            {"multitaskmmoeregressor__feature_penalty": [0.0]},
+            cv=2,
+        )
+        model = MultiTaskConformalPredictor(search, cv=0.4, refit=False, random_state=0)
+        model.fit(X[:250], y[:250])
+        as_learned = model.estimator_.best_estimator_[-1].predict_interval(
+            model.estimator_.best_estimator_[0].transform(X_test), 0.9
+        )
+        assert (shares(as_learned, y_test) < 0.87).all()
+        corrected = model.predict_interval(X_test, 0.9)
+        np.testing.assert_allclose(shares(corrected, y_test), 0.9, atol=0.06)
+        moved = corrected - as_learned
+        np.testing.assert_allclose(moved[:, :, 1], -moved[:, :, 0])  # by one margin
+        np.testing.assert_allclose(moved, moved[:1].repeat(2000, axis=0))
+        widths = np.diff(corrected, axis=2)[:, :, 0]
+        assert np.corrcoef(np.log(widths[:, 1]), X_test[:, 0])[0, 1] > 0.6
+        wider = model.predict_interval(X_test, 0.99)  # than any that was learned
+        assert (shares(wider, y_test) > 0.97).all()
+
+
+class TestTasks:
+    def test_mixed_tasks_with_missing_targets_and_a_column_for_each(self, data):
+        X, y, X_test, _ = data
+        frame = pd.DataFrame({"a": y[:, 0], "b": np.where(y[:, 1] > 0, "yes", "no")})
+        frame["c"], frame["d"] = y[:, 1], np.digitize(y[:, 0], [-1, 1])
+        frame.loc[::2, "a"] = np.nan
+        frame.loc[::5, "b"] = None
+        mixed = MultiTaskMMoEMixed(loss={"c": "quantile"}, **QUICK, cv=None)
+        model = MultiTaskConformalPredictor(mixed, cv=2).fit(X, frame)
+        counts = {"a": 250, "b": 400, "c": 500, "d": 500}
+        assert model.n_calibration_ == counts
+        assert model.task_names_ == list(counts)
+        intervals = model.predict_interval(X_test)
+        assert intervals.shape == (2000, 2, 2)
+        widths = np.diff(intervals, axis=2)[:, :, 0]
+        assert np.ptp(widths[:, 0]) < 1e-9 < np.ptp(widths[:, 1])
+        assert [s.shape for s in model.predict_set(X_test)] == [(2000, 2), (2000, 3)]
+        pd.testing.assert_frame_equal(
+            model.predict(X_test), model.estimator_.predict(X_test)
+        )
+        assert len(model.predict_proba(X_test)) == 2
+        metrics = {"a": "r2", "b": "roc_auc", "c": "r2", "d": "accuracy"}
+        scores = multi_task_scorer(metrics)(model, X, frame)
+        assert scores == multi_task_scorer(metrics)(model.estimator_, X, frame)
+
+    def test_prefit_columns_are_matched_by_name(self, data):
+        X, y, X_test, _ = data
+        frame = pd.DataFrame(y, columns=["a", "b"])
+        reg = MultiTaskMMoERegressor(**QUICK).fit(X[:250], frame[:250])
+        fitted = [
+            MultiTaskConformalPredictor(reg, cv="prefit", refit=False)
+            .fit(X[250:], frame[250:][columns])
+            .predict_interval(X_test)
+            for columns in (["a", "b"], ["b", "a"])
+        ]
+        np.testing.assert_array_equal(*fitted)
+
+    def test_one_task(self, data):
+        X, y, X_test, _ = data
+        model = MultiTaskConformalPredictor(LinearRegression(), cv=3).fit(X, y[:, 0])
+        assert model.predict_interval(X_test).shape == (2000, 1, 2)
+        clf = MultiTaskConformalPredictor(LogisticRegression(), cv=3)
+        clf.fit(X, y[:, 0] > 0)
+        assert clf.predict_set(X_test).shape == (2000, 2)
+        assert clf.classes_.tolist() == [False, True]
+        assert clf.score(X, y[:, 0] > 0) == clf.estimator_.score(X, y[:, 0] > 0)
+
+    def test_a_class_that_a_fold_has_not_seen(self, data):
+        """It has probability 0 there, and so belongs to no small set."""
+        X, y, X_test, _ = data
+        labels = np.where(y[:, 0] > 0, "yes", "no").astype(object)
+        labels[0] = "perhaps"
+        model = MultiTaskConformalPredictor(LogisticRegression(), cv=GroupKFold(2))
+        model.fit(X, labels, groups=np.arange(500) % 2)
+        assert model.predict_set(X_test, 0.9).shape == (2000, 3)
+        assert (model._scores[0] == 1).sum() == 1
+
+    def test_weights_go_to_the_fits(self, data):
+        X, y, X_test, _ = data
+        weight = np.tile([1.0, 0.0], 250)
+        model = MultiTaskConformalPredictor(LinearRegression(), cv=2)
+        model.fit(X, y, sample_weight=weight)
+        alone = LinearRegression().fit(X[::2], y[::2])
+        np.testing.assert_allclose(model.predict(X_test), alone.predict(X_test))
+
+
+class TestErrors:
+    @pytest.mark.parametrize("coverage", [0, 1, -0.1, 90, "0.9", np.nan])
+    def test_coverage(self, data, coverage):
+        model = MultiTaskConformalPredictor(LinearRegression()).fit(*data[:2])
+        with pytest.raises(ValueError, match="`coverage` must be a number between 0"):
+            model.predict_interval(data[2], coverage)
+
+    def test_of_the_other_kind(self, data):
+        X, y, *_ = data
+        reg = MultiTaskConformalPredictor(LinearRegression()).fit(X, y)
+        with pytest.raises(ValueError, match="predict_interval is for regressions"):
+            reg.predict_set(X)
+        clf = MultiTaskConformalPredictor(RandomForestClassifier(3)).fit(X, y > 0)
+        with pytest.raises(ValueError, match="predict_set is for classifications"):
+            clf.predict_interval(X)
+
+    def test_prefit_and_refit(self, data):
+        X, y, *_ = data
+        predictor = MultiTaskConformalPredictor(LinearRegression(), cv="prefit")
+        with pytest.raises(ValueError, match="refit cannot be True"):
+            predictor.fit(X, y)
+        with pytest.raises(NotFittedError, match="`estimator` must be fitted"):
+            predictor.set_params(refit=False).fit(X, y)
+        with pytest.raises(ValueError, match="cv has several folds"):
+            predictor.set_params(cv=3).fit(X, y)
+        with pytest.raises(NotFittedError):
+            clone(predictor).predict_interval(X)
