@@ -25,6 +25,9 @@ from sklearn_mmoe.metrics._predictions import (
     type_name,
 )
 
+# Of a task that is classified, or not, where nobody has asked for another.
+DEFAULT_SCORING = {True: "roc_auc_ovr", False: "r2"}
+
 
 class _Undefined(Exception):
     """A score is undefined for a task on the given rows; the text says why."""
