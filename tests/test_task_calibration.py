@@ -278,6 +278,13 @@ def test_display_of_an_estimator(mixed):
     }
     of_rows = [step.get_data()[0] for step in display.axes_[1].patches]
     np.testing.assert_allclose([heights.sum() for heights in of_rows], 1)
+    weight = np.arange(200.0)
+    both = TaskCalibrationDisplay.from_estimator(model, X, turned, sample_weight=weight)
+    assert both.errors_["rich"] == pytest.approx(
+        expected_calibration_error(
+            y["rich"][60:], probabilities[0][60:], sample_weight=weight[60:]
+        )
+    )
     weights = pd.DataFrame({"old": 1.0, "hours": 1.0, "rich": np.ones(200)})
     weights.loc[:59, "rich"] = 0
     weighted = TaskCalibrationDisplay.from_estimator(

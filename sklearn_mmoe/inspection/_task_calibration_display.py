@@ -259,7 +259,9 @@ class TaskCalibrationDisplay:
         self.errors_ = pd.Series(errors, dtype=float, name="ece")
 
     def _draw_curves(self, ax: Any, curves: Sequence[ClassCurve]) -> None:
-        ax.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, label="calibrated")
+        ax.plot(
+            [0, 1], [0, 1], color="0.6", linewidth=0.8, label="perfectly calibrated"
+        )
         for k, curve in enumerate(curves):
             of_curve = self.bins_[self.bins_["curve"] == curve.name]
             ax.plot(
