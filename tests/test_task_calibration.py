@@ -16,7 +16,8 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mmoe import MultiTaskMMoEMixed
+from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoEMixed
+from sklearn_mmoe.callbacks import TaskScores
 from sklearn_mmoe.inspection import TaskCalibrationDisplay
 from sklearn_mmoe.metrics import (
     expected_calibration_error,
@@ -228,6 +229,22 @@ def test_scorers_in_cross_validation(labels):
     )
     assert (scores["test_rich"] < 0).all()
     assert (scores["test_old"] > 0).all()
+
+
+def test_the_name_while_training(labels_data, tiny):
+    X, y = labels_data
+    watched = TaskScores({"test": (X, y)}, metrics=BY_NAME, verbose=False)
+    clf = MultiTaskMMoEClassifier(
+        **tiny, early_stopping=True, early_stopping_metric=BY_NAME, callbacks=[watched]
+    ).fit(X, y)
+    assert len(clf.validation_scores_) == 2
+    assert max(clf.validation_scores_) < 0
+    of_best = watched.scores_[watched.scores_["epoch"] == clf.best_epoch_]
+    probabilities = clf.predict_proba(X)
+    np.testing.assert_allclose(
+        of_best["expected_calibration_error"],
+        [expected_calibration_error(y[:, k], probabilities[k]) for k in range(2)],
+    )
 
 
 def test_scorers_leave_out_what_is_missing_and_weigh(model, labels):

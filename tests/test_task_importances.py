@@ -373,6 +373,37 @@ def test_categories_missing_values_and_other_holders(table):
     np.testing.assert_allclose(of_polars.averages["b"], display.averages["b"])
 
 
+@pytest.mark.parametrize("holder", ["arrow", "nullable", "polars", "object"])
+def test_whole_numbers_and_words_in_any_holder(table, holder):
+    X, y = table
+    y = y[["hours", "size"]].astype(float)
+    if holder == "polars":
+        given = pytest.importorskip("polars").from_pandas(X)
+    elif holder == "object":
+        given = X.to_numpy(object)
+    else:
+        backend = {"arrow": "pyarrow", "nullable": "numpy_nullable"}[holder]
+        given = X.convert_dtypes(dtype_backend=backend)
+
+    def fitted(X):
+        words = make_column_transformer(
+            (OneHotEncoder(), [2]), remainder="passthrough", sparse_threshold=0
+        )
+        return make_pipeline(words, LinearRegression()).fit(X, y)
+
+    expected = task_importances(fitted(X), X, y, n_repeats=1, random_state=0)
+    model = fitted(given)
+    result = task_importances(model, given, y, n_repeats=1, random_state=0)
+    np.testing.assert_allclose(result.importances, expected.importances, atol=1e-9)
+    expected, found = (
+        TaskPartialDependenceDisplay.from_estimator(of, rows, [1, 2]).averages.values()
+        for of, rows in ((fitted(X), X), (model, given))
+    )
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one, other)
+        assert one.index.to_list() == other.index.to_list()
+
+
 def test_axes_of_the_user(three_values):
     import matplotlib.pyplot as plt
 

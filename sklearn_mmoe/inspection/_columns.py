@@ -147,7 +147,9 @@ def with_value(X: Any, j: int, value: Any) -> Any:
 
         whole = given.dtype.is_integer() and value != int(value)
         dtype = pl.Float64 if whole else given.dtype
-        return with_column(X, j, pl.Series([value] * n_samples, dtype=dtype))
+        # Not strict: 3.0 is a whole number too.
+        values = pl.Series([value] * n_samples, dtype=dtype, strict=False)
+        return with_column(X, j, values)
     whole = pd.api.types.is_integer_dtype(given.dtype) and value != int(value)
     dtype = np.float64 if whole else given.dtype
     if isinstance(X, pd.DataFrame):

@@ -117,8 +117,7 @@ def expected_calibration_error(
     Rows are sorted into bins by their predicted probability. The error is the mean,
     over rows, of the distance between a bin's mean probability and the share of its
     rows that are positive:
-    :math:`\sum_b \frac{n_b}{n} |\mathrm{prob\_true}_b - \mathrm{prob\_pred}_b|`
-    [1]_.
+    :math:`\sum_b \frac{n_b}{n} |\bar{y}_b - \bar{p}_b|` [1]_.
 
     Parameters
     ----------
