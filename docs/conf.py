@@ -91,7 +91,8 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["auto_examples"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"(census_income|dask_cluster|serve_onnx)\.py$",  # commands
+    # Commands.
+    "ignore_pattern": r"(census_income|dask_cluster|serve_onnx|shap_values)\.py$",
     "doc_module": ("sklearn_mmoe",),
     "backreferences_dir": "reference/backreferences",
     "show_memory": False,

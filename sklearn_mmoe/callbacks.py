@@ -13,11 +13,10 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import get_scorer
 
 from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe.metrics._predictions import Predictions
-from sklearn_mmoe.metrics._scoring import TaskScoring
+from sklearn_mmoe.metrics._scoring import TaskScoring, get_scorer
 
 __all__ = ["MLflowLogger", "TaskScores"]
 

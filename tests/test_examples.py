@@ -100,3 +100,14 @@ def test_serve_onnx(tmp_path):
     assert len(speeds) == 3
     assert all(float(speed.replace(",", "")) > 0 for row in speeds for speed in row)
     assert errors == ""
+
+
+@pytest.mark.slow
+def test_shap_values():
+    pytest.importorskip("shap")
+    lines, _ = run("shap_values", "purchase")
+    assert lines[0].startswith("mean probability of 'purchase': 0.")
+    (error,) = (line for line in lines if line.startswith("largest error"))
+    assert float(error.split()[-1]) < 1e-6
+    # Eight columns of the user's own: their mean sizes, and the first row.
+    assert len([line for line in lines if line.startswith("category_")]) == 6

@@ -14,7 +14,11 @@ from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
-NEEDS_CENSUS = {"plot_census_notebook", "plot_read_the_gates"}
+NEEDS_CENSUS = {
+    "plot_census_notebook",
+    "plot_read_the_gates",
+    "plot_what_drives_tasks",
+}
 
 TRAIN_VERBOSELY = """
 from sklearn_mmoe import MultiTaskMMoERegressor

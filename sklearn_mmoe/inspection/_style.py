@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["INK", "LIGHT", "axes_in_a_row", "check_kind", "line_style"]
+__all__ = [
+    "INK",
+    "LIGHT",
+    "axes_in_a_row",
+    "check_kind",
+    "line_style",
+    "point_style",
+]
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, darkest first; lines
 # and markers tell tasks apart in grey.
@@ -25,6 +32,20 @@ def line_style(k: int) -> dict[str, Any]:
         "color": _COLOURS[k % len(_COLOURS)],
         "linestyle": _LINES[k % len(_LINES)],
         "marker": _MARKERS[k % len(_MARKERS)],
+    }
+
+
+def point_style(k: int) -> dict[str, Any]:
+    """Return colour and marker of the k-th task or score, where no line joins points.
+
+    Markers are hollow when the colours come again.
+    """
+    colour = _COLOURS[k % len(_COLOURS)]
+    return {
+        "color": colour,
+        "linestyle": "none",
+        "marker": _MARKERS[k % len(_MARKERS)],
+        "markerfacecolor": "white" if k // len(_COLOURS) % 2 else colour,
     }
 
 

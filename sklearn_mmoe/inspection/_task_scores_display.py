@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_consistent_length
 
-from sklearn_mmoe._sklearn.look_through import last_step, task_names
-from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
-from sklearn_mmoe._tasks.tasks import class_codes
+from sklearn_mmoe.inspection._class_curves import (
+    curves_of_estimator,
+    curves_of_predictions,
+)
 from sklearn_mmoe.inspection._style import axes_in_a_row, check_kind, line_style
-from sklearn_mmoe.metrics._predictions import Predictions, type_name
 
 __all__ = ["TaskScoresDisplay"]
 
@@ -103,26 +100,8 @@ class TaskScoresDisplay:
             If `estimator` has no ``predict_proba``.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        if not hasattr(estimator, "predict_proba"):
-            raise TypeError(
-                "The 'estimator' parameter must have predict_proba, which "
-                f"{type(last_step(estimator)).__name__} has not; its tasks have no "
-                "such curves."
-            )
-        tasks = split_columns(y)
-        names = task_names(estimator)
-        if names is not None:
-            tasks = tasks.matched(names, type_name(estimator))
-        predictions = Predictions(estimator, X, len(tasks))
-        tasks = tasks.take(np.flatnonzero(predictions.are_classified).tolist())
-        kept = [k for k in range(predictions.n_tasks) if predictions.are_classified[k]]
-        curves = _curves(
-            tasks.names,
-            tasks,
-            [predictions.probabilities(k) for k in kept],
-            [predictions.classes(k) for k in kept],
-        )
-        return cls(curves).plot(kind=kind, ax=ax)
+        curves = curves_of_estimator(estimator, X, y)
+        return cls([curve[:3] for curve in curves]).plot(kind=kind, ax=ax)
 
     @classmethod
     def from_predictions(
@@ -164,10 +143,8 @@ class TaskScoresDisplay:
             If `kind` is neither, or the arguments have not the same tasks and rows.
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
-        tasks = split_columns(y)
-        names = tasks.names if task_names is None else list(task_names)
-        curves = _curves(names, tasks, probabilities, classes)
-        return cls(curves).plot(kind=kind, ax=ax)
+        curves = curves_of_predictions(y, probabilities, classes, task_names)
+        return cls([curve[:3] for curve in curves]).plot(kind=kind, ax=ax)
 
     def plot(self, *, kind: str = "roc", ax: Any = None) -> TaskScoresDisplay:
         """Draw the curves.
@@ -212,61 +189,3 @@ class TaskScoresDisplay:
         )
         self.ax_.grid(alpha=0.3)
         return self
-
-
-def _curves(
-    names: Sequence[str],
-    tasks: TaskColumns,
-    probabilities: Any,
-    classes: Sequence[Any] | None,
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return the curves of all tasks; warn of those that cannot be drawn."""
-    several = isinstance(probabilities, list | tuple)
-    probabilities = probabilities if several else [probabilities]
-    if not len(tasks) == len(probabilities) == len(names):
-        raise ValueError(
-            f"y has {len(tasks)} tasks, but there are probabilities for "
-            f"{len(probabilities)} and names for {len(names)}."
-        )
-    curves = []
-    for k, name in enumerate(names):
-        of_task = None if classes is None else classes[k]
-        curves += _curves_of_task(name, tasks, k, probabilities[k], of_task)
-    drawn = [curve for curve in curves if 0 < curve[1].sum() < len(curve[1])]
-    if len(drawn) < len(curves):
-        kept = [name for name, _, _ in drawn]
-        without = [name for name, _, _ in curves if name not in kept]
-        warnings.warn(
-            f"y has not both positive and negative rows for {without}, which have no "
-            "curve.",
-            UndefinedMetricWarning,
-            stacklevel=3,
-        )
-    return drawn
-
-
-def _curves_of_task(
-    name: str, tasks: TaskColumns, k: int, probability: np.ndarray, classes: Any
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Take one task apart into curves of a class against the others."""
-    check_consistent_length(tasks.columns[k], probability)
-    labels, probability = tasks.values(k), np.asarray(probability)[tasks.observed[k]]
-    classes = np.unique(labels) if classes is None else np.asarray(classes)
-    if len(classes) != probability.shape[1]:
-        raise ValueError(
-            f"The task {name!r} has {len(classes)} classes, but probabilities for "
-            f"{probability.shape[1]}."
-        )
-    codes = class_codes(name, labels, classes)
-    if (codes < 0).any():
-        unknown = np.unique(labels[codes < 0]).tolist()
-        raise ValueError(
-            f"The task {name!r} has labels {unknown} in y that are not among the "
-            f"classes {classes.tolist()}, so that they have no probability."
-        )
-    if len(classes) <= 2:
-        return [(name, codes == 1, probability[:, -1])]
-    return [
-        (f"{name}: {label}", codes == i, probability[:, i])
-        for i, label in enumerate(classes)
-    ]

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sklearn import get_config
-from sklearn.metrics import get_scorer
 from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
 from sklearn_mmoe._tasks.columns import task_index
 from sklearn_mmoe.metrics._scoring import (
     TaskScoring,
     accepts_sample_weight,
+    get_scorer,
     mean_of_defined,
     scorer_name,
 )
@@ -188,7 +188,9 @@ def task_scorer(scoring: str | Callable[..., float], task: Any) -> Any:
     ----------
     scoring : str or callable
         The name of a scorer of scikit-learn, such as 'roc_auc', 'neg_log_loss' or
-        'r2', or a scorer from :func:`sklearn.metrics.make_scorer`.
+        'r2', or 'neg_expected_calibration_error' for
+        :func:`expected_calibration_error`; or a scorer from
+        :func:`sklearn.metrics.make_scorer`.
     task : int, str or another column label
         The task's index, or its name: one of the estimator's `task_names_`, else a
         column of y, as text or as it stands there (a date, a tuple).

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import get_scorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
@@ -17,6 +17,7 @@ from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe._tasks.tasks import known_labels
 from sklearn_mmoe._tasks.weights import task_weights
+from sklearn_mmoe.metrics._calibration import expected_calibration_error
 from sklearn_mmoe.metrics._predictions import (
     ClassificationTask,
     OneTask,
@@ -24,6 +25,26 @@ from sklearn_mmoe.metrics._predictions import (
     RegressionTask,
     type_name,
 )
+
+# Of a task that is classified, or not, where nobody has asked for another.
+DEFAULT_SCORING = {True: "roc_auc_ovr", False: "r2"}
+
+
+# By name, beside those of scikit-learn.
+_SCORERS = {
+    "neg_expected_calibration_error": metrics.make_scorer(
+        expected_calibration_error,
+        greater_is_better=False,
+        response_method="predict_proba",
+    )
+}
+
+
+def get_scorer(scoring: Any) -> Any:
+    """Return a scorer of one output: as scikit-learn's function, with our names too."""
+    if isinstance(scoring, str) and scoring in _SCORERS:
+        return _SCORERS[scoring]
+    return metrics.get_scorer(scoring)
 
 
 class _Undefined(Exception):
@@ -86,7 +107,7 @@ class TaskScoring:
         k : int
             Which task.
         scoring : str or callable
-            As :func:`sklearn.metrics.get_scorer` takes it.
+            As :func:`get_scorer` takes it.
 
         Returns
         -------

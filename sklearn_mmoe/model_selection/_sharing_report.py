@@ -21,12 +21,15 @@ from sklearn_mmoe._tasks.columns import split_columns, task_index
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 from sklearn_mmoe.estimators._parameters import SHARING
 from sklearn_mmoe.metrics import multi_task_scorer
-from sklearn_mmoe.metrics._scoring import TaskScoring, mean_of_defined
+from sklearn_mmoe.metrics._scoring import (
+    DEFAULT_SCORING,
+    TaskScoring,
+    mean_of_defined,
+)
 from sklearn_mmoe.model_selection._cross_val_predict import _splitter
 
 __all__ = ["SharingReport", "sharing_report"]
 
-_DEFAULT_SCORING = {True: "roc_auc_ovr", False: "r2"}  # of classifications, or not
 _LEVEL = 0.95  # of the intervals
 
 
@@ -336,7 +339,7 @@ def _fit_and_score(
     scores = [float("nan")] * len(names)
     for j, k in enumerate(kept):
         by = (
-            _DEFAULT_SCORING[bool(scoring.predictions.are_classified[j])]
+            DEFAULT_SCORING[bool(scoring.predictions.are_classified[j])]
             if scorings is None
             else scorings[k]
         )
