@@ -3,9 +3,9 @@
 How sure is each prediction?
 ============================
 
-Intervals that hold nine in ten of the targets of each task, narrow for rows that are easy
-and wide for those that are not. The data are generated, so that this runs anywhere in a
-few seconds.
+Intervals that hold nine in ten of the targets of each task, narrow for rows that are
+easy and wide for those that are not. The data are generated, so that this runs anywhere
+in a few seconds.
 """
 
 # %%
@@ -25,8 +25,8 @@ y.loc[::4, "returns"] = np.nan  # not yet known
 # %% [markdown]
 # Two ways to make them
 # ---------------------
-# The quantiles that a network has learned follow the noise; an interval of one width does
-# not have to. Both hold what they say, because what is wrong on held-out rows is corrected.
+# The quantiles that a network has learned follow the noise; an interval of one width
+# does not. Both hold what they say, because what is wrong on held-out rows is corrected.
 
 # %%
 from sklearn_mmoe import MultiTaskMMoERegressor
@@ -71,4 +71,4 @@ for k, (task, ax) in enumerate(zip(y, axes, strict=True)):
         ax.plot(grid["a"], low, color=color, label=f"loss={loss!r}")
         ax.plot(grid["a"], high, color=color)
     ax.set(title=task, xlabel="a")
-axes[0].legend(loc="upper left", fontsize="small")
+axes[0].legend(loc="lower right", fontsize="small")
