@@ -302,6 +302,8 @@ def _task(parts: dict[str, Any]) -> Any:
         if name in (*names, "kind", "units") or not isinstance(value, float):
             raise ValueError(f"a task has no {name} of {value!r}")
         setattr(task, name, value)
+    if cls is LabelTask and not 0 < task.temperature < math.inf:
+        raise ValueError(f"the task {task.name!r} has no temperature above 0")
     return task
 
 

@@ -56,6 +56,9 @@ def _values(graph: Graph, task: Any, outputs: str) -> str:
 
 def _probabilities(graph: Graph, task: Any, logits: str) -> str:
     """Bring logits to probabilities of each class, as ``LabelTask`` does."""
+    if task.temperature != 1:
+        temperature = graph.constant(task.temperature, np.float64)
+        logits = graph.node("Div", logits, temperature)
     if LINKS[task.kind] == "softmax":
         return graph.node("Softmax", logits, axis=1)
     positive = graph.node("Sigmoid", logits)

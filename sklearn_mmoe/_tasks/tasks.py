@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -162,9 +163,13 @@ class LabelTask:
     loss_scale : float
         Factor of its loss in training; 0 where there is but one class, and so nothing
         to learn.
+    temperature : float
+        What the logits are divided by before they become probabilities; 1 unless they
+        were calibrated.
     """
 
     type = "classification"
+    temperature = 1.0
 
     def __init__(
         self, name: str, classes: np.ndarray, loss: str = CLASSIFICATION_LOSSES[0]
@@ -262,8 +267,15 @@ class LabelTask:
             return codes
         return (codes[:, None] > np.arange(self.units)).astype(float)
 
+    def with_temperature(self, temperature: float) -> LabelTask:
+        """Copy this task, with another temperature."""
+        task = copy.copy(self)
+        task.temperature = temperature
+        return task
+
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Turn logits (n_samples, units) into probabilities of each class."""
+        outputs = outputs / self.temperature
         if LINKS[self.kind] == "softmax":
             return softmax(outputs, axis=1)
         positive = expit(outputs)

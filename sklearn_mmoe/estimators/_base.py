@@ -37,6 +37,15 @@ from sklearn_mmoe._tasks.weights import (
     row_weights,
     weights_between_tasks,
 )
+from sklearn_mmoe.estimators._calibration import (
+    calibrated,
+    check_calibration,
+    held_out_outputs,
+    is_calibrating,
+    refuse_calibration,
+    temperatures,
+    uncalibrated,
+)
 from sklearn_mmoe.estimators._candidates import (
     Candidate,
     candidates,
@@ -373,32 +382,40 @@ class _BaseMultiTaskMMoE(
         """
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
         check_cv(self)
+        check_calibration(self)
         with unchanged_on_error(self):
             resume = self.warm_start and is_fitted(self)
             checkpoints, seeds = open_checkpoints(
                 self.checkpoint_dir, Seeds.draw(self.random_state)
             )
             data = self._read(X, y, sample_weight, resume=resume)
-            validation = None
+            held_out = None
             if X_val is not None:
-                validation = self._read_validation(
-                    data, X_val, y_val, sample_weight_val
-                )
+                held_out = self._read_validation(data, X_val, y_val, sample_weight_val)
             elif self.early_stopping:
                 # A warm start keeps the seed: rows once trained on stay on that side.
                 if not (resume and hasattr(self, "_split_seed")):
                     self._split_seed = seeds.split
-                data, validation = data.set_aside(
-                    self.validation_fraction, self._split_seed
+                data, held_out = data.set_aside(
+                    self.validation_fraction, self._split_seed, "early_stopping=True"
                 )
-            if not resume and validation is None:
+            if not (resume or self.early_stopping):
                 data = with_folds(self, data, seeds.split)
+            if is_calibrating(self) and held_out is None and data.folds is None:
+                data, held_out = data.set_aside(
+                    self.validation_fraction,
+                    seeds.split,
+                    f"calibration={self.calibration!r}",
+                )
             self._begin(data, seeds, resume, n_rows=len(data.rows))
             if checkpoints is not None:
-                given = None if X_val is None else validation
+                given = None if X_val is None else held_out
                 described = fingerprint(self, data, given, resume)
                 checkpoints.begin(described, astuple(seeds))
+            validation = held_out if self.early_stopping else None
             self._train(data, validation, self._plan(data), seeds, checkpoints)
+            if is_calibrating(self):
+                self._calibrate(data, held_out)
         if checkpoints is not None:
             checkpoints.clear()
         return self
@@ -411,6 +428,7 @@ class _BaseMultiTaskMMoE(
                 "class_weight='balanced' is not supported by partial_fit, which does "
                 "not know how often each class will occur; give a dict for each task."
             )
+        refuse_calibration(self)
         with unchanged_on_error(self):
             resume = is_fitted(self)
             seeds = Seeds.draw(self.random_state)
@@ -535,12 +553,16 @@ class _BaseMultiTaskMMoE(
         if resume:
             self._check_same_network(parameters)
             self._engine = copy.copy(self._engine)
+            # What they were found for is about to change.
+            self._tasks = uncalibrated(self._tasks)
+            self._publish_temperatures(None)
             return
         self._network_parameters = parameters
         self._tasks = data.tasks
         self.n_outputs_ = len(data.tasks)
         self.task_names_ = data.names
         self._publish_tasks(data.y)
+        self._publish_temperatures(None)
         forget(self, data.names)
         self._publish_strength(candidates(self, n_rows, data.n_folds)[0])
         self._engine = self._new_engine(data, seeds.network, n_rows)
@@ -668,6 +690,18 @@ class _BaseMultiTaskMMoE(
             warn=n_updates >= _UPDATES_OF_GATES and not plan.continuing
         )
 
+    def _calibrate(self, data: FitData, held_out: FitData | None) -> None:
+        """Give the classifications the temperatures of rows not trained on."""
+        outputs = held_out_outputs(self._engine, data, held_out)
+        _check_finite(outputs, "X" if held_out is None else "the validation rows")
+        rows = data if held_out is None else held_out
+        self._tasks = calibrated(self._tasks, outputs, rows)
+        self._publish_temperatures(temperatures(self._tasks))
+
+    def _publish_temperatures(self, found: dict[str, float] | None) -> None:
+        if hasattr(self, "calibration"):  # there is none in a regressor
+            self.temperatures_ = found
+
     def _publish_expert_use(self, warn: bool) -> None:
         gates, spec = self._engine.gate_weights, self._engine.spec
         self._expert_use = None if gates is None else gates.mean(axis=0)
@@ -736,11 +770,7 @@ class _BaseMultiTaskMMoE(
         check_is_fitted(self)
         X = self._validate_features(X, self._engine.spec.dtype)
         outputs = [output.astype(np.float64) for output in self._engine.predict(X)]
-        if not all(np.isfinite(output).all() for output in outputs):
-            raise ValueError(
-                "The network's outputs are not finite for some rows of X, whose values "
-                "are too large for it. Bring the columns of X to one scale first."
-            )
+        _check_finite(outputs, "X")
         return outputs
 
     def _mixture(self, X: Any, part: str) -> np.ndarray:
@@ -750,10 +780,22 @@ class _BaseMultiTaskMMoE(
         return self._engine.mixture(X, part)
 
 
+def _check_finite(outputs: list[np.ndarray], rows_of: str) -> None:
+    """Raise a ValueError if the network's outputs for some rows are not finite."""
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise ValueError(
+            f"The network's outputs are not finite for some rows of {rows_of}, whose "
+            "values are too large for it. Bring the columns of X to one scale first."
+        )
+
+
 def _spread_of_task(task: Any, outputs: np.ndarray) -> np.ndarray:
     """Compute the standard deviation over members, (n_members, n_samples, units)."""
     if not isinstance(task, LabelTask):
         return np.std([task.decode(output) for output in outputs], axis=0)
     probabilities = np.array([task.probabilities(output) for output in outputs])
-    chosen = probabilities.mean(axis=0).argmax(axis=1)
+    # The class that is predicted: of the members' mean before it is calibrated.
+    plain = task.with_temperature(1.0)
+    mean = np.mean([plain.probabilities(output) for output in outputs], axis=0)
+    chosen = mean.argmax(axis=1)
     return probabilities.std(axis=0)[np.arange(len(chosen)), chosen]

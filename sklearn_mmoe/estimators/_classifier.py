@@ -29,6 +29,7 @@ from sklearn_mmoe._tasks.tasks import (
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._documentation import (
+    CALIBRATION,
     CLASS_WEIGHT,
     LOSS_OF_CLASSES,
     TASK_DEPENDENCIES,
@@ -41,6 +42,7 @@ from sklearn_mmoe.estimators._fitted import is_fitted
     outputs="logits",
     loss=LOSS_OF_CLASSES,
     class_weight=CLASS_WEIGHT,
+    calibration=CALIBRATION,
     task_dependencies=TASK_DEPENDENCIES,
 )
 class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
@@ -61,6 +63,9 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         several.
     n_classes_ : int or list of int
         Number of classes; a list where there are several tasks.
+    temperatures_ : dict of str to float or None
+        What the logits of each classification are divided by; None without
+        `calibration`.
     %(attributes)s
 
     See Also
@@ -92,6 +97,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         **_BaseMultiTaskMMoE._parameter_constraints,
         "loss": [StrOptions(set(CLASSIFICATION_LOSSES)), Mapping, list, tuple],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "calibration": [StrOptions({"temperature"}), None],
         "task_dependencies": [dict, None],
     }
 
@@ -124,6 +130,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         task_weight: Any = "observed",
         task_weighting: str = "uniform",
         class_weight: Any = None,
+        calibration: str | None = None,
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
         validation_fraction: float = 0.1,
@@ -178,6 +185,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             dtype=dtype,
         )
         self.class_weight = class_weight
+        self.calibration = calibration
         self.task_dependencies = task_dependencies
 
     def _find_tasks(
@@ -249,7 +257,8 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         AttributeError
             If ``early_stopping=True``.
         ValueError
-            If ``class_weight='balanced'``, which needs all rows at once, if `classes`
+            If ``class_weight='balanced'``, which needs all rows at once, or
+            `calibration` is set, which needs rows that are not trained on, if `classes`
             are not those of the first call, or as ``fit`` does.
         """
         if classes is not None and is_fitted(self):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = [
+    "CALIBRATION",
     "CLASS_WEIGHT",
     "LOSS_OF_BOTH",
     "LOSS_OF_CLASSES",
@@ -123,6 +124,7 @@ default='uniform'
         which takes as many times as long. Equal weights are hard to beat, see the
         user guide. One task alone is always 'uniform'.
     <class_weight>
+    <calibration>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
         X_val), to stop when `early_stopping_metric` on them no longer improves, and to
@@ -134,8 +136,8 @@ default='uniform'
         ``task_scorer("roc_auc", "income")``, watches what it scores. Of a scorer,
         greater is better.
     validation_fraction : float, default=0.1
-        Share of the rows to set aside for early stopping, in (0, 1); for classifiers
-        stratified by the joint labels of all tasks where these suffice.
+        Share of the rows to set aside for early stopping<or calibration>, in (0, 1);
+        for classifiers stratified by the joint labels of all tasks where these suffice.
     n_iter_no_change : int, default=5
         Number of epochs without improvement of at least `tol` to wait for.
     tol : float, default=1e-4
@@ -292,6 +294,18 @@ CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default
         with such a dict for each task; classes that a dict leaves out weigh 1.
         'balanced' weighs every class in inverse proportion to its number of rows."""
 
+CALIBRATION = """calibration : {'temperature'} or None, default=None
+        'temperature' divides the logits of each classification by a number of its own
+        before they become probabilities, the one for which the log-loss is least on
+        rows that the network was not trained on [19]_; it weighs them as training does.
+        The rows are those of X_val, if ``fit`` is given some; with `early_stopping`
+        those that it sets aside; with `cv` all rows, each as the member predicts it
+        that has not seen it; else `validation_fraction` of the rows, which are set
+        aside and not trained on. The most probable class stays the same (but that of
+        the loss 'ordinal' may not). It cannot be used with `warm_start` or
+        `task_dependencies`, or in ``partial_fit``. `network_` returns the logits as
+        they are before."""
+
 TASK_DEPENDENCIES = """task_dependencies : dict or None, default=None
         Events that happen only after others, such as ``{"purchase": "click"}``, by the
         tasks' names or indices: P(purchase) = P(click) P(purchase | click), trained on
@@ -349,6 +363,8 @@ _MORE_REFERENCES = {
        for dense object detection". ICCV 2017. https://arxiv.org/abs/1708.02002""",
     18: """Li, L., & Lin, H.-T. (2007). "Ordinal regression by extended binary
        classification". NeurIPS 2006.""",
+    19: """Guo, C., Pleiss, G., Sun, Y., & Weinberger, K. Q. (2017). "On Calibration of
+       Modern Neural Networks". ICML 2017. https://arxiv.org/abs/1706.04599""",
 }
 
 
@@ -357,6 +373,7 @@ def documented(
     loss: str,
     task_types: str = "",
     class_weight: str = "",
+    calibration: str = "",
     task_dependencies: str = "",
 ) -> Callable[[Any], Any]:
     """Fill in the parts of a docstring that the estimators share.
@@ -367,7 +384,7 @@ def documented(
         What the outputs of this estimator's network are.
     loss : str
         Documentation of this parameter.
-    task_types, class_weight, task_dependencies : str, default=""
+    task_types, class_weight, calibration, task_dependencies : str, default=""
         Documentation of these parameters, where the estimator has them.
 
     Returns
@@ -380,11 +397,14 @@ def documented(
         "loss": loss,
         "task_types": task_types,
         "class_weight": class_weight,
+        "calibration": calibration,
         "task_dependencies": task_dependencies,
     }
     for name, text in some_have.items():
         line = f"    <{name}>\n"
         parameters = parameters.replace(line, f"    {text}\n" if text else "")
+    also = " or calibration" if calibration else ""
+    parameters = parameters.replace("<or calibration>", also)
     parts = {
         "%(parameters)s": parameters,
         "%(attributes)s": _ATTRIBUTES.replace("{outputs}", outputs),

@@ -90,8 +90,10 @@ class FitData:
         folds[self.rows] = spread_over_folds(labels, n_folds, rng)
         return replace(self, folds=folds, n_folds=n_folds)
 
-    def set_aside(self, fraction: float, seed: int) -> tuple[FitData, FitData]:
+    def set_aside(self, fraction: float, seed: int, by: str) -> tuple[FitData, FitData]:
         """Set validation rows aside, stratified by the joint labels where possible.
+
+        The parameter that asks for it, as in `by`, is named in the error.
 
         Raises
         ------
@@ -109,8 +111,8 @@ class FitData:
                 # Too few rows for every group of labels on both sides.
                 if stratify is None:
                     raise ValueError(
-                        f"early_stopping=True cannot set aside validation_fraction="
-                        f"{fraction} of {len(self.rows)} rows: {error}"
+                        f"{by} cannot set aside validation_fraction={fraction} of "
+                        f"{len(self.rows)} rows: {error}"
                     ) from error
         raise AssertionError("unreachable")
 

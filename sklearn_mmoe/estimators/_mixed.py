@@ -26,6 +26,7 @@ from sklearn_mmoe._tasks.tasks import (
 from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._documentation import (
+    CALIBRATION,
     CLASS_WEIGHT,
     LOSS_OF_BOTH,
     TASK_DEPENDENCIES,
@@ -51,6 +52,7 @@ def _differ(some: np.ndarray | None, others: np.ndarray | None) -> bool:
     loss=LOSS_OF_BOTH,
     task_types=TASK_TYPES,
     class_weight=CLASS_WEIGHT,
+    calibration=CALIBRATION,
     task_dependencies=TASK_DEPENDENCIES,
 )
 class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
@@ -73,6 +75,9 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         The sorted classes of each classification; None for a regression.
     n_classes_ : list of int or None
         Number of classes of each classification; None for a regression.
+    temperatures_ : dict of str to float or None
+        What the logits of each classification are divided by; None without
+        `calibration`.
     %(attributes)s
 
     See Also
@@ -109,6 +114,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             None,
         ],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "calibration": [StrOptions({"temperature"}), None],
         "task_dependencies": [dict, None],
     }
 
@@ -142,6 +148,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         task_weight: Any = "observed",
         task_weighting: str = "uniform",
         class_weight: Any = None,
+        calibration: str | None = None,
         early_stopping: bool = False,
         early_stopping_metric: Any = "loss",
         validation_fraction: float = 0.1,
@@ -196,6 +203,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             dtype=dtype,
         )
         self.class_weight = class_weight
+        self.calibration = calibration
         self.task_dependencies = task_dependencies
         self.task_types = task_types
 
@@ -321,7 +329,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         AttributeError
             If ``early_stopping=True``.
         ValueError
-            If ``class_weight='balanced'``, which needs all rows at once, if `classes`
+            If ``class_weight='balanced'``, which needs all rows at once, or
+            `calibration` is set, which needs rows that are not trained on, if `classes`
             are not those of the first call or at odds with `task_types`, or as
             ``fit`` does.
         """

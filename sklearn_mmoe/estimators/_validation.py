@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from sklearn_mmoe.estimators._calibration import is_calibrating
 from sklearn_mmoe.estimators._fit_data import FitData
 from sklearn_mmoe.metrics import mean_task_scorer
 from sklearn_mmoe.metrics._scoring import accepts_sample_weight, warn_once
@@ -23,10 +24,12 @@ def check_validation_arguments(
         raise ValueError("X_val and y_val must be given together.")
     if X_val is None and sample_weight_val is not None:
         raise ValueError("sample_weight_val is for X_val and y_val; give them too.")
-    if X_val is not None and not estimator.early_stopping:
+    used = estimator.early_stopping or is_calibrating(estimator)
+    if X_val is not None and not used:
         raise ValueError(
             "X_val and y_val are what early stopping watches; set "
-            "early_stopping=True, or leave them out."
+            "early_stopping=True, or leave them out. A classifier's calibration="
+            "'temperature' takes them too."
         )
 
 
