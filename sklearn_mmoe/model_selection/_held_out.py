@@ -115,8 +115,9 @@ def held_out_parts(
     else:
         splitter = _splitter(wrapper.cv, targets)
     with warnings.catch_warnings():
-        # Nobody asked for folds that are stratified by the regressions too.
-        warnings.filterwarnings("ignore", "The tasks .* folds are stratified by")
+        if wrapper.cv is None or isinstance(wrapper.cv, Real):
+            # Nobody asked for folds that are stratified by every value.
+            warnings.filterwarnings("ignore", "The (tasks|class) ", UserWarning)
         folds = list(splitter.split(X, y, **routed.splitter.split))
     if not wrapper.refit and len(folds) > 1:
         raise ValueError("When cv has several folds, refit cannot be False.")
