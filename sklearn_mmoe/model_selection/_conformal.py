@@ -81,7 +81,7 @@ class MultiTaskConformalPredictor(
         The classes of `estimator_`, if it has any.
     n_features_in_ : int
         Number of features, if `estimator_` tells it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if `estimator_` tells them.
 
     See Also
@@ -90,8 +90,9 @@ class MultiTaskConformalPredictor(
 
     Notes
     -----
-    The coverage is that of all rows together, of each task by itself: in some groups of
-    rows it may be less. Rows whose target is missing do not count in that task.
+    Sets hold the classes of large probability, which makes them as small as can be
+    [3]_. The coverage is that of all rows together, of each task by itself: in some
+    groups of rows it may be less. Rows whose target is missing do not count.
     ``sample_weight`` weighs the rows of fits, not the coverage. With folds and `refit`
     the intervals are those of estimators fitted on fewer rows, and so a little too wide
     rather than too narrow; there is no proof of it.
@@ -244,7 +245,7 @@ class MultiTaskConformalPredictor(
     def predict_set(self, X: Any, coverage: float = 0.9) -> Any:
         """Predict a set of classes that holds the true one of each classification.
 
-        These are the classes of large probability [3]_, at least one.
+        These are the classes of large probability (Sadinle et al., 2019), at least one.
 
         Parameters
         ----------

@@ -115,7 +115,7 @@ class MultiTaskThresholdClassifier(
         The classes of `estimator_`.
     n_features_in_ : int
         Number of features, if `estimator_` tells it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if `estimator_` tells them.
 
     See Also
