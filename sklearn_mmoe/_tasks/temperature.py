@@ -12,7 +12,7 @@ from sklearn_mmoe._tasks.tasks import LabelTask
 __all__ = ["fit_temperature"]
 
 # Rows that are all predicted rightly would ask for a temperature of zero, and labels
-# that are pure noise for an infinite one. As logarithms, in which halving and doubling are alike.
+# that are pure noise for an infinite one. As logarithms: halving is like doubling.
 _BOUNDS = (float(np.log(0.2)), float(np.log(20.0)))
 _SMALLEST = np.finfo(np.float64).tiny
 
