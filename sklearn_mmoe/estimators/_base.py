@@ -40,7 +40,6 @@ from sklearn_mmoe._tasks.weights import (
 from sklearn_mmoe.estimators._calibration import (
     calibrated,
     check_calibration,
-    held_out_outputs,
     is_calibrating,
     refuse_calibration,
     temperatures,
@@ -351,7 +350,8 @@ class _BaseMultiTaskMMoE(
             only their proportions count. Rows of zero weight are left out.
         X_val : {array-like, data frame, CSR matrix} of shape (n_val, n_features), \
                 default=None
-            Rows for early stopping, instead of a part of X. In a Pipeline with
+            Rows for early stopping, and the calibration of a classifier, instead of a
+            part of X. In a Pipeline with
             ``transform_input=["X_val"]`` they are transformed as X is.
         y_val : array-like or data frame of shape (n_val,) or (n_val, n_outputs), \
                 default=None
@@ -399,14 +399,14 @@ class _BaseMultiTaskMMoE(
                 data, held_out = data.set_aside(
                     self.validation_fraction, self._split_seed, "early_stopping=True"
                 )
-            if not (resume or self.early_stopping):
-                data = with_folds(self, data, seeds.split)
-            if is_calibrating(self) and held_out is None and data.folds is None:
+            if is_calibrating(self) and held_out is None:
                 data, held_out = data.set_aside(
                     self.validation_fraction,
                     seeds.split,
                     f"calibration={self.calibration!r}",
                 )
+            if not (resume or self.early_stopping):
+                data = with_folds(self, data, seeds.split)
             self._begin(data, seeds, resume, n_rows=len(data.rows))
             if checkpoints is not None:
                 given = None if X_val is None else held_out
@@ -414,8 +414,8 @@ class _BaseMultiTaskMMoE(
                 checkpoints.begin(described, astuple(seeds))
             validation = held_out if self.early_stopping else None
             self._train(data, validation, self._plan(data), seeds, checkpoints)
-            if is_calibrating(self):
-                self._calibrate(data, held_out)
+            if is_calibrating(self) and held_out is not None:
+                self._calibrate(held_out)
         if checkpoints is not None:
             checkpoints.clear()
         return self
@@ -690,12 +690,11 @@ class _BaseMultiTaskMMoE(
             warn=n_updates >= _UPDATES_OF_GATES and not plan.continuing
         )
 
-    def _calibrate(self, data: FitData, held_out: FitData | None) -> None:
+    def _calibrate(self, held_out: FitData) -> None:
         """Give the classifications the temperatures of rows not trained on."""
-        outputs = held_out_outputs(self._engine, data, held_out)
-        _check_finite(outputs, "X" if held_out is None else "the validation rows")
-        rows = data if held_out is None else held_out
-        self._tasks = calibrated(self._tasks, outputs, rows)
+        outputs = self._engine.predict(held_out.features, held_out.rows)
+        _check_finite(outputs, "the validation rows")
+        self._tasks = calibrated(self._tasks, outputs, held_out)
         self._publish_temperatures(temperatures(self._tasks))
 
     def _publish_temperatures(self, found: dict[str, float] | None) -> None:

@@ -14,7 +14,6 @@ from sklearn_mmoe.estimators._fit_data import FitData
 __all__ = [
     "calibrated",
     "check_calibration",
-    "held_out_outputs",
     "is_calibrating",
     "refuse_calibration",
     "temperatures",
@@ -65,36 +64,8 @@ def refuse_calibration(estimator: Any) -> None:
             f"calibration={estimator.calibration!r} is not supported by partial_fit, "
             "which trains on all rows that it is given. Set calibration=None, and "
             "calibrate on rows of your own with CalibratedClassifierCV(FrozenEstimator("
-            "estimator.task(...)), method='temperature')."
+            "estimator.task(...)))."
         )
-
-
-def held_out_outputs(
-    engine: Any, data: FitData, held_out: FitData | None
-) -> list[np.ndarray]:
-    """Evaluate the network for rows that it was not trained on.
-
-    Parameters
-    ----------
-    engine : Engine
-        Trained.
-    data : FitData
-        What it was trained on.
-    held_out : FitData or None
-        Rows that were set aside. None takes those of `data`, each evaluated by the one
-        member of the ensemble that has not seen it.
-
-    Returns
-    -------
-    list of ndarray of shape (n_rows, units)
-        The outputs of each task, for the rows that count.
-    """
-    if held_out is not None:
-        return engine.predict(held_out.features, held_out.rows)
-    assert data.folds is not None
-    folds, rows = data.folds[data.rows], np.arange(len(data.rows))
-    outputs = engine.predict_members(data.features, data.rows)
-    return [of_members[folds, rows] for of_members in outputs]
 
 
 def calibrated(tasks: list[Any], outputs: list[np.ndarray], data: FitData) -> list[Any]:

@@ -299,8 +299,7 @@ CALIBRATION = """calibration : {'temperature'} or None, default=None
         before they become probabilities, the one for which the log-loss is least on
         rows that the network was not trained on [19]_; it weighs them as training does.
         The rows are those of X_val, if ``fit`` is given some; with `early_stopping`
-        those that it sets aside; with `cv` all rows, each as the member predicts it
-        that has not seen it; else `validation_fraction` of the rows, which are set
+        those that it sets aside; else `validation_fraction` of the rows, which are set
         aside and not trained on. The most probable class stays the same (but that of
         the loss 'ordinal' may not). It cannot be used with `warm_start` or
         `task_dependencies`, or in ``partial_fit``. `network_` returns the logits as

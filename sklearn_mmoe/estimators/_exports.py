@@ -20,7 +20,8 @@ class ExportMixin:
 
         It takes the features as the estimator does, and its outputs are those of
         ``network_``: logits, or standardised targets, one output (n_rows, units) for
-        each task; an ensemble's members are averaged within the network. Unlike
+        each task; an ensemble's members are averaged within the network, and logits
+        are not divided by `temperatures_` of a calibrated classifier. Unlike
         ``network_``, which is the estimator's own, it is a new model each time, with
         the present weights: trained further or changed, it leaves the estimator as it
         is.
