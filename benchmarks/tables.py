@@ -231,14 +231,21 @@ def wide(results: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def summary(results: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Compare contenders on the tables that all of them have finished."""
+    """Compare contenders on the tables that all of them have finished.
+
+    The first of them is compared with each other in pairs, table by table: the
+    geometric mean of the ratios of their errors, and its standard error in logarithms.
+    """
     errors = wide(results, "error")[names].dropna()
     aucs = wide(results, "auc").loc[errors.index, names]
     seconds = wide(results, "fit_seconds").loc[errors.index]
     ratios = errors.div(errors.min(axis=1), axis=0)
+    paired = np.log(1 / errors.div(errors[names[0]], axis=0))
     found = pd.DataFrame(
         {
             "mean rank": errors.rank(axis=1).mean(),
+            f"{names[0]} / it": np.exp(paired.mean()),
+            "+-": paired.sem(),
             "ratio to the best": np.exp(np.log(ratios).mean()),
             "worst ratio": ratios.max(),
             "worst table": ratios.idxmax(),

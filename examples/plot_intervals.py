@@ -26,7 +26,7 @@ y.loc[::4, "returns"] = np.nan  # not yet known
 # Two ways to make them
 # ---------------------
 # The quantiles that a network has learned follow the noise; an interval of one width
-# does not. Both hold what they say, because what is wrong on held-out rows is corrected.
+# does not. Both hold what they say, as what is wrong on held-out rows is corrected.
 
 # %%
 from sklearn_mmoe import MultiTaskMMoERegressor

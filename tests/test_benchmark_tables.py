@@ -181,9 +181,25 @@ def test_summary_alone_and_of_some(command, tmp_path):
     out = command(*flags, str(tmp_path / "x.png"))
     assert command.path.read_text() == before
     line = out.splitlines()[-1].split()
-    # rank, ratio, worst ratio, table, tables won
-    assert line[:6] == ["nothing", "1.000", "1.000", "1.000", "small", "1"]
+    # rank, ratio to itself, its error over one table, ratio, worst ratio, table, won
+    assert line[:5] == ["nothing", "1.000", "1.000", "NaN", "1.000"]
+    assert line[5:8] == ["1.000", "small", "1"]
     assert (tmp_path / "x.png").stat().st_size > 0
+
+
+def test_the_first_is_compared_in_pairs(modules):
+    errors = {"a": (0.2, 0.4), "b": (0.3, 0.5), "c": (0.8, 0.8)}
+    results = pd.DataFrame(
+        [
+            {"table": table, "contender": contender, "error": error, "auc": 0.5}
+            for table, both in errors.items()
+            for contender, error in zip(("MMoE", "linear"), both, strict=True)
+        ]
+    ).assign(fit_seconds=1.0)
+    found = modules["tables"].summary(results, ["MMoE", "linear"]).loc["linear"]
+    logs = np.log([0.5, 0.6, 1.0])
+    assert found["MMoE / it"] == pytest.approx(np.exp(logs.mean()))
+    assert found["+-"] == pytest.approx(logs.std(ddof=1) / 3**0.5)
 
 
 def test_a_failure_is_told_and_stops_nobody(command, contenders):

@@ -163,6 +163,15 @@ class TestTasks:
         ]
         np.testing.assert_array_equal(*fitted)
 
+    def test_few_whole_values_are_no_classes_to_be_warned_of(self, data):
+        X, *_ = data
+        y = np.random.default_rng(0).poisson(2.0, size=500).astype(float) * 1000
+        y[0] = 99_000
+        for cv in (0.3, 3, None):
+            MultiTaskConformalPredictor(LinearRegression(), cv=cv, random_state=0).fit(
+                X, y
+            )
+
     def test_one_task(self, data):
         X, y, X_test, _ = data
         model = MultiTaskConformalPredictor(LinearRegression(), cv=3).fit(X, y[:, 0])

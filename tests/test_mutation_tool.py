@@ -76,6 +76,7 @@ def test_keys_stay_where_lines_move(mutate):
     assert [m.key for m in after][1:] == [m.key for m in before][1:]
 
 
+@pytest.mark.slow
 def test_every_fault_of_the_package_is_python(mutate):
     root = PATH.parent.parent
     for path in (root / "sklearn_mmoe" / "_tasks").glob("*.py"):

@@ -85,6 +85,7 @@ print(module.__doc__)
 """
 
 
+@pytest.mark.slow
 def test_without_docstrings():
     names = [name for name in public_modules() if not OF_KERAS.match(name)]
     assert run("-OO", "-c", IMPORT_ALL.format(names=names)) == "None"

@@ -104,6 +104,7 @@ def test_a_copy_is_trained_on_its_own(fitted_classifier, labels_data):
     np.testing.assert_array_equal(predictions(fitted_classifier, X), expected)
 
 
+@pytest.mark.slow
 def test_joblib_in_a_new_process(
     fitted_classifier, fitted_regressor, labels_data, tmp_path
 ):

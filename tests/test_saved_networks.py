@@ -347,6 +347,7 @@ def test_threads_follow_joblibs_limit():
     assert worker[:2] == ["1", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_fork_after_a_fit_is_told_and_does_not_hang(tmp_path):
     code = """

@@ -74,6 +74,7 @@ def test_network_in_scikeras_regressor(values_data):
     assert reg.predict(X).shape == (200,)
 
 
+@pytest.mark.slow
 def test_keras_classes_stay_as_they_were():
     """``import scikeras`` replaces ``__reduce__`` of four of Keras' classes."""
     code = """

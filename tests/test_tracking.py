@@ -36,6 +36,7 @@ def client(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(before)
 
 
+@pytest.mark.slow
 def test_a_model_is_logged_and_loaded(client, labels_data, tiny):
     X, y = labels_data
     model = make_pipeline(StandardScaler(), MultiTaskMMoEClassifier(**tiny)).fit(X, y)

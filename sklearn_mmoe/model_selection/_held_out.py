@@ -12,20 +12,24 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import (
     _check_method_params,
     _num_samples,
+    check_consistent_length,
     check_is_fitted,
+    indexable,
 )
 
 from sklearn_mmoe._sklearn.look_through import task_names
-from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe.metrics._predictions import type_name
 from sklearn_mmoe.model_selection._cross_val_predict import _splitter
 from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
 
-__all__ = ["HeldOut", "held_out_parts", "matched_with_prefit"]
+__all__ = ["HeldOut", "HeldOutMixin", "estimator_has"]
 
 
 @dataclass
@@ -50,89 +54,164 @@ class HeldOut:
     answers: list[Any]
 
 
-def matched_with_prefit(wrapper: Any, targets: TaskColumns) -> TaskColumns:
-    """Check that the wrapper's estimator is fitted, and bring the tasks into its order.
+def estimator_has(method: str) -> Any:
+    """Tell whether the estimator, fitted if it is, has a method."""
 
-    Raises
-    ------
-    ValueError
-        If the wrapper is to fit it again, or its tasks are others.
-    NotFittedError
-        If it is not fitted.
+    def check(self: Any) -> bool:
+        getattr(getattr(self, "estimator_", self.estimator), method)
+        return True
+
+    return check
+
+
+class HeldOutMixin:
+    """What wrappers share that learn from rows which an estimator was not fitted on.
+
+    They have the parameters `estimator`, `cv`, `refit`, `n_jobs` and `random_state`.
     """
-    if wrapper.refit:
-        raise ValueError("When cv='prefit', refit cannot be True.")
-    try:
-        check_is_fitted(wrapper.estimator)
-    except NotFittedError as error:
-        raise NotFittedError("When cv='prefit', `estimator` must be fitted.") from error
-    names = task_names(wrapper.estimator)
-    if names is None:
-        return targets
-    return targets.matched(names, type_name(wrapper.estimator))
 
+    _parameter_constraints: dict[str, list[Any]] = {
+        "cv": [
+            "cv_object",
+            StrOptions({"prefit"}),
+            Interval(RealNotInt, 0.0, 1.0, closed="neither"),
+        ],
+        "refit": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
 
-def held_out_parts(
-    wrapper: Any,
-    X: Any,
-    y: Any,
-    targets: TaskColumns,
-    routed: Any,
-    ask: Callable[..., HeldOut],
-) -> list[HeldOut]:
-    """Ask an estimator about the rows of each fold that it was not fitted on.
+    estimator: Any
+    cv: Any
+    refit: bool
+    n_jobs: int | None
+    random_state: Any
 
-    Parameters
-    ----------
-    wrapper : estimator
-        Has the parameters `estimator`, `cv`, `refit`, `n_jobs` and `random_state`.
-    X, y : object
-        As ``fit`` was given them.
-    targets : TaskColumns
-        y, taken apart.
-    routed : Bunch
-        Parameters of the estimator's ``fit`` and of the splitter's ``split``.
-    ask : callable
-        Called as ``ask(estimator, X, targets, rows, whose_classes)``.
+    def _take(self, X: Any, y: Any) -> tuple[Any, Any, TaskColumns]:
+        """Check what ``fit`` is given, and take the targets apart.
 
-    Returns
-    -------
-    list of HeldOut
-        One for each fold; with the fitted estimators if the wrapper does not refit.
+        Raises
+        ------
+        ValueError
+            If there is no y, or the tasks of a fitted estimator are others.
+        NotFittedError
+            If the estimator should be fitted and is not.
+        """
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None."
+            )
+        X, y = indexable(X, y)
+        targets = split_columns(y)
+        check_consistent_length(X, targets.columns[0])
+        if isinstance(self.cv, str):
+            targets = self._matched_with_prefit(targets)
+        return X, y, targets
 
-    Raises
-    ------
-    ValueError
-        If the wrapper does not refit, and there are several folds.
-    """
-    if isinstance(wrapper.cv, str):
-        rows = np.arange(_num_samples(X))
-        return [ask(wrapper.estimator, X, targets, rows, None)]
-    if isinstance(wrapper.cv, Real) and not isinstance(wrapper.cv, Integral):
-        splitter: Any = MultiTaskStratifiedShuffleSplit(
-            1, test_size=float(wrapper.cv), random_state=wrapper.random_state
+    def _matched_with_prefit(self, targets: TaskColumns) -> TaskColumns:
+        """Check that the estimator is fitted, and bring the tasks into its order."""
+        if self.refit:
+            raise ValueError("When cv='prefit', refit cannot be True.")
+        try:
+            check_is_fitted(self.estimator)
+        except NotFittedError as error:
+            raise NotFittedError(
+                "When cv='prefit', `estimator` must be fitted."
+            ) from error
+        names = task_names(self.estimator)
+        if names is None:
+            return targets
+        return targets.matched(names, type_name(self.estimator))
+
+    def _held_out(
+        self,
+        X: Any,
+        y: Any,
+        targets: TaskColumns,
+        routed: Any,
+        ask: Callable[..., HeldOut],
+    ) -> list[HeldOut]:
+        """Ask an estimator about the rows of each fold that it was not fitted on.
+
+        `ask` is called as ``ask(estimator, X, targets, rows, whose_classes)``. The
+        fitted estimators are kept if there is to be no other one.
+        """
+        if isinstance(self.cv, str):
+            rows = np.arange(_num_samples(X))
+            return [ask(self.estimator, X, targets, rows, None)]
+        if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
+            splitter: Any = MultiTaskStratifiedShuffleSplit(
+                1, test_size=float(self.cv), random_state=self.random_state
+            )
+        else:
+            splitter = _splitter(self.cv, targets)
+        with warnings.catch_warnings():
+            if self.cv is None or isinstance(self.cv, Real):
+                # Nobody asked for folds that are stratified by every value.
+                warnings.filterwarnings("ignore", "The (tasks|class) ", UserWarning)
+            folds = list(splitter.split(X, y, **routed.splitter.split))
+        if not self.refit and len(folds) > 1:
+            raise ValueError("When cv has several folds, refit cannot be False.")
+        return Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_and_ask)(
+                clone(self.estimator),
+                X,
+                y,
+                targets,
+                fold,
+                routed.estimator.fit,
+                ask,
+                keep=not self.refit,
+            )
+            for fold in folds
         )
-    else:
-        splitter = _splitter(wrapper.cv, targets)
-    with warnings.catch_warnings():
-        # Nobody asked for folds that are stratified by the regressions too.
-        warnings.filterwarnings("ignore", "The tasks .* folds are stratified by")
-        folds = list(splitter.split(X, y, **routed.splitter.split))
-    if not wrapper.refit and len(folds) > 1:
-        raise ValueError("When cv has several folds, refit cannot be False.")
-    return Parallel(n_jobs=wrapper.n_jobs)(
-        delayed(_fit_and_ask)(
-            clone(wrapper.estimator),
-            X,
-            y,
-            targets,
-            fold,
-            routed.estimator.fit,
-            ask,
-            keep=not wrapper.refit,
-        )
-        for fold in folds
-    )
+
+    def _final(self, parts: list[HeldOut], X: Any, y: Any, routed: Any) -> Any:
+        """Return the estimator that is to predict."""
+        if not self.refit:
+            return parts[0].estimator
+        return clone(self.estimator).fit(X, y, **routed.estimator.fit)
+
+    def _publish_estimator(self, fitted: Any, names: list[str]) -> None:
+        """Set what all wrappers tell of the fitted estimator."""
+        self.estimator_ = fitted
+        self.task_names_ = list(names)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if name in vars(self):  # what an earlier fit left
+                delattr(self, name)
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimator_")
+
+    @property
+    def classes_(self) -> Any:
+        """The classes of the fitted estimator."""
+        return self.estimator_.classes_
+
+    @available_if(estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> Any:
+        """Predict class probabilities, as the fitted estimator does.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows as `estimator` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or list of such arrays
+            What `estimator_` gives.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
 
 
 def _fit_and_ask(

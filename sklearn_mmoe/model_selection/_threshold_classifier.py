@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import Bunch, _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -19,9 +19,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
-    check_consistent_length,
     check_is_fitted,
-    indexable,
 )
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
@@ -30,7 +28,6 @@ from sklearn_mmoe._tasks.columns import (
     TaskColumns,
     frame_columns,
     join_columns,
-    split_columns,
     task_index,
 )
 from sklearn_mmoe._tasks.tasks import class_codes, has_fractions
@@ -40,8 +37,8 @@ from sklearn_mmoe.metrics._predictions import Predictions
 from sklearn_mmoe.metrics._scoring import TaskScoring
 from sklearn_mmoe.model_selection._held_out import (
     HeldOut,
-    held_out_parts,
-    matched_with_prefit,
+    HeldOutMixin,
+    estimator_has,
 )
 from sklearn_mmoe.model_selection._threshold_scores import (
     Undecided,
@@ -52,17 +49,8 @@ from sklearn_mmoe.model_selection._threshold_scores import (
 )
 
 
-def _estimator_has(method: str) -> Any:
-    """Tell whether the estimator, fitted if it is, has a method."""
-
-    def check(self: Any) -> bool:
-        getattr(getattr(self, "estimator_", self.estimator), method)
-        return True
-
-    return check
-
-
 class MultiTaskThresholdClassifier(
+    HeldOutMixin,
     DocumentationLinkMixin,
     VersionedStateMixin,
     ClassifierMixin,
@@ -127,7 +115,7 @@ class MultiTaskThresholdClassifier(
         The classes of `estimator_`.
     n_features_in_ : int
         Number of features, if `estimator_` tells it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if `estimator_` tells them.
 
     See Also
@@ -163,17 +151,10 @@ class MultiTaskThresholdClassifier(
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
+        **HeldOutMixin._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict_proba"])],
         "scoring": [str, callable, Mapping, "array-like"],
         "thresholds": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "cv": [
-            "cv_object",
-            StrOptions({"prefit"}),
-            Interval(RealNotInt, 0.0, 1.0, closed="neither"),
-        ],
-        "refit": ["boolean"],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
         "store_cv_results": ["boolean"],
     }
 
@@ -234,28 +215,17 @@ class MultiTaskThresholdClassifier(
             class.
         """
         self._validate_params()
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None."
-            )
         self._check_thresholds()
-        X, y = indexable(X, y)
-        targets = split_columns(y)
-        check_consistent_length(X, targets.columns[0])
-        if isinstance(self.cv, str):
-            targets = matched_with_prefit(self, targets)
+        X, y, targets = self._take(X, y)
         # What is wrong is told before anything is fitted.
         self._check_scoring(targets)
         routed = self._routed(params)
         weight = routed.scorer.score.get("sample_weight")
         if weight is not None:
             weight = task_weights(weight, targets.columns[0], targets.names)
-        parts = held_out_parts(self, X, y, targets, routed, ask)
+        parts = self._held_out(X, y, targets, routed, ask)
         chosen = self._choose(parts, targets, weight)
-        fitted = parts[0].estimator
-        if self.refit:
-            fitted = clone(self.estimator).fit(X, y, **routed.estimator.fit)
+        fitted = self._final(parts, X, y, routed)
         self._publish(fitted, chosen, targets.names, X)
         return self
 
@@ -355,7 +325,7 @@ class MultiTaskThresholdClassifier(
     ) -> None:
         """Set everything that is fitted."""
         first = fitted.predict(_safe_indexing(X, np.arange(1)))
-        self.estimator_ = fitted
+        self._publish_estimator(fitted, names)
         self.best_thresholds_ = {
             name: float(candidates[best])
             for name, (best, candidates, _) in chosen.items()
@@ -363,25 +333,14 @@ class MultiTaskThresholdClassifier(
         self.best_scores_ = {
             name: float(scores[best]) for name, (best, _, scores) in chosen.items()
         }
-        # What an earlier fit left, and this one has not.
-        for name in ("cv_results_", "n_features_in_", "feature_names_in_"):
-            if name in vars(self):
-                delattr(self, name)
+        if "cv_results_" in vars(self):  # what an earlier fit left
+            delattr(self, "cv_results_")
         if self.store_cv_results:
             self.cv_results_ = {
                 name: {"thresholds": candidates, "scores": scores}
                 for name, (_, candidates, scores) in chosen.items()
             }
-        self.task_names_ = list(names)
         self._predicted_columns = frame_columns(first)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(fitted, name):
-                setattr(self, name, getattr(fitted, name))
-
-    @property
-    def classes_(self) -> Any:
-        """The classes of the fitted estimator."""
-        return self.estimator_.classes_
 
     def predict(self, X: Any) -> Any:
         """Predict each task's class by its threshold.
@@ -415,29 +374,7 @@ class MultiTaskThresholdClassifier(
                 columns.append(predictions.classes(k)[second.astype(int)])
         return join_columns(columns, self._predicted_columns)
 
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X: Any) -> Any:
-        """Predict class probabilities, as the fitted estimator does.
-
-        Parameters
-        ----------
-        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
-            Rows as `estimator` takes them.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or list of such arrays
-            What `estimator_` gives.
-
-        Raises
-        ------
-        NotFittedError
-            If called before ``fit``.
-        """
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
-
-    @available_if(_estimator_has("predict_log_proba"))
+    @available_if(estimator_has("predict_log_proba"))
     def predict_log_proba(self, X: Any) -> Any:
         """Predict the logarithm of the class probabilities.
 
@@ -512,9 +449,6 @@ class MultiTaskThresholdClassifier(
                 method_mapping=MethodMapping().add(caller="fit", callee="score"),
             )
         )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "estimator_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
