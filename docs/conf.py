@@ -58,7 +58,8 @@ html_context = {"default_mode": "auto"}
 html_title = "sklearn_mmoe"
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
-    "header_links_before_dropdown": 7,
+    # More would take a second row on a screen of 1280 pixels.
+    "header_links_before_dropdown": 4,
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "logo": {"text": "sklearn_mmoe"},

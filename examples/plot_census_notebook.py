@@ -95,7 +95,7 @@ clf.summary()
 
 # %%
 table = scores.scores_.pivot(index="epoch", columns=["task", "set"], values="roc_auc")
-table.round(4)
+table.sort_index(axis="columns").round(4)
 
 # %%
 from sklearn_mmoe.inspection import TrainingCurveDisplay
@@ -119,7 +119,7 @@ pd.DataFrame(
 _ = TaskScoresDisplay.from_estimator(clf, Z_test, y_test, kind="precision_recall")
 
 # %% [markdown]
-# The two tasks lean on different experts, and share some:
+# The two tasks use different experts, and share some:
 
 # %%
 _ = GateWeightsDisplay.from_estimator(clf, Z_test)
