@@ -245,7 +245,7 @@ class TestRegressions:
         [("poisson", -1.0, "0 or more"), ("gamma", 0.0, "positive")],
     )
     def test_targets_out_of_range(self, X, skewed, loss, wrong, told):
-        y = pd.DataFrame(skewed, columns=["a", "b"])
+        y = pd.DataFrame(skewed.copy(), columns=["a", "b"])
         reg = MultiTaskMMoERegressor(loss={"b": loss}, **QUICK)
         reg.partial_fit(X, y)
         y.loc[7, "b"] = wrong

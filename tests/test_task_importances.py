@@ -387,7 +387,7 @@ def test_whole_numbers_and_words_in_any_holder(table, holder):
 
     def fitted(X):
         words = make_column_transformer(
-            (OneHotEncoder(), [2]), remainder="passthrough", sparse_threshold=0
+            (OneHotEncoder(), [2]), remainder=StandardScaler(), sparse_threshold=0
         )
         return make_pipeline(words, LinearRegression()).fit(X, y)
 

@@ -355,9 +355,10 @@ class TestConventions:
             model.predict(X)
         with pytest.raises(NotFittedError):
             model.predict_proba(X)
-        tags = get_tags(model)
+        tags, inner = get_tags(model), get_tags(model.estimator)
         assert tags.estimator_type == "classifier"
-        assert tags.input_tags.sparse
+        assert tags.input_tags.sparse == inner.input_tags.sparse
+        assert tags.input_tags.allow_nan == inner.input_tags.allow_nan
         assert tags.target_tags.multi_output
         frame = pd.DataFrame(X, columns=list("abcd"))
         assert model.fit(frame, y) is model
@@ -375,7 +376,7 @@ class TestConventions:
         X, y = binary(data)
         inner = GridSearchCV(
             make_pipeline(StandardScaler(), ClassifierChain(LogisticRegression())),
-            {"classifierchain__estimator__C": [0.1, 1]},
+            {"classifierchain__order": [[0, 1], [1, 0]]},
             cv=2,
             scoring=mean_task_scorer("roc_auc"),
         )
