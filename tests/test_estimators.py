@@ -257,8 +257,8 @@ def test_early_stopping_ends_with_the_best_weights(
     kept = {}
     set_aside = FitData.set_aside
 
-    def keep(self, fraction, seed):
-        train, validation = set_aside(self, fraction, seed)
+    def keep(self, *arguments):
+        train, validation = set_aside(self, *arguments)
         kept["validation"] = validation.rows
         return train, validation
 
