@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn_mmoe._tasks.kinds import LINKS, QUANTILES
+from sklearn_mmoe._tasks.kinds import HUBER_DELTA, LINKS, QUANTILES
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
@@ -17,10 +17,6 @@ import keras
 from keras import ops
 
 __all__ = ["task_loss"]
-
-# Of a normal distribution, this many standard deviations keep 95 % of the efficiency of
-# squared errors (Huber, 1964).
-_HUBER_DELTA = 1.345
 
 
 class _RowLoss(keras.losses.Loss):
@@ -241,7 +237,7 @@ def task_loss(kind: str, dtype: str = "float32") -> keras.losses.Loss:
     if kind == "quantile":
         return QuantileLoss(QUANTILES, dtype=dtype)
     if kind == "huber":
-        return keras.losses.Huber(_HUBER_DELTA, dtype=dtype)
+        return keras.losses.Huber(HUBER_DELTA, dtype=dtype)
     if kind == "binary":
         return keras.losses.BinaryCrossentropy(from_logits=True, dtype=dtype)
     if kind == "multiclass":

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import huber, xlogy
 
 from sklearn_mmoe._tasks.columns import plain_values
-from sklearn_mmoe._tasks.kinds import LINKS, QUANTILES, REGRESSION_LOSSES
+from sklearn_mmoe._tasks.kinds import HUBER_DELTA, LINKS, QUANTILES, REGRESSION_LOSSES
 from sklearn_mmoe._tasks.tasks import check_some
 
 __all__ = ["ValueTask"]
@@ -16,7 +16,6 @@ _ROBUST = ("absolute_error", "huber", "quantile")
 _QUARTILES = (0.25, 0.5, 0.75)
 # Interquartile range of a normal distribution, in standard deviations.
 _NORMAL_RANGE = 1.3489795
-_HUBER_DELTA = 1.345
 
 
 def _as_values(name: str, values: np.ndarray) -> np.ndarray:
@@ -130,7 +129,7 @@ class ValueTask:
         if self.loss == "quantile":
             return size / 2  # the quantiles are as many below the median as above
         if self.loss == "huber":
-            return huber(_HUBER_DELTA, size)
+            return huber(HUBER_DELTA, size)
         return size
 
     def encode(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:

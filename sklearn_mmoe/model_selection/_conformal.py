@@ -6,15 +6,9 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.utils import Bunch, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    process_routing,
-)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -186,15 +180,6 @@ class MultiTaskConformalPredictor(
         }
         return self
 
-    def _routed(self, params: dict[str, Any]) -> Any:
-        if get_config()["enable_metadata_routing"]:
-            return process_routing(self, "fit", **params)
-        params = dict(params)
-        groups = params.pop("groups", None)
-        return Bunch(
-            estimator=Bunch(fit=params), splitter=Bunch(split={"groups": groups})
-        )
-
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Predict an interval that holds the target of each regression.
 
@@ -352,26 +337,6 @@ class MultiTaskConformalPredictor(
         if sample_weight is None:
             return self.estimator_.score(X, y)
         return self.estimator_.score(X, y, sample_weight=sample_weight)
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Tell scikit-learn where metadata goes.
-
-        Returns
-        -------
-        MetadataRouter
-            To the estimator's ``fit`` and the splitter.
-        """
-        return (
-            MetadataRouter(owner=self)
-            .add(
-                estimator=self.estimator,
-                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
-            )
-            .add(
-                splitter=self.cv,
-                method_mapping=MethodMapping().add(caller="fit", callee="split"),
-            )
-        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,10 +9,16 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import _safe_indexing
+from sklearn.utils import Bunch, _safe_indexing
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import (
@@ -109,6 +115,19 @@ class HeldOutMixin:
             targets = self._matched_with_prefit(targets)
         return X, y, targets
 
+    def _routed(self, params: dict[str, Any]) -> Any:
+        """Say which parameters of ``fit`` go where."""
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params)
+        params = dict(params)
+        groups = params.pop("groups", None)
+        weight = params.get("sample_weight")
+        return Bunch(
+            estimator=Bunch(fit=params),
+            splitter=Bunch(split={"groups": groups}),
+            scorer=Bunch(score={} if weight is None else {"sample_weight": weight}),
+        )
+
     def _matched_with_prefit(self, targets: TaskColumns) -> TaskColumns:
         """Check that the estimator is fitted, and bring the tasks into its order."""
         if self.refit:
@@ -182,6 +201,26 @@ class HeldOutMixin:
                 delattr(self, name)
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Tell scikit-learn where metadata goes.
+
+        Returns
+        -------
+        MetadataRouter
+            To the estimator's ``fit`` and the splitter.
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add(
+                estimator=self.estimator,
+                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+            )
+            .add(
+                splitter=self.cv,
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")

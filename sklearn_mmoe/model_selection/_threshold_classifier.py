@@ -8,14 +8,12 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils import Bunch, _safe_indexing, get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
-    process_routing,
 )
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
@@ -261,18 +259,6 @@ class MultiTaskThresholdClassifier(
             elif n_labels > 2 and by_task:
                 raise _not_binary(targets.names[k], f"has {n_labels} different targets")
 
-    def _routed(self, params: dict[str, Any]) -> Any:
-        if get_config()["enable_metadata_routing"]:
-            return process_routing(self, "fit", **params)
-        params = dict(params)
-        groups = params.pop("groups", None)
-        weight = params.get("sample_weight")
-        return Bunch(
-            estimator=Bunch(fit=params),
-            splitter=Bunch(split={"groups": groups}),
-            scorer=Bunch(score={} if weight is None else {"sample_weight": weight}),
-        )
-
     def _choose(
         self, parts: list[HeldOut], targets: TaskColumns, weight: np.ndarray | None
     ) -> dict[str, tuple[int, np.ndarray, np.ndarray]]:
@@ -435,15 +421,8 @@ class MultiTaskThresholdClassifier(
             To the estimator's ``fit``, the splitter and the scorers.
         """
         return (
-            MetadataRouter(owner=self)
-            .add(
-                estimator=self.estimator,
-                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
-            )
-            .add(
-                splitter=self.cv,
-                method_mapping=MethodMapping().add(caller="fit", callee="split"),
-            )
+            super()
+            .get_metadata_routing()
             .add(
                 scorer=mean_task_scorer(as_scorers(self.scoring)),
                 method_mapping=MethodMapping().add(caller="fit", callee="score"),
