@@ -209,6 +209,20 @@ class TestFit:
         model = MultiTaskMMoEMixed(**QUICK, calibration="temperature").fit(X, frame)
         assert list(model.temperatures_) == ["noisy", "plain"]
 
+    @pytest.mark.parametrize("further", ["fit", "partial_fit"])
+    def test_further_training_without_it_forgets(self, data, further):
+        """The temperatures were found for weights that are others now."""
+        X, y, X_val, _ = data
+        clf = MultiTaskMMoEClassifier(**QUICK, calibration="temperature").fit(X, y)
+        clf.set_params(calibration=None, warm_start=True)
+        getattr(clf, further)(X, y)
+        assert clf.temperatures_ is None
+        np.testing.assert_allclose(
+            clf.predict_proba(X_val)[0][:, 1],
+            expit(logits_of(clf, X_val, 0)[:, 0]),
+            atol=1e-6,
+        )
+
     def test_a_fit_without_it_forgets(self, data):
         X, y, *_ = data
         clf = MultiTaskMMoEClassifier(**QUICK, calibration="temperature").fit(X, y)

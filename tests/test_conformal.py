@@ -12,7 +12,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -199,6 +199,22 @@ class TestTasks:
         model.fit(X, y, sample_weight=weight)
         alone = LinearRegression().fit(X[::2], y[::2])
         np.testing.assert_allclose(model.predict(X_test), alone.predict(X_test))
+
+    def test_weights_go_to_the_fits_of_folds_too(self, data):
+        X, y, *_ = data
+        weight = np.tile([1.0, 0.0], 250)
+        weight[:20] = 100.0
+        model = MultiTaskConformalPredictor(LinearRegression(), cv=KFold(2))
+        model.fit(X, y, sample_weight=weight)
+        errors = np.empty(y.shape)
+        for train, test in KFold(2).split(X):
+            alone = LinearRegression().fit(X[train], y[train], weight[train])
+            errors[test] = np.abs(y[test] - alone.predict(X[test]))
+        widths = np.diff(model.predict_interval(X[:1], 0.9), axis=2)[0, :, 0]
+        expected = (
+            2 * np.sort(errors, axis=0)[450]
+        )  # the 451st of 500, for one row more
+        np.testing.assert_allclose(widths, expected)
 
 
 class TestErrors:
