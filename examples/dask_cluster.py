@@ -17,7 +17,7 @@ import time
 import joblib
 import pandas as pd
 from distributed import Client
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mmoe import MultiTaskMMoEClassifier
@@ -43,6 +43,7 @@ def main() -> None:
         kind="classification",
         random_state=0,
     )
+    folds = list(KFold(2).split(X))
     search = GridSearchCV(
         make_pipeline(
             make_tabular_preprocessor(),
@@ -51,14 +52,15 @@ def main() -> None:
         {"multitaskmmoeclassifier__dropout": [0.0, 0.2, 0.4]},
         scoring=multi_task_scorer("roc_auc"),
         refit="mean",
-        cv=2,
+        cv=folds,
     )
     with connect() as client:
         print(f"dashboard: {client.dashboard_link}", flush=True)
         print(f"workers: {len(client.ncores())}", flush=True)
         start = time.perf_counter()
         # To every worker once; one that dies takes no data with it.
-        with joblib.parallel_config("dask", scatter=[X, y]):
+        rows = [part for fold in folds for part in fold]
+        with joblib.parallel_config("dask", scatter=[X, y, *rows]):
             search.fit(X, y)
         print(f"6 fits and the last one in {time.perf_counter() - start:.0f} seconds")
     table = pd.DataFrame(search.cv_results_).set_index("params")
