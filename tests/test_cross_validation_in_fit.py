@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -452,3 +453,86 @@ class TestGoingOn:
         again.fit(X, y)
         assert again._engine.spec.n_members == 2
         assert again.score(X, y) > chosen.score(X, y)
+
+
+@pytest.fixture
+def few_updates(monkeypatch):
+    """Let max_iter='auto' make a tenth of the updates: 8 epochs of 1,500 rows."""
+    monkeypatch.setattr(
+        "sklearn_mmoe.estimators._parameters._ENSEMBLE_UPDATES", 40, raising=True
+    )
+
+
+LONGER = SMALL | {"batch_size": 256, "max_iter": "auto", "cv": 2}
+ROUNDS = (8, 8 + 24, 8 + 24 + 72)
+
+
+@pytest.mark.usefixtures("few_updates")
+def test_training_is_lengthened_without_noise_and_not_with_it(capsys):
+    clean = MultiTaskMMoERegressor(**LONGER, verbose=1).fit(*regression_data(1500, 0.0))
+    assert clean.n_iter_ in ROUNDS[1:]
+    assert clean.best_epoch_ > ROUNDS[0]
+    lowest = clean.cv_losses_.min(axis=1)
+    assert lowest.iloc[-1] < 0.5 * lowest[ROUNDS[0]]
+    # Not evaluated more often than in a shorter one.
+    assert len(lowest) <= 3 * 16
+    printed = capsys.readouterr().out
+    assert f"Epoch 8/{ROUNDS[0]}" in printed
+    assert f"Epoch 9/{ROUNDS[1]}" in printed
+
+    noisy = MultiTaskMMoERegressor(**LONGER).fit(*regression_data(1500, 50.0))
+    assert noisy.n_iter_ == ROUNDS[0]
+
+
+@pytest.mark.usefixtures("few_updates")
+def test_training_is_not_lengthened_where_its_length_or_strength_is_given():
+    X, y = regression_data(1500, 0.0)
+    given = MultiTaskMMoERegressor(**LONGER | {"max_iter": 8}).fit(X, y)
+    assert given.n_iter_ == 8
+    strength = {"feature_penalty": 0.0, "weight_decay": 0.03}
+    assert MultiTaskMMoERegressor(**LONGER, **strength).fit(X, y).n_iter_ == 8
+
+
+@pytest.mark.usefixtures("few_updates")
+def test_the_learning_rate_begins_anew_where_training_is_lengthened():
+    rates = []
+
+    class Rates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    reg = MultiTaskMMoERegressor(**LONGER, callbacks=[Rates()])
+    reg.fit(*regression_data(1500, 0.0))
+    assert len(rates) == reg.n_iter_
+    ends = [rates[n - 1] for n in ROUNDS if n <= len(rates)]
+    assert max(ends) < 0.1 * reg.learning_rate
+    assert max(rates[ROUNDS[0] : ROUNDS[1]]) > 0.8 * reg.learning_rate
+
+
+@pytest.mark.usefixtures("few_updates")
+def test_a_lengthened_fit_goes_on_from_a_checkpoint(tmp_path):
+    X, y = regression_data(1500, 0.0)
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 12:
+                raise KeyboardInterrupt
+
+    whole = MultiTaskMMoERegressor(**LONGER).fit(X, y)
+    reg = MultiTaskMMoERegressor(**LONGER, checkpoint_dir=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        reg.set_params(callbacks=[Interrupt()]).fit(X, y)
+    again = reg.set_params(callbacks=None).fit(X, y)
+    assert again.n_iter_ == whole.n_iter_
+    assert again.best_epoch_ == whole.best_epoch_
+    pd.testing.assert_frame_equal(again.cv_losses_, whole.cv_losses_)
+    np.testing.assert_array_equal(again.predict(X), whole.predict(X))
+
+
+@pytest.mark.usefixtures("few_updates")
+def test_scikit_learns_progress_bar_takes_a_lengthened_fit(capsys):
+    callback = pytest.importorskip("sklearn.callback")
+    X, y = regression_data(1500, 0.0)
+    reg = MultiTaskMMoERegressor(**LONGER).set_callbacks(callback.ProgressBar())
+    assert reg.fit(X, y).n_iter_ > ROUNDS[0]
+    assert "MultiTaskMMoERegressor" in capsys.readouterr().out

@@ -68,11 +68,16 @@ class SklearnCallbacks(Observer):
             self._epoch.call_on_fit_task_begin(**self._data)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
+        self.on_earlier_epoch(record)
         if self._epoch is not None:
             stop = self._epoch.call_on_fit_task_end(
                 **self._data, reconstruction_attributes=self._copy_fitted
             )
             record.stop = record.stop or bool(stop)
+
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        if self._fit is not None:
+            self._fit.max_subtasks += record.n_more
 
     def on_train_end(self) -> None:
         if self._fit is not None:

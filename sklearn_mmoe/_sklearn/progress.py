@@ -90,8 +90,17 @@ class EpochProgress(Observer):
         if not self._verbose:
             return
         n_done, message = record.epoch + 1, self._describe(record)
-        if self._bar is not None:
-            self._bar.update(0, completed=n_done, description=message)
-        else:
+        if self._bar is None:
             # At once: where workers' output goes to a file, it would wait for more.
             print(f"Epoch {n_done}/{self._n_epochs}, {message}", flush=True)
+        self._lengthen(record)
+        if self._bar is not None:
+            self._bar.update(
+                0, completed=n_done, total=self._n_epochs, description=message
+            )
+
+    def on_earlier_epoch(self, record: EpochRecord) -> None:
+        self._lengthen(record)
+
+    def _lengthen(self, record: EpochRecord) -> None:
+        self._n_epochs += record.n_more

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoints"]
 
-_FORMAT = 1
+_FORMAT = 2
 _NAME = re.compile(r"epoch-(\d{6,})\.checkpoint")
 # How many are kept: if the last one is torn, there is one before it.
 _KEPT = 2
@@ -119,7 +119,7 @@ class Checkpoints:
 
     def restore(
         self, trainer: Trainer, observers: Sequence[Observer]
-    ) -> tuple[int, bool]:
+    ) -> list[EpochRecord]:
         """Bring training to where the last checkpoint left it.
 
         Parameters
@@ -131,15 +131,13 @@ class Checkpoints:
 
         Returns
         -------
-        first_epoch : int
-            The epoch to go on with.
-        stop : bool
-            Whether training had ended with the one before.
+        list of EpochRecord
+            The epochs so far.
         """
         from sklearn_mmoe._training.trainer import TrainingState
 
         if self._latest is None:
-            return 0, False
+            return []
         document, arrays = self._latest
         self._latest = None  # what it holds may be large
         lists = {
@@ -155,7 +153,7 @@ class Checkpoints:
         for k, observer in enumerate(observers):
             # Callbacks, the last of them, may be new.
             observer.set_arrays(lists.get(f"observer {k}", []))
-        return len(self._records), self._records[-1].stop
+        return list(self._records)
 
     def write(
         self, trainer: Trainer, observers: Sequence[Observer], record: EpochRecord
@@ -222,6 +220,7 @@ def _table(records: Sequence[EpochRecord]) -> dict[str, np.ndarray]:
         "scores": np.array(scores, dtype=np.float64),
         "are_best": np.array([record.is_best for record in records]),
         "stops": np.array([record.stop for record in records]),
+        "n_more": np.array([record.n_more for record in records]),
     }
 
 
@@ -241,4 +240,5 @@ def _records(
             validation_name=name or "loss",
             is_best=bool(arrays["are_best"][epoch]),
             stop=bool(arrays["stops"][epoch]),
+            n_more=int(arrays["n_more"][epoch]),
         )

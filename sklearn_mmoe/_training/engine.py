@@ -223,6 +223,7 @@ class Engine:
                     data,
                     plan.n_epochs,
                     plan.task_weight,
+                    plan.weakest,
                 )
                 watching.insert(0, choice)
             hooks = KerasCallbacks(callbacks, trainer, plan.n_epochs, source.n_batches)

@@ -27,7 +27,7 @@ class TrainingPlan:
     Attributes
     ----------
     n_epochs : int
-        Number of epochs.
+        Number of epochs, or of those after which an ensemble may ask for more.
     first_epoch : int
         Number of epochs that this network was trained for before. The order of the
         rows goes on from there.
@@ -38,6 +38,9 @@ class TrainingPlan:
         Of an ensemble, the weight decay of each member.
     task_weight : tuple of float
         What each task's loss is multiplied by; empty where all are alike.
+    weakest : int or None
+        Of an ensemble, the candidate of the weakest regularisation, if training may be
+        lengthened for it.
     """
 
     optimizer: Any
@@ -52,6 +55,7 @@ class TrainingPlan:
     continuing: bool = False
     task_weight: tuple[float, ...] = ()
     task_weighting: str = "uniform"
+    weakest: int | None = None
 
     @property
     def weighting(self) -> str | None:
@@ -71,7 +75,9 @@ def train(
 ) -> None:
     """Train for the epochs of a plan, or until an observer asks for a stop.
 
-    With `checkpoints` it goes on from the last one, and writes one after each epoch.
+    An observer may also ask for more epochs, in which the schedule of the learning rate
+    begins anew. With `checkpoints` training goes on from the last one, and one is
+    written after each epoch.
 
     Raises
     ------
@@ -81,14 +87,16 @@ def train(
     asked = [o for o in observers if isinstance(o, KerasCallbacks) and o.want_batches]
     for observer in observers:
         observer.on_train_begin()
-    first, stop = 0, False
-    if checkpoints is not None:
-        first, stop = checkpoints.restore(trainer, observers)
-    epoch = first - 1
-    for epoch in range(first, first if stop else plan.n_epochs):
+    earlier = [] if checkpoints is None else checkpoints.restore(trainer, observers)
+    course = range(plan.n_epochs)
+    for record in earlier:
+        course = _course_after(record, course)
+    epoch, stop = len(earlier) - 1, any(record.stop for record in earlier)
+    while not stop and epoch + 1 < course.stop:
+        epoch += 1
         for observer in observers:
             observer.on_epoch_begin(epoch)
-        record = _train_epoch(trainer, source, plan, epoch, asked)
+        record = _train_epoch(trainer, source, plan, epoch, course, asked)
         _check_finite(record.loss, plan, epoch)
         if trainer.weighting is not None:
             trainer.weighting.end_epoch(record.task_losses)
@@ -96,12 +104,18 @@ def train(
             observer.on_epoch_end(record)
         if checkpoints is not None:
             checkpoints.write(trainer, observers, record)
-        if record.stop:
-            break
+        course, stop = _course_after(record, course), record.stop
     for observer in observers:
         observer.on_train_end()
     for weights in trainer.weights():
         _check_finite(weights, plan, epoch)
+
+
+def _course_after(record: EpochRecord, course: range) -> range:
+    """Return the epochs that the schedule of the learning rate is for, from now on."""
+    if not record.n_more:
+        return course
+    return range(course.stop, course.stop + record.n_more)
 
 
 def _train_epoch(
@@ -109,6 +123,7 @@ def _train_epoch(
     source: BatchSource,
     plan: TrainingPlan,
     epoch: int,
+    course: range,
     callbacks: Sequence[KerasCallbacks],
 ) -> EpochRecord:
     """Train on every batch once; return the mean losses.
@@ -120,12 +135,13 @@ def _train_epoch(
     given = np.asarray(plan.task_weight) if plan.task_weight else 1.0
     task_weights: Any = None
     for batches in source.epoch(plan.first_epoch + epoch, one_by_one=bool(callbacks)):
-        steps = epoch * n_batches + np.arange(done, done + batches.n_batches)
+        first = (epoch - course.start) * n_batches + done
+        steps = first + np.arange(batches.n_batches)
         rates = learning_rates(
             plan.learning_rate_schedule,
             plan.learning_rate,
             steps,
-            plan.n_epochs * n_batches,
+            len(course) * n_batches,
         )
         for callback in callbacks:
             callback.on_batch_begin(done)

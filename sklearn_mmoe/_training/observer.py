@@ -34,6 +34,8 @@ class EpochRecord:
         Whether the score is the best of this fit so far.
     stop : bool
         Set by an observer to end training with this epoch.
+    n_more : int
+        Set by an observer at the last epoch to train so many more.
     """
 
     epoch: int
@@ -45,6 +47,7 @@ class EpochRecord:
     validation_name: str = field(default="loss", repr=False)
     is_best: bool = False
     stop: bool = False
+    n_more: int = 0
 
     @property
     def loss(self) -> float:

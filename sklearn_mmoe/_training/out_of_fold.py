@@ -19,6 +19,12 @@ __all__ = ["OutOfFold"]
 # hardly changes, and evaluating takes a third of an epoch's time.
 _MOST_EVALUATIONS = 16
 
+# Training is lengthened by so many times as many epochs, until there were so many
+# rounds, or a round has not brought the loss below this part of what it was.
+_GROWTH = 3
+_MOST_ROUNDS = 3
+_ENOUGH = 0.9
+
 
 class OutOfFold(Observer):
     """Find the candidate and the epoch whose members predict best what they left out.
@@ -27,6 +33,10 @@ class OutOfFold(Observer):
     each candidate one for each fold: member ``c * n_folds + f`` belongs to candidate c,
     and has not seen fold f. So one member of each candidate predicts a row as if it
     were new, and the losses of these predictions compare candidates and epochs.
+
+    Targets with hardly any noise need more updates than others. They are known by this:
+    the weakest regularisation does best, and best at the end. Then training is
+    lengthened, for as long as that pays.
 
     Parameters
     ----------
@@ -43,6 +53,8 @@ class OutOfFold(Observer):
         Number of epochs that there will be at most.
     task_weight : sequence of float, default=()
         What each task's loss is multiplied by, if it is not empty.
+    weakest : int or None, default=None
+        The candidate for which training may be lengthened.
 
     Attributes
     ----------
@@ -66,6 +78,7 @@ class OutOfFold(Observer):
         data: TaskData,
         n_epochs: int,
         task_weight: Sequence[float] = (),
+        weakest: int | None = None,
     ) -> None:
         assert data.folds is not None
         assert data.n_folds is not None
@@ -76,8 +89,8 @@ class OutOfFold(Observer):
         self._data = data
         self._folds = data.folds[data.rows]
         self._task_weight = task_weight or (1.0,) * len(losses)
-        self._every = -(-n_epochs // _MOST_EVALUATIONS)
-        self._n_epochs = n_epochs
+        self._weakest = weakest
+        self._rounds = [range(n_epochs)]
         self._epoch = 0
         self._best_loss = np.inf
         self.epochs: list[int] = []
@@ -85,11 +98,35 @@ class OutOfFold(Observer):
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         self._epoch = record.epoch + 1
-        if self._epoch % self._every == 0 or self._epoch == self._n_epochs:
+        of_round = self._rounds[-1]
+        every = -(-len(of_round) // _MOST_EVALUATIONS)
+        at_end = self._epoch == of_round.stop
+        if (self._epoch - of_round.start) % every == 0 or at_end:
             self._look()
+        if at_end and not record.stop and self._needs_more():
+            record.n_more = _GROWTH * len(of_round)
+            self._lengthen(record)
 
     def on_earlier_epoch(self, record: EpochRecord) -> None:
         self._epoch = record.epoch + 1
+        self._lengthen(record)
+
+    def _lengthen(self, record: EpochRecord) -> None:
+        if record.n_more:
+            self._rounds.append(range(self._epoch, self._epoch + record.n_more))
+
+    def _needs_more(self) -> bool:
+        """Whether training is what is lacking, at the end of a round."""
+        begin, end = self._rounds[-1].start, self._rounds[-1].stop
+        if (self.best_candidate, self.best_epoch) != (self._weakest, end):
+            return False
+        before = [
+            losses.min()
+            for epoch, losses in zip(self.epochs, self.curves, strict=True)
+            if epoch <= begin
+        ]
+        pays = not before or self._best_loss < _ENOUGH * min(before)
+        return pays and len(self._rounds) < _MOST_ROUNDS
 
     def arrays(self) -> list[np.ndarray]:
         if not self.epochs:

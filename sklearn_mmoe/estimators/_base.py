@@ -51,6 +51,7 @@ from sklearn_mmoe.estimators._candidates import (
     check_cv,
     for_members,
     loss_table,
+    weakest,
     with_folds,
 )
 from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
@@ -615,7 +616,8 @@ class _BaseMultiTaskMMoE(
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
-        decays = [c.weight_decay for c in candidates(self, rows_of_decay, data.n_folds)]
+        compared = candidates(self, rows_of_decay, data.n_folds)
+        decays = [c.weight_decay for c in compared]
         return TrainingPlan(
             optimizer=self.optimizer,
             learning_rate=float(self.learning_rate),
@@ -632,6 +634,7 @@ class _BaseMultiTaskMMoE(
             task_weight=task_weight,
             # One task alone has nothing to be weighed against.
             task_weighting="uniform" if alone else self.task_weighting,
+            weakest=weakest(self, compared),
         )
 
     def _train(

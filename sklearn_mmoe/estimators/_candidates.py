@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "check_cv",
     "for_members",
     "loss_table",
+    "weakest",
     "with_folds",
 ]
 
@@ -131,6 +132,13 @@ def candidates(estimator: Any, n_rows: int, n_folds: int | None) -> list[Candida
     usual = Candidate(*(by_rows(name, "auto", n_rows) for name in names))
     compared = [usual] if n_folds is None else [usual, _WEAK, _STRONG]
     return list(dict.fromkeys(fill_in(candidate) for candidate in compared))
+
+
+def weakest(estimator: Any, compared: list[Candidate]) -> int | None:
+    """Find the candidate for which training may be lengthened, if there is one."""
+    if estimator.max_iter != "auto" or len(compared) == 1:
+        return None
+    return compared.index(min(compared, key=astuple))
 
 
 def for_members(values: list[float], n_folds: int | None) -> Any:
