@@ -42,6 +42,8 @@ if os.environ.get("READTHEDOCS"):
         "matplotlib": ("https://matplotlib.org/stable", None),
     }
 
+myst_enable_extensions = ["tasklist"]  # boxes that are ticked
+
 root_doc = "index"
 exclude_patterns = [
     "_build",
@@ -63,6 +65,14 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "logo": {"text": "sklearn_mmoe"},
+    # The browser asks for the list; at home it finds this build's own.
+    "switcher": {
+        "json_url": "_static/switcher.json",
+        "version_match": (
+            "dev" if os.environ.get("READTHEDOCS_VERSION") == "latest" else release
+        ),
+    },
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
@@ -70,6 +80,7 @@ html_show_sourcelink = False
 # Short pages have no section menu worth a column.
 html_sidebars = {
     "changelog": [],
+    "contributing": [],
     "design": [],
     "getting_started": [],
     "mathematics": [],
