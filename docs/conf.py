@@ -92,6 +92,7 @@ copybutton_prompt_is_regexp = True
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's types say more
+toc_object_entries_show_parents = "hide"  # "fit()" fits beside the page
 numpydoc_show_class_members = False
 numpydoc_validation_checks = set(
     tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
