@@ -79,6 +79,7 @@ html_theme_options = {
 html_show_sourcelink = False
 # Short pages have no section menu worth a column.
 html_sidebars = {
+    "auto_examples/*": [],  # diagrams of estimators want the width
     "changelog": [],
     "contributing": [],
     "design": [],

@@ -12,9 +12,7 @@ they never married.
 # %% [markdown]
 # Install
 # -------
-# In a clone of the repository:
-#
-# ``pip install -e ".[plot,progress]"``
+# See :doc:`/getting_started`.
 
 # %%
 import pandas as pd

@@ -104,7 +104,7 @@ class NetworkDrawing:
         if sharing == "aitm":
             tops = self._transfers(tops)
         self._outputs(tops)
-        self.height = max(y for _, y in tops.values()) + 1.2 * _GAP
+        self.height = max(y for _, y in tops.values()) + 0.85 * _GAP
 
     def draw(self, ax: Any) -> None:
         """Draw everything on the axes."""
