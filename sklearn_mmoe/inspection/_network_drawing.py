@@ -39,8 +39,8 @@ def _plural(n: int, thing: str) -> str:
 def _entry(beside: float) -> tuple[float, float]:
     """Return where a gate's arrow meets the box of its sum, from the box's middle.
 
-    At its side; but from a gate below the box at its lower edge, since the box would hide
-    the head of an arrow that passes behind it.
+    At its side; but from a gate below the box at its lower edge, since the box would
+    hide the head of an arrow that passes behind it.
     """
     if abs(beside) < 1.1:
         return min(max(beside, -0.72), 0.72), -_HALF
