@@ -31,6 +31,7 @@ extensions = [
     "myst_parser",
     "mathml",  # _ext
     "results_tables",  # _ext
+    "binder_links",  # _ext
 ]
 # Links to other projects need the network, which a build at home may do without.
 if os.environ.get("READTHEDOCS"):
