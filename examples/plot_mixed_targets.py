@@ -81,10 +81,10 @@ scorer = multi_task_scorer(
 # %% [markdown]
 # Cross-validate and search
 # -------------------------
-# A number as ``cv`` would fail on missing targets and on targets of both kinds.
+# With targets of both kinds, a number as ``cv`` makes folds that are not stratified.
 # ``MultiTaskStratifiedShuffleSplit`` stratifies by all tasks, of either kind.
-# ``MultiTaskStratifiedKFold`` works too. It makes folds, in which each row is tested
-# once; regressions are left out of its stratification, and it warns of that.
+# ``MultiTaskStratifiedKFold`` makes folds, in which each row is tested once. It leaves
+# regressions out of the stratification, and warns of that.
 
 # %%
 from sklearn.model_selection import GridSearchCV
