@@ -3,7 +3,7 @@
 A first model
 =============
 
-Two related targets in one estimator: fit, predict, score, and see what was learnt.
+Two related targets in one estimator: fit, predict, score, and see what was learned.
 The data are generated, so that this runs anywhere in a few seconds.
 """
 
