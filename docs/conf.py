@@ -31,6 +31,7 @@ extensions = [
     "myst_parser",
     "mathml",  # _ext
     "results_tables",  # _ext
+    "binder_links",  # _ext
 ]
 # Links to other projects need the network, which a build at home may do without.
 if os.environ.get("READTHEDOCS"):
@@ -41,6 +42,8 @@ if os.environ.get("READTHEDOCS"):
         "sklearn": ("https://scikit-learn.org/stable", None),
         "matplotlib": ("https://matplotlib.org/stable", None),
     }
+
+myst_enable_extensions = ["tasklist"]  # boxes that are ticked
 
 root_doc = "index"
 exclude_patterns = [
@@ -63,13 +66,23 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "logo": {"text": "sklearn_mmoe"},
+    # The browser asks for the list; at home it finds this build's own.
+    "switcher": {
+        "json_url": "_static/switcher.json",
+        "version_match": (
+            "dev" if os.environ.get("READTHEDOCS_VERSION") == "latest" else release
+        ),
+    },
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
 html_show_sourcelink = False
 # Short pages have no section menu worth a column.
 html_sidebars = {
+    "auto_examples/*": [],  # diagrams of estimators want the width
     "changelog": [],
+    "contributing": [],
     "design": [],
     "getting_started": [],
     "mathematics": [],
@@ -81,6 +94,7 @@ copybutton_prompt_is_regexp = True
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's types say more
+toc_object_entries_show_parents = "hide"  # "fit()" fits beside the page
 numpydoc_show_class_members = False
 numpydoc_validation_checks = set(
     tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"][

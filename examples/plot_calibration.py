@@ -57,8 +57,8 @@ for of_model, model, title in zip(axes.T, (few, many), ("5", "60"), strict=True)
 # %% [markdown]
 # As scores
 # ---------
-# The scorers of this package know the error by name. It is no proper score, so stand it
-# beside one that is.
+# The scorers of this package know the error by name. It is not a proper score, so look
+# at it together with one that is.
 
 # %%
 from sklearn_mmoe.metrics import multi_task_scorer
@@ -76,7 +76,8 @@ table.T.round(3)
 # %% [markdown]
 # Calibrated afterwards
 # ---------------------
-# On rows of its own, scikit-learn calibrates one task of the fitted estimator.
+# scikit-learn calibrates one task of the fitted estimator, on rows that were not used
+# to train it.
 
 # %%
 from sklearn.calibration import CalibratedClassifierCV

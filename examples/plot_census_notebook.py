@@ -3,18 +3,16 @@
 MMoE on Census-Income
 =====================
 
-The notebook "MMoE on Census income data in Tensorflow", cell by cell, through our
-interface: install, data, preparation, model, ROC AUC at each epoch, results. Two tasks
-are learnt at once, whether somebody earns more than 50,000 dollars a year and whether
+The notebook "MMoE on Census income data in Tensorflow", cell by cell, with this
+package: install, data, preparation, model, ROC AUC at each epoch, results. Two tasks
+are learned at once: whether somebody earns more than 50,000 dollars a year, and whether
 they never married.
 """
 
 # %% [markdown]
 # Install
 # -------
-# In a clone of the repository:
-#
-# ``pip install -e ".[plot,progress]"``
+# See :doc:`/getting_started`.
 
 # %%
 import pandas as pd
@@ -27,9 +25,9 @@ print("sklearn_mmoe", sklearn_mmoe.__version__)
 # %% [markdown]
 # Data
 # ----
-# Fetched once, checked against its checksum, and kept. Here the test half of the data
-# serves, of which 60 % are trained on, 20 % for validation and 20 % for test; with
-# ``fetch_census_income()`` you have both halves.
+# Downloaded once, checked against its checksum, and kept. This example uses the test
+# half of the data: 60 % for training, 20 % for validation and 20 % for testing.
+# ``fetch_census_income()`` returns both halves.
 
 # %%
 from sklearn_mmoe.datasets import fetch_census_income
@@ -40,7 +38,7 @@ print(X.shape, y.shape)
 X.iloc[:5, :8]
 
 # %% [markdown]
-# The survey weight is not a feature: it says how many people a row stands for, and is
+# The survey weight is not a feature: it says how many people a row stands for. It is in
 # ``census.sample_weight``. The shares of the labels:
 
 # %%

@@ -3,7 +3,7 @@
 A first model
 =============
 
-Two related targets in one estimator: fit, predict, score, and see what was learnt.
+Two related targets in one estimator: fit, predict, score, and see what was learned.
 The data are generated, so that this runs anywhere in a few seconds.
 """
 
@@ -64,22 +64,30 @@ model[-1].summary()
 # %% [markdown]
 # Predictions
 # -----------
-# One column of labels for each task, and one array of probabilities.
+# ``predict`` returns a column of labels for each task.
+
+# %%
+model.predict(X_test).head(3)
+
+# %% [markdown]
+# ``predict_proba`` returns an array of probabilities for each task.
 
 # %%
 click, purchase = model.predict_proba(X_test)
-model.predict(X_test)[:3], click[:3], purchase[:3]
+click[:3].round(3)
 
 # %% [markdown]
 # Scores
 # ------
-# Any scorer of scikit-learn's, for every task at once.
+# Any scikit-learn scorer, for every task at once.
 
 # %%
 from sklearn_mmoe.inspection import TaskScoresDisplay
 from sklearn_mmoe.metrics import multi_task_scorer
 
-print(multi_task_scorer("roc_auc")(model, X_test, y_test))
+scores = multi_task_scorer("roc_auc")(model, X_test, y_test)
+for task, score in scores.items():
+    print(f"{task:9}{score:.3f}")
 _ = TaskScoresDisplay.from_estimator(model, X_test, y_test)
 
 # %% [markdown]

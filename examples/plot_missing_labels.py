@@ -3,9 +3,9 @@
 Targets that few rows have
 ==========================
 
-Tasks are seldom observed on the same rows: everybody may click, few buy. A row that
-lacks one target still teaches the experts by the other. Here one of two related tasks
-is known for fewer and fewer of the rows.
+Tasks are often observed on different rows: everybody may click, few buy. The experts
+still learn from a row without one target, by the other one. Here one of two related
+tasks is observed in fewer and fewer rows.
 """
 
 # %%

@@ -40,7 +40,7 @@ use = expert_use(model, X_test, by="education")
 use.xs("income", level="task").round(2)
 
 # %% [markdown]
-# A picture of it: one line for each level of education, one column for each expert.
+# A picture of it: a row for each level of education, a column for each expert.
 
 # %%
 import matplotlib.pyplot as plt

@@ -3,8 +3,7 @@
 How many experts?
 =================
 
-A grid search over the number of experts, scored on every task at once, with folds that
-hold the labels of all tasks in proportion.
+A grid search over the number of experts, scored on every task at once.
 """
 
 # %%

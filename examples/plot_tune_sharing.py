@@ -22,12 +22,12 @@ y = pd.DataFrame(
     {
         "sales": related[:, 0],
         "visits": related[:, 1],
-        "noise": noise,  # nothing of X is in it
+        "noise": noise,  # does not depend on X
     }
 )
 
 # %% [markdown]
-# Two tasks that are closely related, and one that has nothing to teach. The report fits
+# Two tasks that are closely related, and one that is only noise. The report fits
 # separate networks, a shared bottom and MMoE on the same folds, then leaves out each
 # task in turn.
 

@@ -3,8 +3,8 @@
 What drives each task?
 ======================
 
-Which columns of a table each task relies on, what tasks have in common and what not,
-and which way a column drives them: for income and marital status of the census.
+Which columns of a table each task relies on, what the tasks have in common, and in
+which direction a column drives them: for income and marital status of the census.
 """
 
 # %%
@@ -53,8 +53,8 @@ importances.importances_mean.nlargest(5, "income").round(4)
 _ = TaskImportancesDisplay.from_importances(importances, kind="points", max_features=8)
 
 # %% [markdown]
-# Which way
-# ---------
+# In which direction
+# ------------------
 # The mean probability of both tasks, if everybody were of some age, worked some weeks
 # of the year, or had some sex.
 

@@ -350,6 +350,13 @@ def test_grid_search_display(search):
     assert display.chosen == search.best_params_["num_experts"]
 
 
+def test_the_legend_hides_no_error_bar(search):
+    display = GridSearchDisplay.from_estimator(search, param="num_experts")
+    display.figure_.canvas.draw()
+    for ax in display.axes_:
+        assert not ax.get_legend().get_window_extent().overlaps(ax.bbox)
+
+
 def test_grid_search_display_of_words(search):
     display = GridSearchDisplay.from_estimator(search, param="sharing", scores=["mean"])
     labels = [label.get_text() for label in display.ax_.get_xticklabels()]
@@ -390,6 +397,28 @@ def test_network_display(values_data, tiny, parameters):
     n_experts = sum(text.startswith("expert ") for text in texts)
     assert n_experts == {2: 2, 20: 7}[reg.num_experts]
     assert ("…\n20 in all" in texts) == (reg.num_experts == 20)
+
+
+@pytest.mark.parametrize("n_tasks", [2, 3, 4, 5])
+@pytest.mark.parametrize("num_experts", [2, 4, 8])
+def test_no_box_hides_the_head_of_an_arrow(n_tasks, num_experts):
+    architecture = {
+        "sharing": "mmoe",
+        "num_experts": num_experts,
+        "expert_units": (4,),
+        "shared_units": (8,),
+        "tower_units": (4,),
+        "activation": "silu",
+        "wide": False,
+    }
+    names = [f"task_{k}" for k in range(n_tasks)]
+    display = NetworkDisplay(architecture, 3, names, [1] * n_tasks).plot()
+    boxes = [patch.get_bbox() for patch in display.ax_.patches]
+    for arrow in [text for text in display.ax_.texts if not text.get_text()]:
+        (x0, y0), (x, y) = arrow.xyann, arrow.xy
+        # A little before its end, where the head is.
+        before = x - 0.05 * (x - x0), y - 0.05 * (y - y0)
+        assert not any(box.padded(-0.01).contains(*before) for box in boxes)
 
 
 def test_network_display_shows_what_was_fitted(pipeline):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import subprocess
@@ -13,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
@@ -120,6 +122,30 @@ def test_submodules_and_names_are_there():
 
 def test_version():
     assert sklearn_mmoe.__version__ == metadata.version("sklearn-mmoe")
+
+
+def test_how_to_cite():
+    """CITATION.cff has what its schema requires, and tells this version."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["message"]
+    assert str(citation["version"]) == sklearn_mmoe.__version__
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert citation["repository-code"] == PROJECT["project"]["urls"]["Source"]
+    assert citation["authors"] == PROJECT["project"]["authors"]
+    assert sklearn_mmoe.__name__ in citation["title"]
+    (paper,) = citation["references"]
+    assert {"type", "title", "authors", "year", "doi"} <= set(paper)
+    assert paper["authors"][0] == {"family-names": "Ma", "given-names": "Jiaqi"}
+
+
+def test_the_version_switcher_knows_this_version():
+    path = ROOT / "docs" / "_static" / "switcher.json"
+    versions = json.loads(path.read_text(encoding="utf-8"))
+    assert sum(entry.get("preferred", False) for entry in versions) == 1
+    assert sklearn_mmoe.__version__ in {entry["version"] for entry in versions}
+    site = PROJECT["project"]["urls"]["Documentation"]
+    assert all(entry["url"].startswith(f"{site}/en/") for entry in versions)
 
 
 def test_readme_shows_outside_the_repository():

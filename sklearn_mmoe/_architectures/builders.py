@@ -127,8 +127,8 @@ def multi_task_network(
     """Build a network of one output for each task.
 
     Shared layers, then what `sharing` says, then a tower for each task. By default this
-    is multi-gate mixture-of-experts (Ma et al., 2018 [3]_), and so it is also to be
-    had by the name ``mmoe_network``.
+    is multi-gate mixture-of-experts (Ma et al., 2018 [3]_); ``mmoe_network`` is another
+    name for this function.
 
     Parameters
     ----------

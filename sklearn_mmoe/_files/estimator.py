@@ -137,7 +137,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """Load a fitted estimator from a file that its method ``save`` has written.
 
     Unlike unpickling, this runs no code from the file and imports nothing that the
-    file names. The file is looked at as a whole before anything is made of it.
+    file names. The whole file is checked before an estimator is made.
 
     Parameters
     ----------

@@ -28,7 +28,8 @@ class EpochProgress(Observer):
     """One bar that fills with the epochs, or a line for each of them.
 
     The bar needs rich and somebody who looks: a terminal or a notebook. Files get
-    lines, which last.
+    lines, which last. In a notebook the last line takes the bar's place at the end,
+    because the bar is a widget, which most readers of a saved notebook do not show.
 
     Parameters
     ----------
@@ -50,6 +51,7 @@ class EpochProgress(Observer):
         self._verbose = verbose
         self._describe = describe
         self._bar: Any = None
+        self._last_line: str | None = None  # where the bar itself does not stay
 
     def __enter__(self) -> EpochProgress:
         console = _interactive_console() if self._verbose else None
@@ -69,6 +71,7 @@ class EpochProgress(Observer):
                 TimeRemainingColumn(),
                 TextColumn("{task.description}", markup=False),
                 console=console,
+                transient=console.is_jupyter,
             )
             self._bar.add_task("", total=self._n_epochs)
             self._bar.start()
@@ -81,23 +84,24 @@ class EpochProgress(Observer):
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            try:
-                self._bar.refresh()  # a notebook's bar is not drawn again at its stop
-            finally:
-                self._bar.stop()
+            self._bar.stop()
+            if self._bar.live.transient and self._last_line is not None:
+                print(self._last_line, flush=True)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         if not self._verbose:
             return
         n_done, message = record.epoch + 1, self._describe(record)
-        if self._bar is None:
-            # At once: where workers' output goes to a file, it would wait for more.
-            print(f"Epoch {n_done}/{self._n_epochs}, {message}", flush=True)
+        line = f"Epoch {n_done}/{self._n_epochs}, {message}"
         self._lengthen(record)
         if self._bar is not None:
             self._bar.update(
                 0, completed=n_done, total=self._n_epochs, description=message
             )
+            self._last_line = line
+        else:
+            # At once: where workers' output goes to a file, it would wait for more.
+            print(line, flush=True)
 
     def on_earlier_epoch(self, record: EpochRecord) -> None:
         self._lengthen(record)

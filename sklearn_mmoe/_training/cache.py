@@ -87,10 +87,10 @@ def find_evaluator(spec: NetworkSpec, of_members: bool = False) -> Evaluator:
 
 
 def clear_cache() -> None:
-    """Let go of all traced functions that are kept for later fits and predictions.
+    """Delete all traced functions that are kept for later fits and predictions.
 
-    Fitted estimators stay as they are. The next fit or prediction takes as long as a
-    first one.
+    This frees memory. Fitted estimators do not change. The next fit or prediction takes
+    as long as the first one of a process.
 
     Examples
     --------

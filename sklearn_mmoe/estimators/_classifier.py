@@ -308,7 +308,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         return predictions, join_columns(self._spread(X), self._y_columns)
 
     def predict_proba(self, X: Any) -> Any:
-        """Predict class probabilities, as RandomForestClassifier gives them.
+        """Predict class probabilities, as RandomForestClassifier does.
 
         Parameters
         ----------

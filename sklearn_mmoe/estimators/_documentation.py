@@ -25,22 +25,22 @@ _PARAMETERS = """num_experts : int, default=8
         How the tasks share what they learn, above the shared layers and below the
         towers; see :doc:`/user_guide/sharing`.
 
-        - 'single': not at all; each task has shared layers and an expert of its own.
-        - 'shared_bottom': one expert for all, without a gate [4]_.
-        - 'omoe': experts, which one gate mixes for all tasks (equation 5 of [1]_).
-        - 'mmoe': experts, which a gate of each task mixes (equation 6 of [1]_).
-        - 'cgc': the same, with experts of each task's own beside the shared ones [5]_.
+        - 'single': not at all; each task has a separate network.
+        - 'shared_bottom': one expert for all tasks, without a gate [4]_.
+        - 'omoe': experts that one gate mixes for all tasks (equation 5 of [1]_).
+        - 'mmoe': experts that each task mixes with its own gate (equation 6 of [1]_).
+        - 'cgc': like 'mmoe', with further experts for each task alone [5]_.
         - 'ple': `num_levels` levels of 'cgc' [5]_.
-        - 'cross_stitch': layers as in 'single', after each of which every task goes on
-          with a learnt combination of all tasks' units [6]_.
-        - 'aitm': an expert for each task, whose tower hands on to that of the next, in
-          the order of y's columns [7]_.
+        - 'cross_stitch': separate layers, after each of which every task continues with
+          a learned combination of all tasks' units [6]_.
+        - 'aitm': an expert for each task; the tower of a task passes its output on to
+          the next task, in the order of y's columns [7]_.
     num_task_experts : int, default=2
-        Number of experts of each task's own, with 'cgc' and 'ple'.
+        Number of experts that each task has for itself, with 'cgc' and 'ple'.
     num_levels : int, default=2
         Number of levels of experts, with 'ple'.
     expert_units : int or array-like of int, default=32
-        Width of each expert; of experts of several layers the width of each layer.
+        Width of each expert; for experts of several layers, the width of each layer.
     shared_units : int or array-like of int, default=(96,)
         Widths of the layers below the experts; ``()`` for none, as in [1]_.
     tower_units : int or array-like of int, default=(16,)
@@ -48,30 +48,29 @@ _PARAMETERS = """num_experts : int, default=8
     match_parameters : {'single', 'shared_bottom', ...}, int or None, default=None
         A way of sharing, or a number of weights: `shared_units` and `expert_units` are
         scaled by one factor, so that the network has as many weights as that way of
-        sharing has with the widths as they stand. So a search over `sharing` compares
-        networks of one size, as [1]_ does. Very small networks may miss it by some per
-        cent; `n_parameters_` tells. None leaves the widths as they are.
+        sharing has with the unscaled widths. A search over `sharing` then compares
+        networks of one size, as [1]_ does. Very small networks may miss it by a few per
+        cent; see `n_parameters_`. None does not scale.
     gate_dropout : float, default=0.0
-        Share of the gates' weights that each training step drops, in [0, 1); those of
-        the other experts are scaled up to a sum of one [13]_. It keeps a gate from
-        relying on a single expert.
+        Share of the gates' weights that each training step drops, in [0, 1); the other
+        weights are scaled up to a sum of one [13]_. It keeps a gate from relying on a
+        single expert.
     gate_temperature : float, default=1.0
-        What the gates' logits are divided by: above 1 the experts' weights are more
-        alike, below 1 they tend to a single expert.
+        The gates' logits are divided by this: above 1 the weights of the experts are
+        more equal, below 1 they tend to a single expert.
     load_balance_penalty : float, default=0.0
-        Strength of a penalty on experts that are used unequally: the squared
-        coefficient of variation, over experts, of their weights summed over the rows of
-        a batch and the tasks [14]_, times this, is added to the loss. 0 is none; 0.1
-        keeps all experts in use.
+        Strength of a penalty on unequal use of the experts: the squared coefficient of
+        variation of their weights, summed over the tasks and the rows of a batch
+        [14]_. 0 is none; try 0.1 if an expert is not used.
     <task_dependencies>
     activation : {'silu', 'relu', 'gelu', 'tanh'}, default='silu'
         Activation of the shared layers, the experts and the towers; [1]_ has 'relu'.
     wide : bool, default=True
         Whether a linear model of the features is added to the output of each task
-        (the wide part of Wide & Deep learning [2]_). It learns what each feature
-        says by itself, and leaves the interactions to the experts. Columns of X
-        should be on one scale, as those of
-        :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor` are.
+        (the wide part of Wide & Deep learning [2]_). It learns the effect of each
+        feature alone, and the experts learn the interactions. Columns of X should be
+        on one scale, as :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`
+        returns them.
     dropout : float, default=0.2
         Share of the units of shared and tower layers that each training step leaves
         out, in [0, 1).
@@ -79,65 +78,65 @@ _PARAMETERS = """num_experts : int, default=8
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
         of rows, is added to the loss; with 'single' and 'cross_stitch' each task has
-        a first layer, and so a sum, of its own. It fades out features that say little,
-        such as the columns of rare categories. 0 is none. 'auto' is 0.0075 from 15,000
-        rows on, and more for fewer, up to 0.25 for 150 rows and less; with `cv` it is
-        chosen. ``partial_fit`` counts the rows of its first call, and at least 10,000.
+        a first layer, and so a sum, of its own. It shrinks features that help little,
+        such as the columns of rare categories. 0 is none. 'auto' is 0.0075 for 15,000
+        rows or more, and larger for fewer, up to 0.25 for 150 rows or fewer; with `cv`
+        it is chosen. ``partial_fit`` counts the rows of its first call, and at least
+        10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
-        One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. Of an optimizer
-        object a copy is used, and `learning_rate`, `learning_rate_schedule` and
-        `weight_decay` are its own.
+        One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. An optimizer
+        object is copied, and `learning_rate`, `learning_rate_schedule` and
+        `weight_decay` are then ignored: the object has its own.
     learning_rate : float, default=0.01
         Highest learning rate.
     learning_rate_schedule : {'linear', 'constant'}, default='linear'
-        'linear' rises to `learning_rate` over the first 15 % of all updates and then
-        falls to zero, both in proportion to the updates; 'constant' stays.
+        'linear' rises linearly to `learning_rate` over the first 15 % of all updates,
+        and then falls linearly to zero; 'constant' does not change.
     weight_decay : float or 'auto', default='auto'
         Decoupled weight decay for each update, as a multiple of the learning rate.
-        'auto' is 0.1 from 15,000 rows on, and more for fewer, up to 2 for 150 rows
-        and less, with `cv` it is chosen; in ``partial_fit`` that for 10,000 rows.
+        'auto' is 0.1 for 15,000 rows or more, and larger for fewer, up to 2 for 150
+        rows or fewer; with `cv` it is chosen. ``partial_fit`` uses that for 10,000
+        rows.
     batch_size : int or 'auto', default='auto'
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
         least 16 (32 with `cv`) and at most 1024.
     max_iter : int or 'auto', default='auto'
-        Number of epochs. 'auto' chooses it so that there are about 800 updates (400
-        with `cv`) of up to 256 rows each, or the same number of rows in larger
-        updates: at least 8 epochs, at most 200. With `cv` training goes on for three
-        times as many, and then nine times as many, where hardly any regularisation does
-        best and rows that members have not seen show that more training pays: targets
-        without noise need it.
+        Number of epochs. 'auto' chooses it for about 800 updates (400 with `cv`); an
+        update of more than 256 rows counts as several. It is between 8 and 200. With
+        `cv`, training goes on for three times as many, and then nine times as many,
+        where the weakest regularisation does best and the loss of unseen rows still
+        falls: targets without noise need it.
     task_weight : {'observed', 'uniform'}, mapping or sequence of float, \
 default='observed'
-        What the loss of each task counts beside the others'. 'observed': as the share
-        of the rows in which the task's target is known, so that every target counts
-        the same. 'uniform': the same, however few rows have the target. Where all
-        targets are known both are one, to the bit. Or weights by the tasks' names
-        (those that are left out weigh 1) or in their order, which are brought to mean
-        one, so that only their proportions matter. They have to be positive; a task
-        that is not to be learned is left out of y.
+        How much the loss of each task counts. 'observed': in proportion to the rows in
+        which the task's target is observed, so that every target counts the same.
+        'uniform': the same for each task, however few rows have its target. If no
+        target is missing, both are the same. Or weights by the tasks' names (1 for
+        those that are left out) or in their order; they are scaled to mean one, so that
+        only their proportions matter. They must be positive: leave a task that is not
+        to be learned out of y.
     task_weighting : {'uniform', 'uncertainty', 'dwa', 'lbtw', 'gradnorm', 'pcgrad'}, \
 default='uniform'
-        How the tasks are weighed in the course of training, beyond `task_weight`.
-        'uniform' does not change the weights. 'uncertainty' learns the noise of each
-        task [8]_; 'dwa' gives more to the tasks whose loss has fallen least in the
-        last epoch [9]_; 'lbtw' weighs by the root of the loss, relative to that of the
-        first batch [10]_; 'gradnorm' brings the gradients of all tasks to one norm, and
-        the tasks to one pace [11]_; 'pcgrad' takes from each task's gradient what
-        opposes those of others [12]_. The last two compute a gradient for each task,
-        which takes as many times as long. Equal weights are hard to beat, see the
-        user guide. One task alone is always 'uniform'.
+        How the weights of the tasks change in training, beyond `task_weight`.
+        'uniform': they do not change. 'uncertainty' learns the noise of each task [8]_;
+        'dwa' gives more weight to tasks whose loss fell least in the last epoch [9]_;
+        'lbtw' weights by the root of the loss, relative to that of the first batch
+        [10]_; 'gradnorm' brings the gradients of all tasks to one norm, and the tasks
+        to one pace [11]_; 'pcgrad' removes the part of each task's gradient that
+        opposes the gradients of others [12]_. The last two compute a gradient for each
+        task, and take as many times as long. Equal weights are hard to beat, see
+        :doc:`/user_guide/weights_between_tasks`. With one task it has no effect.
     <class_weight>
     <calibration>
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside (unless ``fit`` is given
-        X_val), to stop when `early_stopping_metric` on them no longer improves, and to
-        end with the weights for which it was best, also when training runs to its end.
+        X_val), and to stop when `early_stopping_metric` on them no longer improves. The
+        weights of the best epoch are kept, even if training runs to its end.
     early_stopping_metric : str or callable, default='loss'
         What early stopping watches on the validation rows: 'loss' is the training
-        loss, summed over tasks; the name of a scorer of scikit-learn, such as
-        'roc_auc', is its mean over tasks; a scorer, such as
-        ``task_scorer("roc_auc", "income")``, watches what it scores. Of a scorer,
-        greater is better.
+        loss, summed over tasks; the name of a scikit-learn scorer, such as 'roc_auc',
+        is its mean over tasks; or a scorer, such as
+        ``task_scorer("roc_auc", "income")``. A greater score is better.
     validation_fraction : float, default=0.1
         Share of the rows to set aside for early stopping<or calibration>, in (0, 1);
         for classifiers stratified by the joint labels of all tasks where these suffice.
@@ -146,55 +145,55 @@ default='uniform'
     tol : float, default=1e-4
         Smallest change of `early_stopping_metric` that counts as an improvement.
     cv : int, splitter, iterable, None or 'auto', default='auto'
-        Cross-validation within the fit: the number of folds, which have like labels, or
-        what splits the rows into folds, as scikit-learn's ``cv`` has it; each row has
-        to be in the test set of one of them. With it the network is an ensemble: for
-        each of a few strengths of regularisation (those of `feature_penalty` and
-        `weight_decay` that are 'auto': the usual ones, hardly any, and much) one member
-        for each fold, which is trained on all other rows. All are trained at once. The
-        strength and the epoch whose members predict best the rows that they have not
-        seen, by the loss, are kept, and the predictions of these members, one for each
-        fold, are averaged: values, or probabilities. None trains one network on all
-        rows, to the last epoch. 'auto' is 5 if there are at most 2,000 rows, each task
-        has at least 30 targets, `max_iter`, `feature_penalty` and `weight_decay` are
-        'auto' too, `optimizer` is a name, `task_weighting` is 'uniform', and none of
-        `early_stopping`, `warm_start` and `network` is used; else None. A warm start
-        and ``partial_fit`` go on with the members that were kept, each on all rows.
+        Cross-validation within the fit: the number of folds, stratified by all tasks,
+        or a splitter or iterable, as scikit-learn's ``cv``; each row must be in the
+        test set of one fold. The network is then an ensemble. For each of three
+        strengths of regularisation (the usual one, very little, and much; of those of
+        `feature_penalty` and `weight_decay` that are 'auto') it has one member for each
+        fold, trained on all other rows. All members are trained at once. The strength
+        and the epoch with the lowest loss on the held-out rows are kept, and the
+        predictions of their members are averaged: values, or probabilities. None trains
+        one network on all rows, to the last epoch. 'auto' is 5 if there are at most
+        2,000 rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
+        `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
+        'uniform', and none of `early_stopping`, `warm_start` and `network` is used;
+        else None. A warm start and ``partial_fit`` continue with the members that were
+        kept, each on all rows.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
-        the validation split. The same int gives the same predictions to the bit on one
-        machine. None takes fresh entropy from the operating system. Global random
-        states are neither read nor changed.
+        the validation split. The same int gives identical predictions on one machine.
+        None takes fresh entropy from the operating system. Global random states are
+        neither read nor changed.
     verbose : int or bool, default=0
-        Whether to show the losses of each task as training goes on: in one bar in a
-        terminal or a notebook, if rich is installed, else in a line for each epoch.
+        Whether to show the losses of each task during training: a progress bar in a
+        terminal or a notebook if rich is installed, else a line for each epoch.
     warm_start : bool, default=False
-        Whether a further ``fit`` starts from the present weights, with a new
-        optimizer and schedule, instead of from new ones.
+        Whether another ``fit`` starts from the present weights, with a new optimizer
+        and schedule, instead of from new weights.
     checkpoint_dir : str, path-like or None, default=None
         Folder in which ``fit`` writes a checkpoint after each epoch, for a fit that may
-        be killed. The same ``fit``, called again in another process, goes on from the
-        last whole epoch and ends with the same bits as an uninterrupted one; of other
-        data or parameters, it is refused. Checkpoints are deleted when a fit has
-        ended. Each fit needs a folder of its own, so that the candidates of a search
-        cannot share one. What `callbacks` know of earlier epochs is not kept.
-        ``partial_fit`` writes none.
+        be killed. The same ``fit``, called again in another process, continues after
+        the last complete epoch and ends with the same weights as an uninterrupted one;
+        with other data or parameters it raises an error. Checkpoints are deleted at
+        the end of a fit. Each fit needs its own folder, so that the candidates of a
+        search cannot share one. The state of `callbacks` is not kept. ``partial_fit``
+        writes no checkpoints.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
-        Callbacks for Keras, such as :class:`sklearn_mmoe.callbacks.TaskScores`. Their
-        logs hold 'loss' and 'task_0_loss', 'task_1_loss', ...; with early stopping
+        Keras callbacks, such as :class:`sklearn_mmoe.callbacks.TaskScores`. Their
+        logs contain 'loss' and 'task_0_loss', 'task_1_loss', ...; with early stopping
         also 'val_score' (greater is better) and, if it watches the loss, 'val_loss'.
     network : callable or None, default=None
-        A builder of your own, by the protocol of scikeras' ``model=``: called as
-        ``network(meta=...)``, it returns a ``keras.Model`` with one input of shape
-        (n_samples, ``meta["n_features_in_"]``) and one output of shape (n_samples,
-        ``meta["task_units_"][k]``) for each task k, of logits or standardised values.
-        It is also given those of the parameters above, `compile_kwargs` and `seed`
-        that it names in its signature. None builds
+        A function that builds your own network, by the protocol of scikeras'
+        ``model=``: called as ``network(meta=...)``, it returns a ``keras.Model`` with
+        one input of shape (n_samples, ``meta["n_features_in_"]``) and one output of
+        shape (n_samples, ``meta["task_units_"][k]``) for each task k, of logits or
+        standardised values.
+        It also gets `compile_kwargs`, `seed` and the parameters above, as far as its
+        signature names them. None builds
         :func:`sklearn_mmoe.networks.multi_task_network`.
     dtype : {'float32', 'float64'}, default='float32'
         Type that the network computes in. 'float64' takes about twice the time and
-        memory; what float32 rounds off then stays, which a check of gradients or of
-        the equivalence of weights may need."""
+        memory; a check of gradients, or of the equivalence of weights, may need it."""
 
 _ATTRIBUTES = """n_outputs_ : int
         Number of tasks.
@@ -203,7 +202,7 @@ _ATTRIBUTES = """n_outputs_ : int
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the features, where X had names that are all strings.
+        Names of the features. Defined only if X has names that are all strings.
     network_ : keras.Model
         The trained network. Its outputs are {outputs}.
     n_parameters_ : int
@@ -213,22 +212,22 @@ _ATTRIBUTES = """n_outputs_ : int
     t_ : int
         Number of rows seen in training, each epoch's counted.
     loss_ : float
-        Training loss of the last epoch: the sum over tasks, weighed by `task_weight`,
-        and the penalty. What `task_weighting` finds does not count, so that epochs
-        can be compared; `early_stopping_metric='loss'` does the same.
+        Training loss of the last epoch: the sum over tasks, weighted by `task_weight`,
+        and the penalty. It does not include the weights of `task_weighting`, so that
+        epochs can be compared; neither does `early_stopping_metric='loss'`.
     loss_curve_ : list of float
         Training loss of each epoch.
     task_loss_curves_ : dict of str to list of float
-        Training loss of each task in each epoch; of one task alone, `loss_curve_`.
+        Training loss of each task in each epoch; with one task, `loss_curve_`.
     task_weights_ : dict of str to list of float
-        What the loss of each task was multiplied by in each epoch, the mean over its
-        updates: `task_weight`, and what `task_weighting` makes of it. Of 'pcgrad' the
-        weights by which the tasks' gradients add up to the one that is followed.
+        The weight of each task's loss in each epoch, the mean over its updates:
+        `task_weight` times that of `task_weighting`. With 'pcgrad', the weights with
+        which the tasks' gradients add up to the one that is used.
     expert_use_ : data frame of shape (n_tasks, n_experts) or None
         Mean weight of each expert in the gate of each task, over at most 2,048 of the
-        rows trained on, as :func:`sklearn_mmoe.inspection.expert_use` gives it, with
-        columns 'expert 0', ..., or of an ensemble's members 'member 0, expert 0', ...
-        None if the network has no mixture of experts, or is your own.
+        training rows, as :func:`sklearn_mmoe.inspection.expert_use` returns it, with
+        columns 'expert 0', ..., or 'member 0, expert 0', ... for an ensemble. None if
+        the network has no mixture of experts, or is your own.
     best_loss_ : float or None
         Lowest training loss; None with early stopping.
     validation_scores_ : list of float or None
@@ -241,18 +240,19 @@ _ATTRIBUTES = """n_outputs_ : int
         The epoch, from 1, whose weights are kept; None without early stopping or
         cross-validation.
     cv_losses_ : data frame of shape (n_epochs_evaluated, n_strengths) or None
-        With cross-validation (`cv`), the loss of the rows that members have not seen,
-        summed over tasks: a row for each epoch in which it was computed, a column for
-        each strength of regularisation, (feature_penalty, weight_decay); else None.
+        With cross-validation (`cv`), the loss on the held-out rows, summed over tasks:
+        a row for each epoch in which it was computed, a column for each strength of
+        regularisation, (feature_penalty, weight_decay); else None.
     feature_penalty_, weight_decay_ : float
         The strength of regularisation that was used, or chosen by cross-validation."""
 
 
 TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \
 default=None
-        The type of each task, in the order of y's columns or by their names. None, and
-        tasks that a dict leaves out, are inferred: numbers with fractions and more
-        than 20 different whole numbers are regressions, all else is classified."""
+        The type of each task, in the order of y's columns or by their names. With None,
+        and for tasks that a dict leaves out, it is inferred: numbers with fractions,
+        and more than 20 different whole numbers, are regressions; all others are
+        classifications."""
 
 _OF_REGRESSIONS = """'squared_error' predicts means; 'absolute_error' medians; 'huber'
           means of all but far outliers, which it counts by their distance (Huber, 1964,
@@ -294,8 +294,8 @@ LOSS_OF_BOTH = f"""loss : str, mapping, sequence of str or None, default=None
 
 CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default=None
         Weights of the classes in the loss, ``{class: weight}`` for one task or a list
-        with such a dict for each task; classes that a dict leaves out weigh 1.
-        'balanced' weighs every class in inverse proportion to its number of rows."""
+        with such a dict for each task; classes that a dict leaves out have weight 1.
+        'balanced' weights each class in inverse proportion to its frequency."""
 
 CALIBRATION = """calibration : {'temperature'} or None, default=None
         'temperature' divides the logits of each classification by a number of its own

@@ -1,4 +1,4 @@
-"""See what a fitted estimator has learnt: gates, experts, training, scores.
+"""See what a fitted estimator has learned: gates, experts, training, scores.
 
 matplotlib is imported when something is drawn, not before.
 """

@@ -189,7 +189,14 @@ class GridSearchDisplay:
                 positions[chosen], rows["mean"].iloc[chosen], "o", ms=13, mfc="none",
                 mec="0.2", label="chosen",
             )  # fmt: skip
-        ax.legend(fontsize="small")
+        # Above the curve's title, where it hides no error bar.
+        ax.legend(
+            fontsize="small",
+            ncols=2,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.12),
+            frameon=False,
+        )
 
 
 def _geometric(positions: np.ndarray) -> bool:

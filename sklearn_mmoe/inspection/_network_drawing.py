@@ -36,6 +36,17 @@ def _plural(n: int, thing: str) -> str:
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
+def _entry(beside: float) -> tuple[float, float]:
+    """Return where a gate's arrow meets the box of its sum, from the box's middle.
+
+    At its side; but from a gate below the box at its lower edge, since the box would
+    hide the head of an arrow that passes behind it.
+    """
+    if abs(beside) < 1.1:
+        return min(max(beside, -0.72), 0.72), -_HALF
+    return (-0.87 if beside < 0 else 0.87), 0.0
+
+
 class NetworkDrawing:
     """Boxes, arrows and texts, collected from the features up, and then drawn.
 
@@ -93,7 +104,7 @@ class NetworkDrawing:
         if sharing == "aitm":
             tops = self._transfers(tops)
         self._outputs(tops)
-        self.height = max(y for _, y in tops.values()) + 1.2 * _GAP
+        self.height = max(y for _, y in tops.values()) + 0.85 * _GAP
 
     def draw(self, ax: Any) -> None:
         """Draw everything on the axes."""
@@ -189,8 +200,10 @@ class NetworkDrawing:
                 spread = 0.12 * (expert - self.width / 2)
                 self._arrow((expert, level + 0.3), (x + spread, y - _HALF), line)
             gate = gates[0 if len(self._gates) == 1 else k]
-            side = -0.87 if gate < x else 0.87
-            self._arrow((gate, level + 0.3), (x + side, y), line, dashed=True)
+            end = _entry(gate - x)
+            self._arrow(
+                (gate, level + 0.3), (x + end[0], y + end[1]), line, dashed=True
+            )
             self._box(x, y, 1.7, r"$\sum_i\; g_i(x)\, f_i(x)$", area)
             tops[k] = (x, y + _HALF)
         return tops

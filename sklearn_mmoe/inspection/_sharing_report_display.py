@@ -18,7 +18,7 @@ _FEW_TASKS = 6
 
 
 class SharingReportDisplay:
-    """What each task gains from sharing, how alike the gates are, who helps whom.
+    """What each task gains from sharing, how similar the gates are, who helps whom.
 
     It is recommended to use
     :meth:`~sklearn_mmoe.inspection.SharingReportDisplay.from_report`.

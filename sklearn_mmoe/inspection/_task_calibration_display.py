@@ -164,7 +164,7 @@ class TaskCalibrationDisplay:
         strategy: str = "uniform",
         ax: Any = None,
     ) -> TaskCalibrationDisplay:
-        """Draw probabilities that are at hand.
+        """Draw the curves of given probabilities.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ _ALL = "all tasks"
 
 
 class TaskImportancesDisplay:
-    """What the tasks rely on, all of them and each alone.
+    """How much each task relies on each column.
 
     It is recommended to use
     :meth:`~sklearn_mmoe.inspection.TaskImportancesDisplay.from_estimator` or
@@ -148,7 +148,7 @@ class TaskImportancesDisplay:
         max_features: int | None = 20,
         ax: Any = None,
     ) -> TaskImportancesDisplay:
-        """Draw importances that are at hand.
+        """Draw given importances.
 
         Parameters
         ----------

@@ -114,7 +114,7 @@ class TaskScoresDisplay:
         kind: str = "roc",
         ax: Any = None,
     ) -> TaskScoresDisplay:
-        """Draw curves of probabilities that are at hand.
+        """Draw the curves of given probabilities.
 
         Parameters
         ----------

@@ -22,15 +22,14 @@ __all__ = ["CrossStitch"]
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
 class CrossStitch(keras.layers.Layer):
-    r"""Cross-stitch units: each task goes on with a combination of all tasks' units.
+    r"""Cross-stitch units: each task continues with a combination of all tasks' units.
 
     For unit :math:`u` of task :math:`k` the layer computes (Misra et al., 2016 [1]_,
     equation 1)
 
     .. math:: \tilde x_{ku} = \sum_{l} \alpha_{klu} \, x_{lu}
 
-    with a weight :math:`\alpha_{klu}` of its own for every unit, learnt as all others
-    are.
+    with a learned weight :math:`\alpha_{klu}` for every unit.
 
     Parameters
     ----------

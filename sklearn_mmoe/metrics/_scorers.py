@@ -275,8 +275,8 @@ def mean_task_scorer(scoring: Any) -> Any:
 def multi_task_scorer(scoring: Any) -> Any:
     """Make a scorer of every task and of their mean, from one prediction.
 
-    scikit-learn takes it for a multi-metric search, where ``refit='mean'`` or
-    ``refit='income'`` then chooses.
+    A search with this scorer has several scores, and ``refit`` names the one that
+    chooses the best candidate: ``refit='mean'``, or a task such as ``refit='income'``.
 
     Parameters
     ----------

@@ -36,9 +36,9 @@ class MultiTaskConformalPredictor(
 ):
     """Predict intervals and sets of classes that hold a given share of the targets.
 
-    How far an estimator is off on rows that it was not fitted on says how wide its
-    intervals must be on new ones (conformal prediction, Vovk et al. [1]_), task by
-    task, with no assumption but that new rows are drawn as the old ones were.
+    The errors of an estimator on rows that it was not fitted on show how wide its
+    intervals must be on new rows (conformal prediction, Vovk et al. [1]_), task by
+    task. The only assumption is that new rows are drawn like the old ones.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class MultiTaskConformalPredictor(
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, **params: Any) -> Any:
-        """Fit the estimator, and find out how far it is off.
+        """Fit the estimator, and measure its errors on held-out rows.
 
         Parameters
         ----------

@@ -62,10 +62,10 @@ def _warn_of_rare(
 class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, MultiTaskStratifiedKFold):
     """K folds that split no group and keep the shares of every task.
 
-    A group is what must not be on both sides: a patient, a customer, a scaffold of
-    molecules. Groups are dealt out so that the numbers of rows, of each task's classes
-    and of its missing labels, and the means and quantiles of tasks of real numbers, are
-    as near to the whole's as they can be in every fold.
+    The rows of a group are never on both sides: those of a patient, a customer, or a
+    molecular scaffold. Groups are assigned to folds so that the number of rows, the
+    shares of each task's classes and missing labels, and the means and quantiles of
+    regressions are as close to those of all rows as they can be in every fold.
 
     Parameters
     ----------

@@ -79,10 +79,10 @@ def _label_columns(y: Any, n_splits: int) -> np.ndarray:
 class MultiTaskStratifiedKFold(BaseCrossValidator):
     """K folds that keep the shares of the classes of every task.
 
-    Rows are dealt out by their joint labels; where these are too rare to be in every
-    fold, so that the counts of each task's classes stay as even as they can. Missing
-    labels are spread evenly too. Tasks of real numbers, which have no classes, are left
-    out, with a warning.
+    Rows are assigned to folds by the labels of all tasks together. Where such a
+    combination is too rare to be in every fold, the counts of each task's classes are
+    kept as even as possible. Missing labels are spread evenly too. Regressions, which
+    have no classes, are left out, with a warning.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def sharing_report(
     n_jobs: int | None = None,
     verbose: int | bool = 0,
 ) -> SharingReport:
-    """Compare ways of sharing with separate networks, on the same folds at one size.
+    """Compare ways of sharing with separate networks, on the same folds.
 
     Every network has as many weights as that of `estimator` ('mmoe', if `estimator`
     does not share). Then each task is left out in turn, to see which of the others it

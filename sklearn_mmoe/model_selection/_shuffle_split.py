@@ -22,9 +22,9 @@ from sklearn_mmoe.model_selection._kfold import is_stratified
 class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
     """Random splits that keep the shares of every task.
 
-    The test rows of each split are drawn anew. Each task's classes and missing labels
-    have the same shares on both sides, as nearly as whole rows allow, and tasks of real
-    numbers the same quantiles.
+    The test rows of each split are drawn independently. Each task's classes and missing
+    labels have the same shares on both sides, as far as possible, and regressions the
+    same quantiles.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def multi_task_train_test_split(
     shuffle: bool = True,
     stratify: Any = "y",
 ) -> list[Any]:
-    """Split X, y and what goes with them into train and test rows, task by task alike.
+    """Split X, y and further arrays into train and test rows, stratified by all tasks.
 
     It is :func:`sklearn.model_selection.train_test_split` for several tasks. Each
     task's classes, missing labels and quantiles of numbers have the same shares in both

@@ -55,12 +55,12 @@ class MultiTaskThresholdClassifier(
     MetaEstimatorMixin,
     BaseEstimator,
 ):
-    """Classifier of several tasks whose thresholds are chosen task by task.
+    """Classifier of several tasks that chooses a threshold for each task.
 
     The second class of a binary task is predicted where its probability reaches the
-    task's threshold, instead of 0.5. Each threshold is the one of the best score on
-    rows that the estimator was not fitted on: one cross-validation, and one
-    ``predict_proba`` for each fold, serve all tasks. It is
+    task's threshold, instead of 0.5. Each threshold is the one with the best score on
+    held-out rows. All tasks use the same cross-validation, with one
+    ``predict_proba`` for each fold. It is
     :class:`sklearn.model_selection.TunedThresholdClassifierCV` for several tasks.
 
     Parameters

@@ -25,14 +25,14 @@ _CIRCLE = "_circular_"  # in the names that skrub gives
 class CalendarEncoder(
     DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
 ):
-    """Encode dates by what a calendar and a clock say of them.
+    """Encode dates as year, month, day, weekday, hour and seconds.
 
     Each column becomes numbers: its year, month, day, weekday and hour, and the
-    seconds since 1970. Those that return, all but the year and the seconds, also
-    become points on a circle, where December is beside January. They come from
-    :class:`skrub.DatetimeEncoder`, the seconds excepted, of which it has no more digits
-    than float32. What is the same in all rows of ``fit``, such as the hour of plain
-    dates, is left out, but not the seconds.
+    seconds since 1970. The periodic ones, all but the year and the seconds,
+    also become points on a circle, where December is beside January. All but the
+    seconds, of which it has only the digits of float32, come from
+    :class:`skrub.DatetimeEncoder`. Numbers that are the same in all rows of ``fit``,
+    such as the hour of dates without a time, are left out, but not the seconds.
 
     Parameters
     ----------

@@ -51,10 +51,9 @@ class CategoryEncoder(
 ):
     """Encode categorical columns as one sparse column for each category.
 
-    What :class:`sklearn.preprocessing.OneHotEncoder` gives with
-    ``handle_unknown="infrequent_if_exist"``, in a fraction of the time on columns of
-    pandas' category dtype, whose codes it takes as they are, and on strings.
-    Categories are matched by their values, whatever their codes.
+    It returns what :class:`sklearn.preprocessing.OneHotEncoder` returns with
+    ``handle_unknown="infrequent_if_exist"``, in a fraction of the time for strings and
+    for columns of pandas' category dtype. Categories are matched by value.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ class TailSquashingScaler(
     :class:`~sklearn.preprocessing.StandardScaler`. A distance :math:`d` beyond it
     becomes :math:`d / \sqrt{1 + (d / m)^2}`, which begins as :math:`d` and never
     exceeds :math:`m`: the smooth clipping of RealMLP [1]_, but of the tails alone. So
-    one wild value, a typing error or a number that means 'missing', cannot carry a
-    prediction away. Constant columns are zeros, whatever comes later.
+    one extreme value, a typing error or a number that means 'missing', cannot spoil a
+    prediction. Constant columns become zeros, also in ``transform``.
 
     Parameters
     ----------

@@ -390,20 +390,20 @@ def make_tabular_preprocessor(
     categorical: Sequence[Hashable] = (),
     sparse: bool = True,
 ) -> TabularPreprocessor:
-    """Make a preprocessor that brings a table of mixed kinds to numbers.
+    """Make a preprocessor that turns a table with columns of any kind into numbers.
 
-    What a column holds is found out when the preprocessor is fitted:
+    ``fit`` finds out what each column holds:
 
     - Numbers, also those in strings, Decimals and fractions, are encoded twice:
       piecewise linear, for what happens within their range, and standardised, for
       their order; values beyond the range of ``fit`` are squashed. Durations are such
       numbers too, in seconds.
-    - Dates, times of a day and periods, also those in strings, become what a calendar
-      and a clock say of them.
+    - Dates, times of a day and periods, also those in strings, become year, month, day,
+      weekday, hour and so on.
     - Categories, booleans and strings of which most are frequent become one column for
       each category.
-    - Strings of which many are rare are text: what has pieces in common is near, and
-      the frequent ones get columns of their own as well.
+    - Strings of which many are rare are text: strings with parts in common get similar
+      numbers, and frequent ones also become one column each.
     - Identifiers, with another value in each row, are left out, with a warning.
 
     ``kind_to_columns_`` of the fitted preprocessor says what became of each column.

@@ -29,7 +29,7 @@ _MAX_LEVELS = 10_000
 class TextEncoder(
     DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
 ):
-    """Encode columns of text, so that strings with pieces in common are near.
+    """Encode columns of text, so that strings with parts in common are similar.
 
     Each column goes through :class:`skrub.StringEncoder`, which counts pieces of three
     and four letters, weighs down the common ones, and keeps what differs most. It
