@@ -165,8 +165,9 @@ class TestValues:
     def test_weights_and_type(self, kind):
         loss = task_loss(kind, "float64")
         units = {"quantile": 9, "ordinal": 2, "multiclass": 3, "multiclass_focal": 3}
+        units["tobit"] = 2
         outputs = RNG.normal(size=(4, units.get(kind, 1)))
-        target = np.ones((4, 2 if kind == "ordinal" else 1))
+        target = np.ones((4, 2 if kind in ("ordinal", "tobit") else 1))
         if LINKS[kind] == "softmax":
             target = np.array([1, 1, 1, 1])
         whole = loss(target, outputs, sample_weight=np.array([1.0, 0, 0, 3]))

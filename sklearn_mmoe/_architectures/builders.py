@@ -67,7 +67,8 @@ def build_network(
             f"The 'sharing' parameter must be one of {list(ARCHITECTURES)}, got "
             f"{sharing!r}."
         )
-    sizes = Sizes.of(meta["n_features_in_"], _task_units(meta), sizes_of_parts)
+    kinds = meta.get("task_kinds_")
+    sizes = Sizes.of(meta["n_features_in_"], _task_units(meta), sizes_of_parts, kinds)
     sizes = matched_sizes(sharing, sizes, match_parameters)
     penalty = GroupLasso(feature_penalty) if np.any(feature_penalty) else None
     gates = {
@@ -84,11 +85,16 @@ def build_network(
     ]
     for later, first in task_dependencies:
         logits[later] = make.product(logits[first], logits[later], later)
+    for k, n_constants in enumerate(sizes.constant_units):
+        if n_constants:
+            logits[k] = make.spread(logits[k], k)
     members = None
     if n_members is not None:
         members = keras.Model(inputs, logits)
-        kinds = enumerate(meta["task_kinds_"])
-        logits = [make.average(logits[k], kind, k) for k, kind in kinds]
+        logits = [
+            make.average(logits[k], kind, k)
+            for k, kind in enumerate(meta["task_kinds_"])
+        ]
     outputs = [
         make.activate(of_task, output_activation, f"task_{k}", "output", k)
         for k, of_task in enumerate(logits)
@@ -135,7 +141,9 @@ def multi_task_network(
     meta : dict
         What is known of the data: ``n_features_in_`` (int) and either
         ``task_units_`` (list of int, the width of each task's output) or, as
-        scikeras gives them, ``n_outputs_`` and ``n_classes_``.
+        scikeras gives them, ``n_outputs_`` and ``n_classes_``. With ``task_kinds_``
+        (list of str, as :func:`~sklearn_mmoe.losses.task_loss` takes them) the spread
+        of a task of kind 'tobit' is one for all rows.
     compile_kwargs : dict or None, default=None
         Arguments for :meth:`keras.Model.compile`; None leaves the network
         uncompiled.

@@ -23,6 +23,7 @@ from sklearn_mmoe.layers import (
 )
 from sklearn_mmoe.layers._building_blocks import LinearAndHidden, SplitColumns, silu
 from sklearn_mmoe.layers._members import AverageMembers, member_layer
+from sklearn_mmoe.layers._spread import LearnedSpread
 from sklearn_mmoe.regularizers import GroupLasso
 
 __all__ = ["LayerMaker"]
@@ -216,6 +217,12 @@ class LayerMaker:
             layer = keras.layers.Add(dtype=self.dtype, name=name)
             x = self._note(layer, "output", task)([x, linear])
         return x
+
+    def spread(self, x: Any, task: int) -> Any:
+        """Append the logarithm of the spread around a task's values."""
+        make = member_layer(LearnedSpread, self.n_members)
+        layer = make(dtype=self.dtype, name=f"tower_{task}_spread")
+        return self._note(layer, "output", task)(x)
 
     def average(self, x: Any, kind: str, task: int) -> Any:
         """Append the mean of a task's members."""

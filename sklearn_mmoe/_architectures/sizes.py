@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any
+
+from sklearn_mmoe._tasks.kinds import CONSTANT_OUTPUTS
 
 __all__ = ["Sizes"]
 
@@ -19,7 +21,7 @@ class Sizes:
     n_features : int
         Number of features.
     task_units : tuple of int
-        Width of each task's output.
+        Width of each task's output, as far as it depends on the features.
     shared_units, expert_units, tower_units : tuple of int
         Widths of the layers below the experts, of each expert's, and of each tower's.
     num_experts, num_task_experts : int
@@ -28,6 +30,9 @@ class Sizes:
         Number of levels of experts.
     wide : bool
         Whether a linear model is added to each task's output.
+    constant_units : tuple of int
+        How many columns each task's output has beside that, which are weights
+        themselves.
     """
 
     n_features: int
@@ -39,26 +44,44 @@ class Sizes:
     num_task_experts: int = 2
     num_levels: int = 2
     wide: bool = True
+    constant_units: tuple[int, ...] = ()
 
     @classmethod
     def of(
-        cls, n_features: int, task_units: Any, parameters: Mapping[str, Any]
+        cls,
+        n_features: int,
+        task_units: Sequence[int],
+        parameters: Mapping[str, Any],
+        kinds: Sequence[str] | None = None,
     ) -> Sizes:
-        """Bring widths to tuples; a width alone is that of one layer."""
+        """Bring widths to tuples; a width alone is that of one layer.
+
+        The width of a task's whole output is divided as its kind says, if it is known.
+        """
         sizes = dict(parameters)
         for name in ("shared_units", "expert_units", "tower_units"):
             widths = sizes.get(name, getattr(cls, name))
             alone = isinstance(widths, Integral)
             sizes[name] = (int(widths),) if alone else tuple(map(int, widths))
-        return cls(n_features, tuple(task_units), **sizes)
+        if kinds is None:
+            return cls(n_features, tuple(task_units), **sizes)
+        constant = tuple(CONSTANT_OUTPUTS.get(kind, 0) for kind in kinds)
+        others = zip(task_units, constant, strict=True)
+        sizes["constant_units"] = constant
+        return cls(n_features, tuple(units - n for units, n in others), **sizes)
 
     @classmethod
     def among(
-        cls, n_features: int, task_units: Any, parameters: Mapping[str, Any]
+        cls,
+        n_features: int,
+        task_units: Sequence[int],
+        parameters: Mapping[str, Any],
+        kinds: Sequence[str],
     ) -> Sizes:
         """Pick the sizes out of all parameters of a network."""
         names = {part.name for part in fields(cls)} & set(parameters)
-        return cls.of(n_features, task_units, {k: parameters[k] for k in names})
+        given = {name: parameters[name] for name in names}
+        return cls.of(n_features, task_units, given, kinds)
 
     @property
     def n_tasks(self) -> int:

@@ -128,7 +128,7 @@ def count_weights(sharing: str, sizes: Sizes, at_most: float = math.inf) -> int:
     _, tops = ARCHITECTURES[sharing](counter, sizes.n_features, sizes)
     for width, units in zip(tops, sizes.task_units, strict=True):
         counter.output(width, units)
-    return counter.n_weights
+    return counter.n_weights + sum(sizes.constant_units)
 
 
 def matched_sizes(sharing: str, sizes: Sizes, to: str | int | None) -> Sizes:

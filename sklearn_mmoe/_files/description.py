@@ -25,7 +25,7 @@ def describe(spec: Any) -> dict[str, Any]:
     """
     parameters = dict(spec.parameters)
     match = parameters.pop("match_parameters")
-    sizes = Sizes.among(spec.n_features, spec.units, parameters)
+    sizes = Sizes.among(spec.n_features, spec.units, parameters, spec.kinds)
     sizes = matched_sizes(parameters["sharing"], sizes, match)
     parameters |= {name: getattr(sizes, name) for name in _WIDTHS}
     return {
@@ -84,7 +84,8 @@ def read_description(
     if more := sorted(set(given) - set(parameters)):
         raise ValueError(f"{more} are no parameters of a network")
     of_each, rest = divmod(n_weights, n_members or 1)
-    sizes = Sizes.among(n_features, [task.units for task in tasks], parameters)
+    units, kinds = [task.units for task in tasks], [task.kind for task in tasks]
+    sizes = Sizes.among(n_features, units, parameters, kinds)
     needed = count_weights(parameters["sharing"], sizes, at_most=of_each)
     if rest or needed != of_each:
         raise ValueError(

@@ -50,6 +50,8 @@ def _values(graph: Graph, task: Any, outputs: str) -> str:
     if task.loss == "quantile":
         ordered = _sorted(graph, outputs, task.units, largest=0)
         outputs = graph.split(ordered, task.units)[QUANTILES.index(0.5)]
+    if task.loss == "tobit":
+        outputs, _ = graph.split(outputs, task.units)  # the mean, and the spread
     values = graph.node("Mul", outputs, graph.constant(task.scale, np.float64))
     return graph.node("Add", values, graph.constant(task.mean, np.float64))
 

@@ -33,8 +33,10 @@ from sklearn_mmoe.layers._members import (
     MemberCrossStitch,
     MemberDense,
     MemberInformationTransfer,
+    MemberLearnedSpread,
     MemberMMoE,
 )
+from sklearn_mmoe.layers._spread import LearnedSpread
 
 __all__ = ["convert_model"]
 
@@ -346,6 +348,14 @@ def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     return [graph.node("Sub", graph.reduce("ReduceLogSumExp", logs, 0), n_members)]
 
 
+def _learned_spread(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Append a column that is the same for all rows."""
+    (x,) = inputs
+    zeros = graph.node("Mul", x, _number(graph, 0, layer))
+    along_rows = graph.constant(np.expand_dims(_array(layer.log_spread), -2))
+    return [graph.node("Concat", x, graph.node("Add", zeros, along_rows), axis=-1)]
+
+
 def _product(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Write the logit of p q = 1 - ((1 - p) + p (1 - q))."""
     logs = [_log_sigmoid(graph, x, layer) for x in inputs]
@@ -383,10 +393,12 @@ _CONVERTERS: dict[type, Converter] = {
     CrossStitch: _cross_stitch,
     AdaptiveInformationTransfer: _information_transfer,
     ProductOfProbabilities: _product,
+    LearnedSpread: _learned_spread,
     MemberDense: _dense,
     MemberMMoE: _mmoe,
     MemberCGC: _cgc,
     MemberCrossStitch: _cross_stitch,
     MemberInformationTransfer: _information_transfer,
+    MemberLearnedSpread: _learned_spread,
     AverageMembers: _average_members,
 }

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.intervals import holds_intervals, representatives
 from sklearn_mmoe._tasks.tasks import check_labels
 
 __all__ = ["label_codes", "share_columns", "spread_groups", "spread_over_parts"]
@@ -90,7 +91,7 @@ def share_columns(
             codes, classes = label_codes(targets, k)
             n_codes = len(classes) + 1
         else:
-            observed, numbers = targets.observed[k], targets.values(k).astype(float)
+            observed, numbers = targets.observed[k], _numbers(targets.values(k))
             if np.isinf(numbers).any():
                 raise ValueError(
                     f"Input y contains infinity in the task {targets.names[k]!r}."
@@ -106,6 +107,11 @@ def share_columns(
         start += n_codes
     empty = np.zeros((len(columns[0]), 0))
     return np.column_stack(columns), np.column_stack(values) if values else empty
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """Return values as floats; of intervals one number each."""
+    return representatives(values) if holds_intervals(values) else values.astype(float)
 
 
 def spread_over_parts(codes: np.ndarray, sizes: Sequence[int], rng: Any) -> np.ndarray:

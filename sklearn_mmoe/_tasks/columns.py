@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
+from sklearn_mmoe._tasks.intervals import as_intervals
+
 _DATES = (
     "date",
     "datetime",
@@ -31,8 +33,9 @@ class TaskColumns:
     ----------
     columns : list of ndarray of shape (n_samples,)
         One array for each task, of bool, int, float or str wherever its targets are
-        all of one such kind, whatever container they came in. A place without a
-        target holds any value.
+        all of one such kind, whatever container they came in; intervals as
+        :mod:`sklearn_mmoe._tasks.intervals` has them. A place without a target holds
+        any value.
     names : list of str
         The tasks' names: the columns of a data frame, the name of a series, else
         ``task_0``, ``task_1``, ...
@@ -250,6 +253,9 @@ def _as_array(raw: Any) -> np.ndarray:
 
 def _plain_column(name: str, raw: Any) -> tuple[np.ndarray, np.ndarray]:
     """Bring one task's targets to a plain array, and say where there are any."""
+    intervals = as_intervals(name, raw)
+    if intervals is not None:
+        return intervals
     column = _as_array(raw)
     observed = np.asarray(~pd.isna(column))
     values = plain_values(column[observed] if column.dtype.kind in "OT" else column)
@@ -288,7 +294,8 @@ def split_columns(y: Any) -> TaskColumns:
     ------
     ValueError
         If y has more than two dimensions, no column, or two columns of one name, if
-        its rows have different lengths, or if a column holds dates.
+        its rows have different lengths, or if a column holds dates, or text among
+        intervals.
     TypeError
         If y is a mapping, or sparse.
     """

@@ -7,11 +7,13 @@ from typing import Any
 
 __all__ = [
     "CLASSIFICATION_LOSSES",
+    "CONSTANT_OUTPUTS",
     "HUBER_DELTA",
     "LINKS",
     "QUANTILES",
     "REGRESSION_LOSSES",
     "losses_by_task",
+    "target_width",
 ]
 
 # By scikit-learn's names; the first is the default.
@@ -22,6 +24,7 @@ REGRESSION_LOSSES = (
     "quantile",
     "poisson",
     "gamma",
+    "tobit",
 )
 CLASSIFICATION_LOSSES = ("log_loss", "focal", "ordinal")
 
@@ -46,12 +49,24 @@ LINKS = {
     "quantile": "identity",
     "poisson": "log",
     "gamma": "log",
+    "tobit": "identity",
 }
+
+# How many of a kind's outputs, the last ones, are the same for all rows: weights
+# themselves. That of 'tobit' is the logarithm of the spread around the mean.
+CONSTANT_OUTPUTS = {"tobit": 1}
 
 _BY_TYPE = {
     "classification": CLASSIFICATION_LOSSES,
     "regression": REGRESSION_LOSSES,
 }
+
+
+def target_width(kind: str, units: int) -> int | None:
+    """Return the number of columns of a kind's targets; None for class indices."""
+    if LINKS[kind] == "softmax":
+        return None
+    return {"ordinal": units, "tobit": 2}.get(kind, 1)
 
 
 def losses_by_task(loss: Any, names: Sequence[str], types: Sequence[str]) -> list[str]:

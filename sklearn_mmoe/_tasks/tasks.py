@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import entr, expit, softmax
 
 from sklearn_mmoe._tasks.columns import TaskColumns, plain_values
+from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
 
 MANY_VALUES = 20
@@ -43,6 +44,12 @@ def check_labels(name: str, labels: np.ndarray, whose: str) -> None:
     whose : str
         Who needs labels, such as a class's name.
     """
+    if holds_intervals(labels):
+        raise ValueError(
+            f"{whose} takes labels, but the task {name!r} has intervals. "
+            "MultiTaskMMoERegressor takes these with loss='tobit', and "
+            "MultiTaskMMoEMixed both."
+        )
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         raise ValueError(f"Input y contains infinity in the task {name!r}.")
     if has_fractions(labels):
@@ -303,10 +310,12 @@ def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
     Returns
     -------
     {'classification', 'regression'}
-        'regression' for numbers with fractions and for more than 20 different whole
-        numbers, else 'classification'.
+        'regression' for numbers with fractions, for more than 20 different whole
+        numbers and for intervals, else 'classification'.
     """
     values = plain_values(column[observed])
+    if holds_intervals(values):
+        return "regression"
     if values.dtype.kind not in "iuf":
         return "classification"
     many = len(np.unique(values)) > MANY_VALUES

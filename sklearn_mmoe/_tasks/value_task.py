@@ -6,6 +6,12 @@ import numpy as np
 from scipy.special import huber, xlogy
 
 from sklearn_mmoe._tasks.columns import plain_values
+from sklearn_mmoe._tasks.intervals import (
+    INTERVAL,
+    holds_intervals,
+    likeliest_normal,
+    twice_log_loss,
+)
 from sklearn_mmoe._tasks.kinds import HUBER_DELTA, LINKS, QUANTILES, REGRESSION_LOSSES
 from sklearn_mmoe._tasks.tasks import check_some
 
@@ -18,7 +24,12 @@ _QUARTILES = (0.25, 0.5, 0.75)
 _NORMAL_RANGE = 1.3489795
 
 
-def _as_values(name: str, values: np.ndarray) -> np.ndarray:
+def _as_values(name: str, values: np.ndarray, loss: str) -> np.ndarray:
+    if holds_intervals(values):
+        raise ValueError(
+            f"The task {name!r} has intervals in y, of which loss={loss!r} can make "
+            f"nothing. Set loss={{{name!r}: 'tobit'}}."
+        )
     try:
         values = values.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -35,6 +46,25 @@ def _as_values(name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
+def _as_bounds(name: str, values: np.ndarray) -> np.ndarray:
+    """Return intervals; of numbers such whose bounds are equal."""
+    if holds_intervals(values):
+        return values
+    bounds = np.empty(len(values), dtype=INTERVAL)
+    bounds["lower"] = bounds["upper"] = _as_values(name, values, "tobit")
+    return bounds
+
+
+def _check_two_sided(name: str, bounds: np.ndarray) -> None:
+    """Raise a ValueError that names the task if all that is known is on one side."""
+    for end, text in (("lower", "a lower"), ("upper", "an upper")):
+        if np.isinf(bounds[end]).all():
+            raise ValueError(
+                f"No target of the task {name!r} in y has {text} bound; 'tobit' needs "
+                "some that have, such as known values."
+            )
+
+
 class ValueTask:
     """A regression task: values <-> standardised values, or their logarithms.
 
@@ -46,7 +76,8 @@ class ValueTask:
         Where its targets are, and how far they spread: mean and standard deviation, or
         median and interquartile range of a loss that is robust. With the losses of
         positive values, which take logarithms of values relative to `mean`, `scale`
-        is not used.
+        is not used. With 'tobit' those of the normal distribution that makes the
+        bounds most likely.
     loss : str, default='squared_error'
         What is trained; one of ``REGRESSION_LOSSES``.
 
@@ -75,7 +106,7 @@ class ValueTask:
     @property
     def units(self) -> int:
         """Number of the network's outputs."""
-        return len(QUANTILES) if self.loss == "quantile" else 1
+        return {"quantile": len(QUANTILES), "tobit": 2}.get(self.loss, 1)
 
     @property
     def is_log(self) -> bool:
@@ -92,14 +123,17 @@ class ValueTask:
         loss: str = REGRESSION_LOSSES[0],
     ) -> ValueTask:
         """Find out where the observed targets are, and how far they spread."""
-        values = _as_values(name, plain_values(column[observed]))
+        values = plain_values(column[observed])
         check_some(name, values)
-        _check_range(name, values, loss)
         weight = weight[observed]
         if not weight.any():
             raise ValueError(
                 f"The task {name!r} has no target of positive weight in y."
             )
+        if loss == "tobit":
+            return cls._from_bounds(name, _as_bounds(name, values), weight)
+        values = _as_values(name, values, loss)
+        _check_range(name, values, loss)
         mean = np.average(values, weights=weight)
         variance = np.average((values - mean) ** 2, weights=weight)
         task = cls(name, float(mean), float(np.sqrt(variance)), loss)
@@ -109,6 +143,24 @@ class ValueTask:
             cost = np.average(task._cost_of_constant(values), weights=weight)
             task.loss_scale = 1 / float(cost) if cost > 0 else 1.0
         return task
+
+    @classmethod
+    def _from_bounds(
+        cls, name: str, bounds: np.ndarray, weight: np.ndarray
+    ) -> ValueTask:
+        """Find out the same where no more than bounds are known."""
+        counts = weight > 0
+        bounds, weight = bounds[counts], weight[counts]
+        _check_two_sided(name, bounds)
+        task = cls(name, *likeliest_normal(bounds, weight), "tobit")
+        cost = twice_log_loss(*task._standardised(bounds).T)
+        task.loss_scale = 1 / float(np.average(cost, weights=weight) or 1)
+        return task
+
+    def _standardised(self, bounds: np.ndarray) -> np.ndarray:
+        """Return standardised bounds, (n_samples, 2)."""
+        both = np.column_stack([bounds["lower"], bounds["upper"]])
+        return (both - self.mean) / (self.scale or 1.0)
 
     def _be_robust(self, values: np.ndarray, weight: np.ndarray) -> None:
         """Take the median and the interquartile range, if that is not zero."""
@@ -135,9 +187,15 @@ class ValueTask:
     def encode(self, column: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Return standardised targets (n_samples, 1); where there is none a mean one.
 
-        With the losses of positive values, relative to the mean.
+        With the losses of positive values, relative to the mean; with 'tobit' two
+        columns of bounds.
         """
-        values = _as_values(self.name, plain_values(column[observed]))
+        values = plain_values(column[observed])
+        if self.loss == "tobit":
+            encoded = np.zeros((len(column), 2))
+            encoded[observed] = self._standardised(_as_bounds(self.name, values))
+            return encoded
+        values = _as_values(self.name, values, self.loss)
         _check_range(self.name, values, self.loss)
         if self.is_log:
             encoded = np.ones((len(column), 1))

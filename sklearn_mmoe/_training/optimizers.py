@@ -32,7 +32,8 @@ class FusedAdamW(keras.optimizers.AdamW):
             return
         rate = self.learning_rate * self.weight_decay
         for variable in variables:
-            variable.assign_sub(variable * ops.cast(rate, variable.dtype))
+            if self._use_weight_decay(variable):
+                variable.assign_sub(variable * ops.cast(rate, variable.dtype))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change a weight and its two moments (Kingma & Ba, 2015, section 2)."""

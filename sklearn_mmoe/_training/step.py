@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from sklearn_mmoe._training.balancing import Weighting
+from sklearn_mmoe.layers._spread import LOG_SPREAD
 
 __all__ = ["TrainingStep"]
 
@@ -128,6 +129,8 @@ class TrainingStep:
         """Shrink each member's weights."""
         rate = self._optimizer.learning_rate * tf.constant(self._member_decay)
         for variable in variables:
+            if variable.name == LOG_SPREAD:
+                continue
             of_members = tf.reshape(rate, [-1] + [1] * (len(variable.shape) - 1))
             variable.assign_sub(variable * tf.cast(of_members, variable.dtype))
 

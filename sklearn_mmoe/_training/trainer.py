@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn_mmoe._tasks.kinds import LINKS
+from sklearn_mmoe._tasks.kinds import target_width
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
@@ -18,6 +18,7 @@ from sklearn_mmoe._architectures.network import NetworkSpec, build, initialize
 from sklearn_mmoe._batches.source import Batches
 from sklearn_mmoe._training.balancing import Weighting
 from sklearn_mmoe._training.step import TrainingStep
+from sklearn_mmoe.layers._spread import LOG_SPREAD
 
 __all__ = ["Trainer", "TrainingState"]
 
@@ -95,6 +96,8 @@ class Trainer:
             self._below = keras.Model(self.model.input, self._mixture.input)
         # Compiled for Keras' callbacks, which read and save the model's optimizer.
         self.model.compile(optimizer, loss=losses, auto_scale_loss=False)
+        # A spread that shrank towards that of knowing nothing would be too large.
+        optimizer.exclude_from_weight_decay(var_names=[LOG_SPREAD])
         optimizer.build(self.model.trainable_variables)
         in_weights = {id(variable) for variable in self.model.weights}
         self._random = [v for v in self.model.variables if id(v) not in in_weights]
@@ -210,11 +213,12 @@ class Trainer:
     def _trace(self) -> Any:
         """Trace the training on any number of batches, in one call."""
         spec, rows, dtype = self._spec, None, self._spec.dtype
+        widths = map(target_width, spec.kinds, spec.units)
         targets = [
             tf.TensorSpec([rows], tf.int32)
-            if LINKS[kind] == "softmax"
-            else tf.TensorSpec([rows, units if kind == "ordinal" else 1], dtype)
-            for kind, units in zip(spec.kinds, spec.units, strict=True)
+            if width is None
+            else tf.TensorSpec([rows, width], dtype)
+            for width in widths
         ]
         folds = [] if self._n_folds is None else [self._n_folds]
         function = tf.function(self._train_on_batches, autograph=False)

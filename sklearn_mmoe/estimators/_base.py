@@ -77,6 +77,7 @@ from sklearn_mmoe.estimators._recorder import Recorder, forget, in_words
 from sklearn_mmoe.estimators._summary import summary_table
 from sklearn_mmoe.estimators._task_view import task_view
 from sklearn_mmoe.estimators._validation import (
+    check_task_weighting,
     check_validation_arguments,
     find_scorer,
     validation_score,
@@ -344,7 +345,8 @@ class _BaseMultiTaskMMoE(
             One column for each task. The column names of a data frame become
             `task_names_`. NaN, None and ``pd.NA`` mean that a row has no target for
             this task: it then counts in none of this task's losses and scores, and
-            rows without any target are left out.
+            rows without any target are left out. Of a regression with the loss 'tobit'
+            a column may hold intervals of pandas.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
                 or None, default=None
             Non-negative weights of the rows, in the loss of every task or of each;
@@ -546,6 +548,7 @@ class _BaseMultiTaskMMoE(
 
         The penalty counts `n_rows`.
         """
+        check_task_weighting(self, data.tasks)
         parameters = {
             **network_parameters(self),
             "loss": self.loss,

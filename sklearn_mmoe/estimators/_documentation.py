@@ -187,7 +187,7 @@ default='uniform'
         ``model=``: called as ``network(meta=...)``, it returns a ``keras.Model`` with
         one input of shape (n_samples, ``meta["n_features_in_"]``) and one output of
         shape (n_samples, ``meta["task_units_"][k]``) for each task k, of logits or
-        standardised values.
+        standardised values (of 'tobit' these and the logarithm of their spread).
         It also gets `compile_kwargs`, `seed` and the parameters above, as far as its
         signature names them. None builds
         :func:`sklearn_mmoe.networks.multi_task_network`.
@@ -261,7 +261,11 @@ _OF_REGRESSIONS = """'squared_error' predicts means; 'absolute_error' medians; '
           ``predict`` returns the median, and ``predict_quantiles`` and
           ``predict_interval`` the others;
         - 'poisson' takes counts, 0 or more, and 'gamma' positive values; the network
-          predicts logarithms, and the loss is the deviance of that distribution"""
+          predicts logarithms, and the loss is the deviance of that distribution;
+        - 'tobit' takes intervals, a column of pandas' interval dtype, or numbers, in
+          which case the value is known: the likelihood of a normal distribution around
+          the prediction, with one spread for all rows that is learned too [20]_.
+          ``preprocessing.censored_intervals`` makes such a column of '<5'"""
 _OF_CLASSES = """'log_loss' is the cross-entropy; 'focal' the same times
           (1 - p)^2, p being the true class' probability, so that rows which are
           predicted well count little [17]_; its probabilities tend to the middle;
@@ -367,6 +371,8 @@ _MORE_REFERENCES = {
        classification". NeurIPS 2006.""",
     19: """Guo, C., Pleiss, G., Sun, Y., & Weinberger, K. Q. (2017). "On Calibration of
        Modern Neural Networks". ICML 2017. https://arxiv.org/abs/1706.04599""",
+    20: """Tobin, J. (1958). "Estimation of relationships for limited dependent
+       variables". Econometrica, 26(1), 24-36. https://doi.org/10.2307/1907382""",
 }
 
 

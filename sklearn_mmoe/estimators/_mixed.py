@@ -430,7 +430,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         -------
         float
             The mean over tasks of the accuracy of a classification and the R2 of a
-            regression. A task whose score is undefined, such as one without targets
+            regression, in which the error of a target that is an interval is the
+            distance to it. A task whose score is undefined, such as one without targets
             in y, is warned of, and the mean is that over the others.
 
         Raises

@@ -167,9 +167,10 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
         Returns
         -------
         float
-            R2, as :class:`sklearn.multioutput.MultiOutputRegressor` defines it. A task
-            whose R2 is undefined, such as one without targets in y, is warned of, and
-            the mean is that over the others.
+            R2, as :class:`sklearn.multioutput.MultiOutputRegressor` defines it. The
+            error of a target that is an interval is the distance to it. A task whose R2
+            is undefined, such as one without targets in y, is warned of, and the mean
+            is that over the others.
 
         Raises
         ------

@@ -13,7 +13,12 @@ from sklearn_mmoe.estimators._fit_data import FitData
 from sklearn_mmoe.metrics import mean_task_scorer
 from sklearn_mmoe.metrics._scoring import accepts_sample_weight, warn_once
 
-__all__ = ["check_validation_arguments", "find_scorer", "validation_score"]
+__all__ = [
+    "check_task_weighting",
+    "check_validation_arguments",
+    "find_scorer",
+    "validation_score",
+]
 
 
 def check_validation_arguments(
@@ -30,6 +35,29 @@ def check_validation_arguments(
             "X_val and y_val are what early stopping watches; set "
             "early_stopping=True, or leave them out. A classifier's calibration="
             "'temperature' takes them too."
+        )
+
+
+# Of a density the logarithm may have either sign.
+_MAY_BE_NEGATIVE = ("tobit",)
+_OF_POSITIVE_LOSSES = ("uncertainty", "dwa", "lbtw", "gradnorm")
+
+
+def check_task_weighting(estimator: Any, tasks: Sequence[Any]) -> None:
+    """Refuse to weigh tasks by their losses where these may be negative.
+
+    Raises
+    ------
+    ValueError
+        If a task has such a loss.
+    """
+    weighting = estimator.task_weighting
+    negative = [task.name for task in tasks if task.loss in _MAY_BE_NEGATIVE]
+    if len(tasks) > 1 and negative and weighting in _OF_POSITIVE_LOSSES:
+        raise ValueError(
+            f"The 'task_weighting' parameter is {weighting!r}, which takes losses that "
+            f"are positive; that of the tasks {negative}, 'tobit', may be negative. "
+            "Set it to 'uniform' or 'pcgrad'."
         )
 
 

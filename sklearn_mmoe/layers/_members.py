@@ -22,6 +22,7 @@ from keras import ops
 from sklearn_mmoe.layers._building_blocks import dense
 from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import with_seed
+from sklearn_mmoe.layers._spread import LearnedSpread
 from sklearn_mmoe.layers.cgc import CGC
 from sklearn_mmoe.layers.cross_stitch import CrossStitch
 from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer
@@ -193,6 +194,11 @@ class MemberInformationTransfer(Members, AdaptiveInformationTransfer):
 
 
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberLearnedSpread(Members, LearnedSpread):
+    """The spread of a task, of each member."""
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
 class AverageMembers(keras.layers.Layer):
     """The members' mean: of values, or of probabilities, which stay logits.
 
@@ -230,6 +236,7 @@ _OF_SINGLE = {
     CGC: MemberCGC,
     CrossStitch: MemberCrossStitch,
     AdaptiveInformationTransfer: MemberInformationTransfer,
+    LearnedSpread: MemberLearnedSpread,
 }
 
 

@@ -15,9 +15,11 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._tasks.columns import split_columns
+from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import known_labels
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.metrics._calibration import expected_calibration_error
+from sklearn_mmoe.metrics._censored import scorer_of_intervals
 from sklearn_mmoe.metrics._predictions import (
     ClassificationTask,
     OneTask,
@@ -129,8 +131,14 @@ class TaskScoring:
         scorer, called = get_scorer(scoring), scorer_name(scoring)
         labels, rows, arguments = self._arguments(k, scorer)
         if not self.predictions.are_classified[k]:
-            values = self._as_floats(k, labels)
             task = RegressionTask(self.predictions, k, rows)
+            values = labels
+            if not holds_intervals(labels):
+                values = self._as_floats(k, labels)
+            elif (labels["lower"] == labels["upper"]).all():
+                values = labels["lower"]
+            else:
+                scorer = self._scorer_of_intervals(k, scorer, called)
             return self._call(scorer, called, task, values, arguments)
         classes = self.predictions.classes(k)
         labels, codes = known_labels(self.names[k], labels, classes)
@@ -182,6 +190,12 @@ class TaskScoring:
                 f"The task {self.names[k]!r} is a regression, but its targets in y are "
                 f"not all numbers: {error}."
             ) from error
+
+    def _scorer_of_intervals(self, k: int, scorer: Any, called: str) -> Any:
+        try:
+            return scorer_of_intervals(scorer)
+        except ValueError as error:
+            raise ValueError(self._advice(k, called, error)) from error
 
     def _call(
         self,

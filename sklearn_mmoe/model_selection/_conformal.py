@@ -16,6 +16,7 @@ from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.look_through import last_step, transformed
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe.metrics._predictions import Predictions
 from sklearn_mmoe.model_selection._held_out import (
@@ -159,13 +160,14 @@ class MultiTaskConformalPredictor(
         Raises
         ------
         ValueError
-            If a parameter is none of those accepted, or `refit` and `cv` do not go
-            together.
+            If a parameter is none of those accepted, `refit` and `cv` do not go
+            together, or a target is an interval.
         NotFittedError
             If `cv` is 'prefit' and the estimator is not fitted.
         """
         self._validate_params()
         X, y, targets = self._take(X, y)
+        _check_known(targets)
         routed = self._routed(params)
         parts = self._held_out(X, y, targets, routed, _ask)
         fitted = self._final(parts, X, y, routed)
@@ -350,6 +352,17 @@ class MultiTaskConformalPredictor(
         return tags
 
 
+def _check_known(targets: TaskColumns) -> None:
+    """Raise a ValueError if of a target no more than bounds are known."""
+    for k, name in enumerate(targets.names):
+        values = targets.values(k)
+        if holds_intervals(values) and (values["lower"] < values["upper"]).any():
+            raise ValueError(
+                f"The task {name!r} has targets in y that are intervals, of which it "
+                "is not known how far an estimator is off. Give fit rows without them."
+            )
+
+
 def _check_coverage(coverage: Any) -> None:
     if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
         raise ValueError(
@@ -400,7 +413,7 @@ def _ask(
             # A class that the estimator has not seen has probability 0.
             answers.append(1 - np.where(codes < 0, 0, of_true))
             continue
-        values = target.astype(float)
+        values = (target["lower"] if holds_intervals(target) else target).astype(float)
         of_task = quantiles[k]
         if of_task is None:
             predicted = predictions.labels_or_values[k][known].astype(float)

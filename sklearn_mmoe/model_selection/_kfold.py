@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, indexable
 from sklearn_mmoe._tasks.balance import label_codes
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.folds import spread_over_folds
+from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import MANY_VALUES, has_fractions
 
 
@@ -26,6 +27,8 @@ def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
     rows of each of them as there are folds.
     """
     values = targets.values(k)
+    if holds_intervals(values):
+        return False
     if values.dtype.kind not in "iuf":
         return True
     if has_fractions(values) or np.isinf(values).any():

@@ -18,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.columns import split_columns, task_index
+from sklearn_mmoe._tasks.intervals import holds_intervals, to_pandas
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 from sklearn_mmoe.estimators._parameters import SHARING
 from sklearn_mmoe.metrics import multi_task_scorer
@@ -303,7 +304,9 @@ def _as_frame(targets: Any) -> pd.DataFrame:
     """Make a data frame of all targets, from which tasks can be left out."""
     return pd.DataFrame(
         {
-            name: pd.Series(column).where(observed)
+            name: to_pandas(column, observed)
+            if holds_intervals(column)
+            else pd.Series(column).where(observed)
             for name, column, observed in zip(
                 targets.names, targets.columns, targets.observed, strict=True
             )

@@ -1,7 +1,8 @@
-"""From tables of mixed kinds to the numeric features that networks like."""
+"""From tables of mixed kinds to the numbers that networks like."""
 
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
+from sklearn_mmoe.preprocessing._censored import censored_intervals
 from sklearn_mmoe.preprocessing._piecewise import PiecewiseLinearEncoder
 from sklearn_mmoe.preprocessing._scaling import TailSquashingScaler
 from sklearn_mmoe.preprocessing._tabular import (
@@ -17,5 +18,6 @@ __all__ = [
     "TabularPreprocessor",
     "TailSquashingScaler",
     "TextEncoder",
+    "censored_intervals",
     "make_tabular_preprocessor",
 ]
