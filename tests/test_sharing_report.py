@@ -18,8 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor
 from sklearn_mmoe.datasets import make_related_tasks
 from sklearn_mmoe.inspection import SharingReportDisplay, gate_weights
-from sklearn_mmoe.model_selection import _sharing_report as module
 from sklearn_mmoe.model_selection import sharing_report
+from sklearn_mmoe.model_selection._sharing_findings import findings
+from sklearn_mmoe.model_selection._sharing_fits import SharingFit
 
 FOLDS = KFold(2)
 
@@ -126,7 +127,7 @@ def fits_of(effects, noise=0.001):
     rng, folds = np.random.default_rng(0), 5
     base = rng.normal(0.8, 0.02, size=(folds, len(effects)))
     return [
-        module._Fit(
+        SharingFit(
             way, "mmoe", None, fold, 0,
             list(base[fold] + gain * np.array(effects) + rng.normal(0, noise, 3)),
             100, None,
@@ -155,7 +156,7 @@ def fits_of(effects, noise=0.001):
 def test_recommendations(effects, said):
     folds = [(np.arange(80), np.arange(20))] * 5
     ways = ["single", "shared_bottom", "mmoe"]
-    report = module._report(fits_of(effects), ["a", "b", "c"], ways, "mmoe", folds)
+    report = findings(fits_of(effects), ["a", "b", "c"], ways, "mmoe", folds)
     assert re.search(said, report.recommendation)
     assert report.help.empty
     assert len(SharingReportDisplay.from_report(report).axes_) == 1
