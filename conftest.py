@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +17,12 @@ def _closed_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Run the documentation's pages with the slow tests: they guard words, not code."""
+    pages = Path(__file__).parent / "docs"
+    for item in items:
+        if pages in item.path.parents:
+            item.add_marker(pytest.mark.slow)
