@@ -156,7 +156,9 @@ class ArrayBatches:
         rng = np.random.default_rng([self._seed, epoch])
         yield from self.in_order(rng.permutation(self._data.rows), one_by_one)
 
-    def in_order(self, order: np.ndarray, one_by_one: bool = False) -> Iterator[Batches]:
+    def in_order(
+        self, order: np.ndarray, one_by_one: bool = False
+    ) -> Iterator[Batches]:
         """Yield batches of these rows, one after the other."""
         at_once = self.batch_size * (1 if one_by_one else self._most)
         for start in range(0, len(order), at_once):

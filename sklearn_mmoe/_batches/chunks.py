@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData
 from sklearn_mmoe._batches.source import Batches
 

@@ -78,7 +78,8 @@ class TargetSummary:
             weights[: len(values), k] = of_values
             observed.append(np.arange(n_rows) < len(values))
             # What is not observed may be any value.
-            columns.append(np.resize(values, n_rows) if len(values) else np.ones(n_rows))
+            filled = values if len(values) else np.ones(1)
+            columns.append(np.resize(filled, n_rows))
         return TaskColumns(columns, self._names, observed, named=True), weights
 
     def complete(self, tasks: Sequence[Any]) -> None:

@@ -82,6 +82,7 @@ class Reading:
         self._buffer_size = buffer_size
         self._sample_size = sample_size
         self._validation = validation
+        self._n_read = 0  # in the first pass
         self._names: list[str] = []
         self._labels: Any = None
         # Numbers of the rows that are set aside.
@@ -91,8 +92,8 @@ class Reading:
         self, seeds: Seeds, resume: bool
     ) -> tuple[ChunkedFitData, FitData | None]:
         """Learn all that training needs to know; see ``_fit_on`` of the estimators."""
-        sample, summary, n_rows = self._first_pass(seeds.split)
-        held_out = self._set_aside(sample, n_rows)
+        sample, summary = self._first_pass(seeds.split)
+        held_out = self._set_aside(sample, self._n_read)
         fitted_on = sample.take(np.flatnonzero(~np.isin(sample.index, self._held_out)))
         if self._preprocessor is not None:
             self._preprocessor.fit(fitted_on.X, self._y(fitted_on))
@@ -112,10 +113,9 @@ class Reading:
         if self._estimator.verbose:
             print(message, flush=True)
 
-    def _first_pass(self, seed: int) -> tuple[SampledRows, TargetSummary, int]:
+    def _first_pass(self, seed: int) -> tuple[SampledRows, TargetSummary]:
         """Draw a sample, sum up the targets, and count the rows."""
         sample, summary = RowSample(self._sample_size, seed), None
-        n_rows = 0
         for chunk in self._reader.all():
             if summary is None:
                 self._names = split_columns(chunk.y).names
@@ -124,18 +124,24 @@ class Reading:
             targets, weights = self._targets(chunk)
             summary.add(targets, weights)
             sample.add(chunk, targets)
-            n_rows = chunk.start + len(chunk)
+            self._n_read = chunk.start + len(chunk)
         rows = sample.rows()
         if rows is None or summary is None:
             raise ValueError("The data has no rows to fit on.")
-        self._print(f"{n_rows} rows in {self._reader.n_blocks} blocks.")
-        return rows, summary, n_rows
+        self._print(f"{self._n_read} rows in {self._reader.n_blocks} blocks.")
+        return rows, summary
 
     def _targets(self, chunk: Chunk) -> tuple[TaskColumns, np.ndarray]:
         """Take the targets of a chunk apart, and its weights by task."""
         targets = split_columns(chunk.y).matched(self._names, "the first chunk")
-        weights = task_weights(chunk.sample_weight, targets.columns[0], self._names)
+        weights = self._weights(chunk.sample_weight, targets.columns[0])
         return targets, weights
+
+    def _weights(self, given: Any, y: Any) -> np.ndarray:
+        """Bring weights to a column for each task; all of some rows may be zero."""
+        if given is not None and np.ndim(given) == 1:
+            given = np.tile(np.asarray(given)[:, np.newaxis], len(self._names))
+        return task_weights(given, y, self._names)
 
     def _y(self, rows: SampledRows) -> Any:
         """Bring sampled targets back to what the chunks have them in."""
@@ -162,7 +168,7 @@ class Reading:
 
     def _find_tasks(self, sample: SampledRows, summary: TargetSummary) -> list[Any]:
         targets = split_columns(sample.y).matched(self._names, "the first chunk")
-        weights = task_weights(sample.sample_weight, sample.y, self._names)
+        weights = self._weights(sample.sample_weight, sample.y)
         small, of_small = summary.condensed(targets, weights)
         check_positive_weights(of_small, self._names, each=True)
         tasks = self._estimator._find_tasks(small, of_small, None)
@@ -171,15 +177,15 @@ class Reading:
 
     def _second_pass(self, sample: SampledRows, tasks: list[Any]) -> ChunkedFitData:
         """Add up the weights, which need the tasks."""
-        totals: Any = 0
+        n_rows, n_read = 0, 0
+        n_observed, sums = np.zeros((2, len(tasks)))
         counts: list[Any] = [0] * len(tasks)
         by_class: list[Any] = [0] * len(tasks)
         for chunk in self._reader.all():
             targets, weights, rows = self._encoded(chunk, tasks)
-            counted = (weights > 0).sum(axis=0)
-            totals = totals + np.array(
-                [np.full(len(tasks), len(rows)), counted, weights.sum(axis=0)]
-            )
+            n_rows, n_read = n_rows + len(rows), n_read + len(chunk)
+            n_observed += (weights > 0).sum(axis=0)
+            sums += weights.sum(axis=0)
             of_classes = count_classes(weights, tasks, targets.codes)
             for k, code in enumerate(targets.codes):
                 counts[k] = None if code is None else counts[k] + of_classes[k]
@@ -187,13 +193,18 @@ class Reading:
                     by_class[k] = by_class[k] + np.bincount(
                         code, weights[:, k], len(tasks[k].classes)
                     )
-        (n_rows, *_), n_observed, sums = totals
+        if n_read != self._n_read:
+            raise ValueError(
+                f"The data has changed: it had {self._n_read} rows when it was first "
+                f"read, and {n_read} the next time. It must yield the same rows "
+                "whenever it is read."
+            )
         factors = self._estimator._class_factors(counts, tasks)
         for k, of_task in enumerate(factors):
             if of_task is not None:
                 sums[k] = of_task @ by_class[k]
         check_positive_weights(sums[np.newaxis], self._names, each=True)
-        return self._data(sample, tasks, factors, int(n_rows), n_observed, sums)
+        return self._data(sample, tasks, factors, n_rows, n_observed, sums)
 
     def _data(
         self,
@@ -207,7 +218,7 @@ class Reading:
         kept = sample.take(np.sort(np.argsort(sample.key)[:_KEPT_ROWS]))
         features = self._features(kept.X, self._estimator.dtype, reset=True)
         targets = split_columns(kept.y).matched(self._names, "the first chunk")
-        weights = task_weights(kept.sample_weight, kept.y, self._names)
+        weights = self._weights(kept.sample_weight, kept.y)
         of_sample = self._estimator._encode(
             features,
             self._y(kept),

@@ -24,8 +24,8 @@ _MOST_CATEGORIES = 1_000
 
 def take(X: Any, rows: np.ndarray | slice) -> Any:
     """Take rows of a frame, an array or a sparse matrix."""
-    if sparse.issparse(X):
-        return sparse.csr_matrix(X)[rows]
+    if hasattr(X, "tocsr"):  # not every sparse format has rows that can be taken
+        return X.tocsr()[rows]
     return _safe_indexing(X, rows)
 
 
@@ -157,7 +157,8 @@ class RowSample:
         if not hasattr(X, "columns"):
             return rare
         for name in X.columns:
-            if pd.api.types.is_numeric_dtype(X[name]) or self._counts.get(name, 0) is None:
+            is_number = pd.api.types.is_numeric_dtype(X[name])
+            if is_number or self._counts.get(name, {}) is None:
                 continue
             try:
                 codes, found = pd.factorize(X[name])

@@ -139,9 +139,8 @@ def find_source(data: Any) -> Source:
 
     Parameters
     ----------
-    data : str, path-like, pyarrow Dataset or Table, Dask DataFrame, sequence, iterable \
-            or callable
-        The data.
+    data : object
+        What the ``fit`` of the estimator takes.
 
     Returns
     -------
@@ -284,7 +283,7 @@ class Layout:
         weight = None
         if weights:
             weight = _as_pandas(_select(frame, weights)).iloc[:, 0].to_numpy()
-        return Chunk(X, _targets(_select(frame, self._targets)), weight)
+        return Chunk(X, _targets(_select(frame, self._targets or [])), weight)
 
     def _matched(self, X: Any) -> Any:
         """Bring the columns into the order of the first chunk's."""
