@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn_mmoe import (
     MultiTaskMMoEMixed,
     MultiTaskMMoERegressor,
 )
+from sklearn_mmoe.metrics import multi_task_scorer
 from sklearn_mmoe.out_of_core import MultiTaskOutOfCore
 from sklearn_mmoe.preprocessing import make_tabular_preprocessor
 
@@ -404,6 +406,14 @@ class TestPredict:
         expected = fitted.estimator_.predict_proba(rows)
         np.testing.assert_allclose(probabilities[0], expected[0], atol=1e-6)
         assert [len(part) for part in fitted.predict_chunks(rows)] == [77] * 7 + [61]
+
+    def test_scorers_and_pickles(self, fitted, frame):
+        rows = frame.drop(columns=TARGETS).assign(part=0)
+        scorer = multi_task_scorer({"late": "roc_auc", "cost": "r2"})
+        expected = scorer(fitted.estimator_, rows, frame[TARGETS])
+        assert scorer(fitted, rows, frame[TARGETS]) == pytest.approx(expected)
+        again = pickle.loads(pickle.dumps(fitted)).predict(rows)
+        pd.testing.assert_frame_equal(again, fitted.predict(rows))
 
     def test_tuples_and_arrays(self, tiny):
         model = regressor(tiny, max_iter=1).fit(numbered())
