@@ -36,6 +36,7 @@ _SUBMODULES = (
     "metrics",
     "model_selection",
     "networks",
+    "out_of_core",
     "preprocessing",
     "regularizers",
 )

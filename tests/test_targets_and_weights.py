@@ -17,7 +17,7 @@ from sklearn_mmoe._tasks.tasks import (
     known_labels,
 )
 from sklearn_mmoe._tasks.value_task import ValueTask
-from sklearn_mmoe._tasks.weights import class_factors, task_weights
+from sklearn_mmoe._tasks.weights import class_factors, count_classes, task_weights
 
 ALL = np.ones(3, dtype=bool)
 
@@ -262,11 +262,12 @@ class TestWeights:
         labels, codes = LabelTask("b", np.array([0, 1])), np.array([0, 0, 1])
         tasks = [ValueTask("a", 0.0, 1.0), labels, labels]
         weights = np.array([[1, 1, 1], [1, 1, 0], [1, 1, 1]])
-        factors = class_factors(weights, "balanced", tasks, [None, codes, codes])
+        counts = count_classes(weights, tasks, [None, codes, codes])
+        factors = class_factors(counts, "balanced", tasks)
         assert factors[0] is None
         np.testing.assert_allclose(factors[1], [0.75, 1.5])
         np.testing.assert_allclose(factors[2], [1, 1])
         by_dict = [{}, None, {1: 3}]
-        factors = class_factors(weights, by_dict, tasks, [None, codes, codes])
+        factors = class_factors(counts, by_dict, tasks)
         assert factors[:2] == [None, None]
         np.testing.assert_allclose(factors[2], [1, 3])

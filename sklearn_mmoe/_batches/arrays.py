@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede tensorflow
@@ -52,6 +52,20 @@ class TaskData:
     rows: np.ndarray
     folds: np.ndarray | None = None
     n_folds: int | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that count."""
+        return len(self.rows)
+
+    def weighted(self, of_tasks: Sequence[float]) -> TaskData:
+        """Multiply the weights of each task by a number."""
+        factors = np.asarray(of_tasks, dtype=self.weights.dtype)
+        return replace(self, weights=self.weights * factors)
+
+    def batches(self, batch_size: int, seed: int) -> ArrayBatches:
+        """Cut the rows into batches for training, in an order that a seed decides."""
+        return ArrayBatches(self, batch_size, seed)
 
     def training_weights(self, rows: np.ndarray) -> np.ndarray:
         """Look up weights, (n_rows, n_tasks), or (n_rows, n_tasks, n_folds).
@@ -140,13 +154,20 @@ class ArrayBatches:
     def epoch(self, epoch: int, one_by_one: bool = False) -> Iterator[Batches]:
         """Yield all batches, in an order that the seed and the epoch alone decide."""
         rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(self._data.rows)
+        yield from self.in_order(rng.permutation(self._data.rows), one_by_one)
+
+    def in_order(
+        self, order: np.ndarray, one_by_one: bool = False
+    ) -> Iterator[Batches]:
+        """Yield batches of these rows, one after the other."""
         at_once = self.batch_size * (1 if one_by_one else self._most)
         for start in range(0, len(order), at_once):
             yield self._cut(order[start : start + at_once])
 
-    def features(self, rows: np.ndarray) -> Iterator[Any]:
-        """Yield tensors of these rows, no larger than those of training."""
+    def some_features(self, n_rows: int) -> Iterator[Any]:
+        """Yield tensors of rows spread over all, no larger than those of training."""
+        rows = self._data.rows
+        rows = rows[:: max(1, -(-len(rows) // n_rows))]
         most = self._most * self.batch_size
         for start in range(0, len(rows), most):
             yield self._dense.take(rows[start : start + most])

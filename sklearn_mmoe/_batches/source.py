@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["BatchSource", "Batches"]
+__all__ = ["BatchSource", "Batches", "TrainingData"]
 
 
 @dataclass(frozen=True)
@@ -66,4 +66,34 @@ class BatchSource(Protocol):
         one_by_one : bool, default=False
             Whether to yield each batch by itself, instead of several at once.
         """
+        ...
+
+    def some_features(self, n_rows: int) -> Iterator[Any]:
+        """Yield tensors of the features of some rows, no more than `n_rows` in all."""
+        ...
+
+
+class TrainingData(Protocol):
+    """What a network is trained on: in memory, or read anew in each epoch.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows that count.
+    n_folds : int or None
+        Of an ensemble, the number of folds; None trains on all rows.
+    """
+
+    @property
+    def n_rows(self) -> int: ...
+
+    @property
+    def n_folds(self) -> int | None: ...
+
+    def weighted(self, of_tasks: Sequence[float]) -> TrainingData:
+        """Multiply the weights of each task by a number."""
+        ...
+
+    def batches(self, batch_size: int, seed: int) -> BatchSource:
+        """Cut the rows into batches, in an order that a seed decides."""
         ...

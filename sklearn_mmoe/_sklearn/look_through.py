@@ -9,6 +9,9 @@ from sklearn.frozen import FrozenEstimator
 
 __all__ = ["inward", "last_step", "task_names", "transformed"]
 
+# Fitted attributes that our own wrappers are known by.
+_OF_WRAPPERS = ("best_thresholds_", "n_calibration_", "n_rows_validation_")
+
 
 def inward(estimator: Any) -> Iterator[Any]:
     """Yield an estimator and, in turn, what its search, pipeline or wrapper holds."""
@@ -16,9 +19,7 @@ def inward(estimator: Any) -> Iterator[Any]:
         yield estimator
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
-        elif hasattr(estimator, "best_thresholds_") or hasattr(
-            estimator, "n_calibration_"
-        ):  # our own wrappers
+        elif any(hasattr(estimator, name) for name in _OF_WRAPPERS):
             estimator = estimator.estimator_
         elif hasattr(estimator, "steps"):
             estimator = estimator.steps[-1][1]

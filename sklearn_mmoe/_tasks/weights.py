@@ -104,24 +104,33 @@ def _of_task(class_weight: Any, k: int, n_tasks: int) -> Any:
     return class_weight[k]
 
 
+def count_classes(
+    weights: np.ndarray, tasks: Sequence[Any], codes: Sequence[np.ndarray | None]
+) -> list[np.ndarray | None]:
+    """Count the rows of positive weight of each class; None for a regression."""
+    return [
+        None
+        if code is None
+        else np.bincount(code[weights[:, k] > 0], minlength=len(task.classes))
+        for k, (task, code) in enumerate(zip(tasks, codes, strict=True))
+    ]
+
+
 def class_factors(
-    weights: np.ndarray,
+    counts: Sequence[np.ndarray | None],
     class_weight: Any,
     tasks: Sequence[Any],
-    codes: Sequence[np.ndarray | None],
 ) -> list[np.ndarray | None]:
     """Compute the weight of each class from the rows of training.
 
     Parameters
     ----------
-    weights : ndarray of shape (n_samples, n_tasks)
-        Weights, zero where a label is missing.
+    counts : sequence of ndarray of shape (n_classes_k,) or None
+        As :func:`count_classes` returns them.
     class_weight : 'balanced', dict, list of dict or None
         As in :class:`sklearn.ensemble.RandomForestClassifier`.
     tasks : sequence of LabelTask or ValueTask
         The tasks; regressions have no classes.
-    codes : sequence of ndarray of shape (n_samples,) or None
-        Class indices of each classification.
 
     Returns
     -------
@@ -134,16 +143,16 @@ def class_factors(
         If `class_weight` does not fit the tasks or names an unknown class.
     """
     factors: list[np.ndarray | None] = []
-    for k, (task, code) in enumerate(zip(tasks, codes, strict=True)):
+    for k, (task, count) in enumerate(zip(tasks, counts, strict=True)):
         of_classes = _of_task(class_weight, k, len(tasks))
-        if of_classes is None or not isinstance(task, LabelTask) or code is None:
+        if of_classes is None or not isinstance(task, LabelTask) or count is None:
             factors.append(None)
             continue
-        present = weights[:, k] > 0
+        present = task.classes[count > 0]
         try:
-            of_task = compute_class_weight(
-                of_classes, classes=task.classes, y=task.classes[code[present]]
-            )
+            of_task = compute_class_weight(of_classes, classes=task.classes, y=present)
+            if isinstance(of_classes, str):  # 'balanced': here by the rows of each
+                of_task = count.sum() / (len(count) * count)
         except ValueError as error:
             raise ValueError(
                 f"The 'class_weight' parameter does not fit the task {task.name!r}: "
@@ -169,7 +178,7 @@ def apply_class_factors(
 
 
 def weights_between_tasks(
-    task_weight: Any, names: Sequence[str], weights: np.ndarray
+    task_weight: Any, names: Sequence[str], shares: np.ndarray
 ) -> tuple[float, ...]:
     """Bring what the user says of the tasks to one weight for each.
 
@@ -181,8 +190,8 @@ def weights_between_tasks(
         that have a target of the task.
     names : sequence of str
         Names of the tasks.
-    weights : ndarray of shape (n_samples, n_tasks)
-        Weights of the rows in each task, zero where there is no target.
+    shares : ndarray of shape (n_tasks,)
+        Share of the rows that have a target of each task.
 
     Returns
     -------
@@ -196,11 +205,10 @@ def weights_between_tasks(
         or a weight is not a positive number.
     """
     if isinstance(task_weight, str):
-        shares = (weights > 0).mean(axis=0)
         # A call of partial_fit may bring no target of a task.
-        shares = np.where(shares > 0, shares, 1).tolist()
-        alike = task_weight == "uniform" or len(set(shares)) == 1
-        return () if alike else tuple(shares)
+        of_tasks = np.where(shares > 0, shares, 1).tolist()
+        alike = task_weight == "uniform" or len(set(of_tasks)) == 1
+        return () if alike else tuple(of_tasks)
     given = dict(_by_task(task_weight, names))
     unknown = [name for name in given if name not in names]
     if unknown:

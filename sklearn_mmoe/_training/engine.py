@@ -18,7 +18,8 @@ import keras
 import numpy as np
 
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
-from sklearn_mmoe._batches.arrays import ArrayBatches, TaskData, dense_parts
+from sklearn_mmoe._batches.arrays import TaskData, dense_parts
+from sklearn_mmoe._batches.source import BatchSource, TrainingData
 from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
 from sklearn_mmoe._training.checkpoint import Checkpoints
@@ -160,7 +161,7 @@ class Engine:
 
     def fit(
         self,
-        data: TaskData,
+        data: TrainingData,
         plan: TrainingPlan,
         *,
         seed: int,
@@ -174,8 +175,8 @@ class Engine:
 
         Parameters
         ----------
-        data : TaskData
-            What is trained on.
+        data : TrainingData
+            What is trained on; with folds it is a TaskData.
         plan : TrainingPlan
             How it is trained.
         seed : int
@@ -204,7 +205,7 @@ class Engine:
             If training diverges.
         """
         keras_import.check_not_forked()
-        source = ArrayBatches(_weighted(data, plan), plan.batch_size, seed)
+        source = _weighted(data, plan).batches(plan.batch_size, seed)
         choice: OutOfFold | None = None
         trainer_for_plan = self._trainer_for(plan, data.n_folds, bool(callbacks))
         with borrow_trainer(*trainer_for_plan) as trainer:
@@ -215,7 +216,7 @@ class Engine:
                     trainer, score, score_name, plan.n_iter_no_change, plan.tol
                 )
                 watching.insert(0, stopping)
-            if data.folds is not None:
+            if isinstance(data, TaskData) and data.folds is not None:
                 choice = OutOfFold(
                     trainer,
                     lambda: self.predict_members(data.X, data.rows),
@@ -236,7 +237,7 @@ class Engine:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
-            gates = _gate_weights(trainer, source, data.rows)
+            gates = _gate_weights(trainer, source)
         if choice is not None:
             self._keep(choice)
             gates = None if gates is None else gates[choice.members]
@@ -485,12 +486,11 @@ class Engine:
         )
 
 
-def _weighted(data: TaskData, plan: TrainingPlan) -> TaskData:
+def _weighted(data: TrainingData, plan: TrainingPlan) -> TrainingData:
     """Multiply the rows' weights by those of the tasks, if these stay as they are."""
     if plan.weighting is not None or not plan.task_weight:
         return data
-    of_tasks = np.asarray(plan.task_weight, dtype=data.weights.dtype)
-    return replace(data, weights=data.weights * of_tasks)
+    return data.weighted(plan.task_weight)
 
 
 def _check_weighting(
@@ -507,12 +507,9 @@ def _check_weighting(
         raise ValueError("what is remembered of the tasks' weights is not of this fit")
 
 
-def _gate_weights(
-    trainer: Trainer, source: ArrayBatches, rows: np.ndarray
-) -> np.ndarray | None:
-    """Evaluate the gates for rows that are spread over those trained on."""
-    rows = rows[:: -(-len(rows) // _GATE_ROWS)]
-    parts = [trainer.gate_weights(x) for x in source.features(rows)]
+def _gate_weights(trainer: Trainer, source: BatchSource) -> np.ndarray | None:
+    """Evaluate the gates for some of the rows trained on."""
+    parts = [trainer.gate_weights(x) for x in source.some_features(_GATE_ROWS)]
     found = [part for part in parts if part is not None]
     return np.concatenate(found, axis=-3) if found else None
 

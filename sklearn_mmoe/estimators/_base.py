@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,13 @@ from sklearn_mmoe._sklearn.progress import EpochProgress
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
-from sklearn_mmoe._tasks.encode import encode_targets
+from sklearn_mmoe._tasks.encode import EncodedTargets, encode_targets
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.weights import (
     apply_class_factors,
     check_positive_weights,
     class_factors,
+    count_classes,
     row_weights,
     weights_between_tasks,
 )
@@ -384,13 +386,8 @@ class _BaseMultiTaskMMoE(
         before: fitted to the bit as it was, or not fitted.
         """
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
-        check_cv(self)
-        check_calibration(self)
-        with unchanged_on_error(self):
-            resume = self.warm_start and is_fitted(self)
-            checkpoints, seeds = open_checkpoints(
-                self.checkpoint_dir, Seeds.draw(self.random_state)
-            )
+
+        def read(seeds: Seeds, resume: bool) -> tuple[FitData, FitData | None]:
             data = self._read(X, y, sample_weight, resume=resume)
             held_out = None
             if X_val is not None:
@@ -410,10 +407,31 @@ class _BaseMultiTaskMMoE(
                 )
             if not (resume or self.early_stopping):
                 data = with_folds(self, data, seeds.split)
-            self._begin(data, seeds, resume, n_rows=len(data.rows))
+            return data, held_out
+
+        return self._fit_on(read)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit_chunks(self, read: Callable[[Seeds, bool], Any]) -> Any:
+        """Fit on rows that are read anew in each epoch; see ``out_of_core``."""
+        return self._fit_on(read)
+
+    def _fit_on(self, read: Callable[[Seeds, bool], Any]) -> Any:
+        """Fit on what `read` returns: the rows to train on, and those set aside.
+
+        It is called with the seeds, and with whether to go on with a fitted network.
+        """
+        check_cv(self)
+        check_calibration(self)
+        with unchanged_on_error(self):
+            resume = self.warm_start and is_fitted(self)
+            checkpoints, seeds = open_checkpoints(
+                self.checkpoint_dir, Seeds.draw(self.random_state)
+            )
+            data, held_out = read(seeds, resume)
+            self._begin(data, seeds, resume, data.n_rows)
             if checkpoints is not None:
-                given = None if X_val is None else held_out
-                described = fingerprint(self, data, given, resume)
+                described = fingerprint(self, data, held_out, resume)
                 checkpoints.begin(described, astuple(seeds))
             validation = held_out if self.early_stopping else None
             self._train(data, validation, self._plan(data), seeds, checkpoints)
@@ -436,7 +454,7 @@ class _BaseMultiTaskMMoE(
             resume = is_fitted(self)
             seeds = Seeds.draw(self.random_state)
             data = self._read(X, y, sample_weight, resume=resume, classes=classes)
-            n_rows = max(len(data.rows), _ROWS_TO_COME)
+            n_rows = max(data.n_rows, _ROWS_TO_COME)
             self._begin(data, seeds, resume, n_rows)
             plan = self._plan(data, continuing=True)
             self._engine.check_optimizer(plan)
@@ -512,13 +530,11 @@ class _BaseMultiTaskMMoE(
 
         The `factors` of classes are those of training, where these rows are others.
         """
-        dependencies = getattr(self, "task_dependencies", None)
-        pairs = dependency_pairs(dependencies, tasks)
-        targets = follow_dependencies(pairs, tasks, encode_targets(tasks, columns))
+        targets = self._encode_targets(columns, tasks)
         weights = weights * targets.observed
         if factors is None:
-            class_weight = getattr(self, "class_weight", None)
-            factors = class_factors(weights, class_weight, tasks, targets.codes)
+            counts = count_classes(weights, tasks, targets.codes)
+            factors = self._class_factors(counts, tasks)
         apply_class_factors(weights, factors, targets.codes)
         rows = np.flatnonzero(weights.any(axis=1))
         return FitData(
@@ -533,6 +549,15 @@ class _BaseMultiTaskMMoE(
             factors,
             rows,
         )
+
+    def _encode_targets(self, columns: TaskColumns, tasks: list[Any]) -> EncodedTargets:
+        dependencies = getattr(self, "task_dependencies", None)
+        pairs = dependency_pairs(dependencies, tasks)
+        return follow_dependencies(pairs, tasks, encode_targets(tasks, columns))
+
+    def _class_factors(self, counts: list[Any], tasks: list[Any]) -> list[Any]:
+        """Compute the weight of each class, from the numbers of their rows."""
+        return class_factors(counts, getattr(self, "class_weight", None), tasks)
 
     def _validate_features(self, X: Any, dtype: Any, reset: bool = False) -> Any:
         if reset or hasattr(X, "columns"):
@@ -565,7 +590,7 @@ class _BaseMultiTaskMMoE(
         self._tasks = data.tasks
         self.n_outputs_ = len(data.tasks)
         self.task_names_ = data.names
-        self._publish_tasks(data.y)
+        self._publish_tasks(data.sample.y)
         self._publish_temperatures(None)
         forget(self, data.names)
         self._publish_strength(candidates(self, n_rows, data.n_folds)[0])
@@ -593,7 +618,7 @@ class _BaseMultiTaskMMoE(
         parameters["feature_penalty"] = for_members(penalties, data.n_folds)
         return Engine(
             NetworkSpec(
-                n_features=data.features.shape[1],
+                n_features=data.n_features,
                 kinds=tuple(task.kind for task in data.tasks),
                 units=tuple(task.units for task in data.tasks),
                 parameters=parameters,
@@ -607,15 +632,13 @@ class _BaseMultiTaskMMoE(
         """Decide how to train; with `continuing` one epoch of many calls."""
         from sklearn_mmoe._training.loop import TrainingPlan
 
-        n_rows, size, n_epochs = len(data.rows), self.batch_size, self.max_iter
+        n_rows, size, n_epochs = data.n_rows, self.batch_size, self.max_iter
         several = data.n_folds is not None
         size = auto_batch_size(n_rows, several) if size == "auto" else int(size)
         size = min(size, n_rows)
         if n_epochs == "auto":
             n_epochs = auto_epochs(n_rows, size, several)
-        task_weight = weights_between_tasks(
-            self.task_weight, data.names, data.weights[data.rows]
-        )
+        task_weight = weights_between_tasks(self.task_weight, data.names, data.shares)
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = _ROWS_TO_COME if continuing else n_rows
@@ -652,12 +675,12 @@ class _BaseMultiTaskMMoE(
         score, scorer = None, find_scorer(self)
         if validation is not None:
             score = validation_score(self, validation, scorer, plan.task_weight)
-        n_rows, names = len(data.rows), self.task_names_
+        n_rows, names, sample = data.n_rows, self.task_names_, data.sample
         hooks = SklearnCallbacks(
             self,
-            data.X,
-            data.y,
-            {"sample_weight": data.sample_weight},
+            sample.X,
+            sample.y,
+            {"sample_weight": sample.sample_weight},
             plan.n_epochs,
             fitted_attributes,
         )

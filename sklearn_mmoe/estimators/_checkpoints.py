@@ -66,7 +66,7 @@ def fingerprint(
     data : FitData
         What it is trained on.
     validation : FitData or None
-        What early stopping watches, if it is no part of `data`.
+        What is not trained on.
     resume : bool
         Whether it goes on from the weights of an earlier fit.
 
@@ -78,12 +78,15 @@ def fingerprint(
     described = {
         "the release of sklearn_mmoe": __version__,
         "the estimator": type(estimator).__name__,
-        **_of_data(data, ""),
+        **_of_data(data.sample, ""),
     }
     if hasattr(estimator, "feature_names_in_"):
         names = estimator.feature_names_in_.tolist()
         described["the names of X's columns"] = _short(json.dumps(names))
-    if validation is not None:
+    if data.sample is not data:  # of more than are in memory
+        described["the number of rows of X"] = str(data.n_rows)
+    # Otherwise it was set aside of what is described already.
+    if validation is not None and validation.targets is not data.sample.targets:
         described |= _of_data(validation, "_val")
     for name, value in sorted(estimator.get_params(deep=False).items()):
         if name not in _OTHER_PARAMETERS:

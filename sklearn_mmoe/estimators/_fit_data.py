@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from sklearn_mmoe._tasks.folds import spread_over_folds
 if TYPE_CHECKING:
     from sklearn_mmoe._batches.arrays import TaskData
 
-__all__ = ["FitData", "Seeds", "check_numeric_columns"]
+__all__ = ["FitData", "Seeds", "check_numeric_columns", "loss_factors"]
 
 
 def check_numeric_columns(X: Any, estimator_name: str) -> None:
@@ -82,6 +83,26 @@ class FitData:
     folds: np.ndarray | None = None
     n_folds: int | None = None
 
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that count."""
+        return len(self.rows)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the features."""
+        return self.features.shape[1]
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Share of the rows that have a target, by task."""
+        return (self.weights[self.rows] > 0).mean(axis=0)
+
+    @property
+    def sample(self) -> FitData:
+        """Rows that are in memory: all of them."""
+        return self
+
     def with_folds(self, n_folds: int, seed: int) -> FitData:
         """Deal the rows out to folds of even size and like labels."""
         folds = np.zeros(len(self.weights), dtype=int)
@@ -129,12 +150,14 @@ class FitData:
 
     def for_training(self, dtype: str) -> TaskData:
         """Bring each task's weights to mean one over the rows that count."""
+        means = self.weights[self.rows].mean(axis=0)
+        return self.scaled(dtype, loss_factors(self.tasks, means))
+
+    def scaled(self, dtype: str, factors: np.ndarray) -> TaskData:
+        """Multiply each task's weights by a factor."""
         from sklearn_mmoe._batches.arrays import TaskData
 
-        means = self.weights[self.rows].mean(axis=0)
-        scales = np.array([task.loss_scale for task in self.tasks])
-        # A task without any target among these rows keeps its zero weights.
-        weights = self.weights * (scales / np.where(means > 0, means, 1))
+        weights = self.weights * factors
         targets = [
             # Indices of classes, or floats.
             column.astype(np.int32 if column.ndim == 1 else dtype)
@@ -148,6 +171,13 @@ class FitData:
             self.folds,
             self.n_folds,
         )
+
+
+def loss_factors(tasks: Sequence[Any], means: np.ndarray) -> np.ndarray:
+    """Say what weights of these means are multiplied by for training, by task."""
+    scales = np.array([task.loss_scale for task in tasks])
+    # A task without any target among the rows keeps its zero weights.
+    return scales / np.where(means > 0, means, 1)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def _take_apart(X: Any) -> Table:
         index = pd.RangeIndex(X.num_rows)
         return Table(list(X.column_names), columns, index, named=True)
     if hasattr(X, "__arrow_c_stream__"):  # frames of any other library
-        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow
 
         return _take_apart(pyarrow.table(X))
     return _from_array(X)

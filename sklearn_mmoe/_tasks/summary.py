@@ -1,0 +1,156 @@
+"""Targets that come chunk by chunk, summed up in a small table of the same tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.tasks import LabelTask
+from sklearn_mmoe._tasks.value_task import ValueTask
+
+__all__ = ["TargetSummary"]
+
+# More different values than these are real numbers, or no classes that one would learn.
+_MOST_VALUES = 10_000
+
+
+class TargetSummary:
+    """Sums up targets, so that tasks can be found without all of them at once.
+
+    A column of few different values is kept as these and the weights of their rows:
+    classes, means and quantiles are then what they are in all rows. Of a column of
+    many, a sample says what kind it is; its mean and standard deviation are those of
+    all rows.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the tasks.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = list(names)
+        self._columns = [_ColumnSummary(name) for name in names]
+
+    def add(self, targets: TaskColumns, weights: np.ndarray) -> None:
+        """Take note of the targets of some rows, and of their weights by task.
+
+        Raises
+        ------
+        ValueError
+            If a task has too many labels.
+        """
+        for k, column in enumerate(self._columns):
+            column.add(targets.values(k), weights[targets.observed[k], k])
+
+    def condensed(
+        self, sample: TaskColumns, weights: np.ndarray
+    ) -> tuple[TaskColumns, np.ndarray]:
+        """Make a small table of targets, in which the same tasks are found.
+
+        Parameters
+        ----------
+        sample : TaskColumns
+            The targets of some of the rows.
+        weights : ndarray of shape (n_sampled, n_tasks)
+            Their weights.
+
+        Returns
+        -------
+        targets : TaskColumns
+            The table; its rows are none of those that it sums up.
+        weights : ndarray of shape (n_rows, n_tasks)
+            Weights of its rows.
+        """
+        parts = [
+            column.values_and_weights()
+            or (sample.values(k), weights[sample.observed[k], k])
+            for k, column in enumerate(self._columns)
+        ]
+        n_rows = max(len(values) for values, _ in parts)
+        weights = np.zeros((n_rows, len(parts)))
+        columns, observed = [], []
+        for k, (values, of_values) in enumerate(parts):
+            weights[: len(values), k] = of_values
+            observed.append(np.arange(n_rows) < len(values))
+            # What is not observed may be any value.
+            filled = values if len(values) else np.ones(1)
+            columns.append(np.resize(filled, n_rows))
+        return TaskColumns(columns, self._names, observed, named=True), weights
+
+    def complete(self, tasks: Sequence[Any]) -> None:
+        """Let tasks that were found in the table know what only all rows tell.
+
+        Raises
+        ------
+        ValueError
+            If a classification has too many labels.
+        """
+        for task, column in zip(tasks, self._columns, strict=True):
+            if isinstance(task, LabelTask) and column.has_many:
+                raise _too_many(task.name)
+            if isinstance(task, ValueTask) and task.loss == "squared_error":
+                task.mean, task.scale = column.mean, column.deviation
+
+
+class _ColumnSummary:
+    """One task's targets, summed up."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._sums: dict[Any, float] | None = {}
+        self._weight = self.mean = self._squares = 0.0
+
+    @property
+    def has_many(self) -> bool:
+        """Whether there are more values than are kept."""
+        return self._sums is None
+
+    @property
+    def deviation(self) -> float:
+        """The weighted standard deviation."""
+        return float(np.sqrt(self._squares / self._weight)) if self._weight else 0.0
+
+    def add(self, values: np.ndarray, weights: np.ndarray) -> None:
+        if values.dtype.kind in "biuf":
+            self._add_moments(values.astype(np.float64), weights)
+        if self._sums is None:
+            return
+        codes, found = pd.factorize(values)
+        of_chunk = np.bincount(codes, weights=weights, minlength=len(found))
+        for value, weight in zip(found.tolist(), of_chunk.tolist(), strict=True):
+            self._sums[value] = self._sums.get(value, 0.0) + weight
+        if len(self._sums) > _MOST_VALUES:
+            if values.dtype.kind not in "iuf":
+                raise _too_many(self._name)
+            self._sums = None
+
+    def _add_moments(self, values: np.ndarray, weights: np.ndarray) -> None:
+        """Add to mean and sum of squares (Chan, Golub & LeVeque, 1983)."""
+        weight = float(weights.sum())
+        if not weight:
+            return
+        mean = float(np.average(values, weights=weights))
+        squares = float(np.sum(weights * (values - mean) ** 2))
+        total, step = self._weight + weight, mean - self.mean
+        self._squares += squares + step**2 * self._weight * weight / total
+        self.mean += step * weight / total
+        self._weight = total
+
+    def values_and_weights(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the different values, and the weights of their rows; None if many."""
+        if self._sums is None:
+            return None
+        values = pd.Series(list(self._sums), dtype=object).infer_objects().to_numpy()
+        return values, np.array(list(self._sums.values()))
+
+
+def _too_many(name: str) -> ValueError:
+    return ValueError(
+        f"The task {name!r} has more than {_MOST_VALUES} different labels, too many to "
+        "be learned from chunks."
+    )
