@@ -36,9 +36,9 @@ class TaskScores(keras.callbacks.Callback):
     Parameters
     ----------
     sets : mapping of str to (X, y)
-        The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is
-        what the estimator itself is given: behind a preprocessor, its output. Columns
-        of y are matched with the tasks by name where both have names.
+        The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is what
+        the estimator itself gets: in a Pipeline, the output of the preprocessor.
+        Columns of y are matched with the tasks by name if both have names.
     metrics : str, sequence of str or None, default=None
         Names of scikit-learn's scorers. None takes 'roc_auc' for a classification
         ('roc_auc_ovr' if it has more than two classes), and
