@@ -63,8 +63,8 @@ class TaskScores(keras.callbacks.Callback):
 
     Notes
     -----
-    ``sklearn.base.clone``, and so a search, gives each estimator a `TaskScores` of its
-    own, with the same sets and no scores yet.
+    ``sklearn.base.clone``, and so a search, copies `TaskScores` for each estimator,
+    with the same sets and without scores.
 
     Examples
     --------
@@ -212,9 +212,9 @@ class MLflowLogger(TaskScores):
 
     Notes
     -----
-    MLflow takes letters, digits and some signs in the names of metrics; any other sign
-    of a task's or set's name becomes an underscore, and a second task of a name that
-    is so made gets a number.
+    MLflow allows letters, digits and some signs in the names of metrics. Other signs in
+    the name of a task or set become underscores; if two names are then the same, the
+    second one gets a number.
 
     Examples
     --------
