@@ -342,8 +342,8 @@ class _BaseMultiTaskMMoE(
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column for each task. The column names of a data frame become
             `task_names_`. NaN, None and ``pd.NA`` mean that a row has no target for
-            this task: it then does not count in the task's loss and scores. Rows
-            without any target are left out.
+            this task: it then counts in none of this task's losses and scores, and
+            rows without any target are left out.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
                 or None, default=None
             Non-negative weights of the rows, for all tasks or with a column for each;

@@ -430,8 +430,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         -------
         float
             The mean over tasks of the accuracy of a classification and the R2 of a
-            regression. If the score of a task is undefined, for instance because y has
-            none of its targets, there is a warning, and the mean is over the others.
+            regression. A task whose score is undefined, such as one without targets
+            in y, is warned of, and the mean is that over the others.
 
         Raises
         ------
