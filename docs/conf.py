@@ -32,6 +32,7 @@ extensions = [
     "mathml",  # _ext
     "results_tables",  # _ext
     "binder_links",  # _ext
+    "layer_signatures",  # _ext
 ]
 # Links to other projects need the network, which a build at home may do without.
 if os.environ.get("READTHEDOCS"):

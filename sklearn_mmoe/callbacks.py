@@ -36,9 +36,9 @@ class TaskScores(keras.callbacks.Callback):
     Parameters
     ----------
     sets : mapping of str to (X, y)
-        The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is
-        what the estimator itself is given: behind a preprocessor, its output. Columns
-        of y are matched with the tasks by name where both have names.
+        The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is what
+        the estimator itself gets: in a Pipeline, the output of the preprocessor.
+        Columns of y are matched with the tasks by name if both have names.
     metrics : str, sequence of str or None, default=None
         Names of scikit-learn's scorers. None takes 'roc_auc' for a classification
         ('roc_auc_ovr' if it has more than two classes), and
@@ -63,8 +63,8 @@ class TaskScores(keras.callbacks.Callback):
 
     Notes
     -----
-    ``sklearn.base.clone``, and so a search, gives each estimator a `TaskScores` of its
-    own, with the same sets and no scores yet.
+    ``sklearn.base.clone``, and so a search, copies `TaskScores` for each estimator,
+    with the same sets and without scores.
 
     Examples
     --------
@@ -212,9 +212,9 @@ class MLflowLogger(TaskScores):
 
     Notes
     -----
-    MLflow takes letters, digits and some signs in the names of metrics; any other sign
-    of a task's or set's name becomes an underscore, and a second task of a name that
-    is so made gets a number.
+    MLflow allows letters, digits and some signs in the names of metrics. Other signs in
+    the name of a task or set become underscores; if two names are then the same, the
+    second one gets a number.
 
     Examples
     --------

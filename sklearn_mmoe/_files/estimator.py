@@ -147,8 +147,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     MultiTaskMMoEClassifier, MultiTaskMMoERegressor or MultiTaskMMoEMixed
-        The estimator, with the parameters, the fitted attributes and to the bit the
-        predictions of the one that was saved.
+        The estimator, with the same parameters, fitted attributes and predictions as
+        the one that was saved.
 
     Raises
     ------
@@ -167,8 +167,9 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Notes
     -----
-    The checksum tells accidents. It is no signature: whoever can change a file can
-    seal it anew, and give a model other weights. Nothing in it can run, all the same.
+    The checksum finds accidental damage. It is not a signature: whoever can change a
+    file can also change its checksum, and give the model other weights. Even then
+    nothing in it can run.
 
     Examples
     --------

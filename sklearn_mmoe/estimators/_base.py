@@ -228,14 +228,14 @@ class _BaseMultiTaskMMoE(
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file, which :func:`sklearn_mmoe.load` reads.
 
-        It holds text and numbers, and no code: loading it runs nothing, unlike
-        a pickle. It replaces an older file at once and as a whole, so that after a
-        full disk or a crash the old one is still there.
+        The file contains text and numbers, and no code: unlike a pickle, loading it
+        runs nothing. An older file is replaced in one step, so that it is still there
+        after a full disk or a crash.
 
         Parameters
         ----------
         path : str or path-like
-            Where to, such as 'model.mmoe'.
+            The file to write, such as 'model.mmoe'.
 
         Raises
         ------
@@ -311,11 +311,11 @@ class _BaseMultiTaskMMoE(
         Returns
         -------
         data frame of shape (n_layers, 4)
-            A line for each layer, by its name in ``network_``: 'part' (what it belongs
+            A row for each layer, by its name in ``network_``: 'part' (what it belongs
             to), 'kind' (its class), 'output' (shape of its output for one row; for the
-            experts that of every task) and 'weights' (how many it has). Of an ensemble
-            trained with `cv` a line tells of all members: the shape is (n_members,
-            units), up to the layers that average them.
+            experts, of every task) and 'weights' (how many it has). For an ensemble
+            trained with `cv` a row describes the layer of all members: the shape is
+            (n_members, units), up to the layers that average them.
 
         Raises
         ------
@@ -341,8 +341,8 @@ class _BaseMultiTaskMMoE(
         Parameters
         ----------
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
-            Numeric features without missing values. Sparse input is never made
-            dense as a whole.
+            Numeric features without missing values. Sparse input is made dense one
+            batch at a time.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column for each task. The column names of a data frame become
             `task_names_`. NaN, None and ``pd.NA`` mean that a row has no target for
@@ -351,8 +351,8 @@ class _BaseMultiTaskMMoE(
             a column may hold intervals of pandas.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
                 or None, default=None
-            Non-negative weights of the rows, in the loss of every task or of each;
-            only their proportions count. Rows of zero weight are left out.
+            Non-negative weights of the rows, for all tasks or with a column for each;
+            only their proportions count. Rows with weight zero are left out.
         X_val : {array-like, data frame, CSR matrix} of shape (n_val, n_features), \
                 default=None
             Rows for early stopping, and the calibration of a classifier, instead of a
@@ -382,8 +382,8 @@ class _BaseMultiTaskMMoE(
 
         Notes
         -----
-        A fit that fails, or is interrupted by Ctrl-C, leaves the estimator as it was
-        before: fitted to the bit as it was, or not fitted.
+        A fit that fails, or is interrupted by Ctrl-C, leaves the estimator exactly as
+        it was before.
         """
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
 

@@ -16,15 +16,14 @@ class ExportMixin:
     _engine: Any
 
     def to_keras(self) -> Any:
-        """Return a copy of the trained network, a Keras model of its own.
+        """Return a copy of the trained network, as a Keras model.
 
         It takes the features as the estimator does, and its outputs are those of
         ``network_``: logits, or standardised targets, one output (n_rows, units) for
         each task; an ensemble's members are averaged within the network, and logits
         are not divided by `temperatures_` of a calibrated classifier. Unlike
-        ``network_``, which is the estimator's own, it is a new model each time, with
-        the present weights: trained further or changed, it leaves the estimator as it
-        is.
+        ``network_`` it is a new model each time, with the present weights: you can
+        train or change it without changing the estimator.
 
         Returns
         -------
@@ -52,8 +51,8 @@ class ExportMixin:
         path : str or path-like
             The file to write, such as 'model.onnx'. One that is there is replaced.
         preprocessor : transformer or None, default=None
-            The fitted transformer in front of this estimator, so that the file takes
-            what that takes; of a Pipeline it is ``pipeline[:-1]``. One of
+            The fitted transformer before this estimator, so that the file takes what
+            the transformer takes; in a Pipeline it is ``pipeline[:-1]``. That of
             `make_tabular_preprocessor` takes the raw columns. StandardScaler,
             MinMaxScaler, SimpleImputer, PiecewiseLinearEncoder, TailSquashingScaler
             and Pipelines of them can be exported too. None leaves it out.

@@ -298,10 +298,10 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Any:
-        """Go on training for one epoch over these rows.
+        """Train one epoch on these rows.
 
-        The optimizer goes on where the last call left it, also after pickling, with
-        a constant learning rate. The first call decides on the tasks' types, classes,
+        Training continues where the last call left it, also after pickling, with a
+        constant learning rate. The first call decides on the tasks' types, classes,
         means and standard deviations.
 
         Parameters
@@ -311,10 +311,10 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column of targets for each task; they may be missing, as in ``fit``.
         classes : list of (array-like or None), dict or None, default=None
-            All classes that any call will bring: for each task in their order, None
-            for a regression, or by the names of the classifications, as
-            ``{"rich": ["no", "yes"]}``. Needed in the first call unless y has all of
-            them; ignored later, where they must be the same.
+            All classes that any call will have: a list with the classes of each task
+            (None for a regression), or a dict by the names of the classifications,
+            such as ``{"rich": ["no", "yes"]}``. Needed in the first call unless y has
+            all of them. Later calls may leave them out; they must be the same.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
                 or None, default=None
             Weights of the rows.

@@ -36,7 +36,7 @@ class GateWeightsDisplay:
     Parameters
     ----------
     weights : ndarray of shape (n_samples, n_tasks, n_experts)
-        Weights as :func:`gate_weights` gives them.
+        Weights as :func:`gate_weights` returns them.
     task_names : sequence of str
         Names of the tasks.
     expert_names : sequence of str or None, default=None

@@ -50,10 +50,10 @@ def gate_weights(estimator: Any, X: Any) -> np.ndarray:
     ndarray of shape (n_samples, n_tasks, n_experts)
         float32 weights between 0 and 1, which sum to 1 over the experts. With
         ``sharing='omoe'`` they are the same for all tasks. With 'cgc' and 'ple' the
-        shared experts come first, then those of each task, which weigh 0 in the others;
-        of 'ple' they are those of the last level. Of an ensemble trained with `cv` the
-        experts of each member come one after another, and each member's weights sum to
-        1 / n_members: its part of the prediction.
+        shared experts come first, then those of each task, which have weight 0 in the
+        others; with 'ple' they are those of the last level. For an ensemble trained
+        with `cv`, the experts of one member follow those of another, and the weights of
+        each member sum to 1 / n_members, its share of the prediction.
 
     Raises
     ------
@@ -159,11 +159,11 @@ def expert_use(estimator: Any, X: Any, by: Any = None) -> pd.DataFrame:
     Returns
     -------
     data frame of shape (n_tasks, n_experts) or (n_groups * n_tasks, n_experts)
-        Mean weights, which sum to 1 in each line. The columns are 'expert 0', 'expert
-        1', ...; with 'cgc' and 'ple' 'shared 0', ... and then, of the experts of a
-        task's own, 'income 0', ...; of an ensemble trained with `cv` 'member 0, expert
-        0', ... The index is 'task', or the group (named as the column, else 'group')
-        and 'task'. Rows with a missing label are a group of their own, named NaN.
+        Mean weights, which sum to 1 in each row. The columns are 'expert 0', 'expert
+        1', ...; with 'cgc' and 'ple', 'shared 0', ... and then the experts of each
+        task, 'income 0', ...; for an ensemble trained with `cv`, 'member 0, expert 0',
+        ... The index is 'task', or the group (named as the column, else 'group') and
+        'task'. Rows with a missing group are a group named NaN.
 
     Raises
     ------

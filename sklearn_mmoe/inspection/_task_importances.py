@@ -68,14 +68,14 @@ def task_importances(
     estimator : estimator, Pipeline or search
         Any fitted estimator of several outputs, ours or another's.
     X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
-        Rows as `estimator` takes them, best rows that it was not fitted on. Of a
-        Pipeline they are the columns before all preprocessing.
+        Rows as `estimator` takes them, preferably rows that it was not fitted on. With
+        a Pipeline they are your own columns, before preprocessing.
     y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
         Their targets, matched with the tasks by name where both have names. Rows do not
         count in tasks where theirs is missing.
     scoring : str, callable, mapping of tasks to these, or None, default=None
-        Scorers as in :func:`~sklearn_mmoe.metrics.multi_task_scorer`; of tasks that a
-        mapping leaves out, and for None, 'roc_auc_ovr' of classifications and 'r2' of
+        Scorers as in :func:`~sklearn_mmoe.metrics.multi_task_scorer`. None, and a task
+        that a mapping leaves out, is 'roc_auc_ovr' for classifications and 'r2' for
         regressions.
     n_repeats : int, default=5
         How often each column is permuted.
@@ -83,14 +83,14 @@ def task_importances(
         How many columns are permuted at the same time; None is one, unless in a
         :func:`joblib.parallel_config`.
     random_state : int, RandomState or None, default=None
-        Draws the permutations; an int draws the same ones in each call.
+        Seed of the permutations.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), \
             or None, default=None
         Weights of the rows in the scores, or a column of weights for each task, matched
         by the tasks' names where it has names.
     max_samples : int or float, default=1.0
-        How many rows, or which share of them, are drawn for each column, without
-        replacement. The scores that theirs are compared with are those of all rows.
+        Number or share of the rows that are drawn for each column, without replacement.
+        They are compared with the scores of all rows.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def task_importances(
 
         importances_mean : data frame of shape (n_features, n_tasks)
             Score of the task minus its score with the feature permuted, the mean over
-            the repeats: a line for each column of X, a column for each task. NaN where
+            the repeats: a row for each column of X, a column for each task. NaN where
             the score is undefined.
         importances_std : data frame of shape (n_features, n_tasks)
             Standard deviation over the repeats.
@@ -124,14 +124,14 @@ def task_importances(
     See Also
     --------
     TaskImportancesDisplay : Draws them.
-    TaskPartialDependenceDisplay : Draws which way a feature drives the tasks.
+    TaskPartialDependenceDisplay : Draws in which direction a feature drives the tasks.
 
     Notes
     -----
-    A task relies on a feature as far as its score suffers when the feature is permuted.
-    Of two features that tell the same, either may seem unimportant: the estimator still
-    has the other. And importances tell of the estimator, which may be a poor one: see
-    `scores` first.
+    A task relies on a feature if its score falls when the feature is permuted. Of two
+    features with the same information, either may seem unimportant, because the
+    estimator still has the other. And importances describe the estimator, which may be
+    a poor one: look at `scores` first.
 
     Examples
     --------

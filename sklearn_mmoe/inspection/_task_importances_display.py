@@ -47,7 +47,7 @@ class TaskImportancesDisplay:
     See Also
     --------
     task_importances : The numbers.
-    TaskPartialDependenceDisplay : Draws which way a feature drives the tasks.
+    TaskPartialDependenceDisplay : Draws in which direction a feature drives the tasks.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class TaskImportancesDisplay:
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             Their targets, matched with the tasks by name where both have names.
         scoring : str, callable, mapping of tasks to these, or None, default=None
-            See :func:`task_importances`, as for the next five.
+            See :func:`task_importances`, also for the next five parameters.
         n_repeats : int, default=5
             How often each column is permuted.
         n_jobs : int or None, default=None
@@ -107,9 +107,9 @@ class TaskImportancesDisplay:
         max_samples : int or float, default=1.0
             How many rows, or which share of them, are drawn for each column.
         kind : {'heatmap', 'points'}, default='heatmap'
-            What to draw; see :meth:`plot`, as for the next one.
+            What to draw; see :meth:`plot`.
         max_features : int or None, default=20
-            Of how many features at most.
+            Largest number of features to draw.
         ax : matplotlib Axes or None, default=None
             Axes to draw on; None makes a figure.
 
@@ -155,9 +155,9 @@ class TaskImportancesDisplay:
         importances : Bunch
             What :func:`task_importances` returns.
         kind : {'heatmap', 'points'}, default='heatmap'
-            What to draw; see :meth:`plot`, as for the next one.
+            What to draw; see :meth:`plot`.
         max_features : int or None, default=20
-            Of how many features at most.
+            Largest number of features to draw.
         ax : matplotlib Axes or None, default=None
             Axes to draw on; None makes a figure.
 

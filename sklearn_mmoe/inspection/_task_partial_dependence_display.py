@@ -123,16 +123,16 @@ class TaskPartialDependenceDisplay:
         estimator : estimator, Pipeline or search
             Any fitted estimator of several outputs, ours or another's.
         X : {array-like, data frame, CSR matrix} of shape (n_samples, n_features)
-            Rows as `estimator` takes them; a few hundred are enough. Of a Pipeline they
-            are the columns before all preprocessing.
+            Rows as `estimator` takes them; a few hundred are enough. With a Pipeline
+            they are your own columns, before preprocessing.
         features : sequence of int, str or other column labels
             Which columns of X, by label or position. Categories, strings and booleans
             are drawn as points, those of missing values left out.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows in the means.
         grid_resolution : int, default=30
-            How many values of a number are tried, evenly from its 5th to its 95th
-            percentile; all of them where it has no more. Of categories the most
+            Number of values of a numeric feature, evenly spaced from its 5th to its
+            95th percentile, or all values if there are fewer. Of categories, the most
             frequent ones.
         standardize : bool or None, default=None
             Whether to draw each curve as the difference from the mean prediction, in

@@ -160,11 +160,11 @@ def expected_calibration_error(
 
     Notes
     -----
-    The distance in a bin of few rows is mostly chance, so that even perfect
-    probabilities have an error above 0, which falls with the number of rows and grows
-    with that of bins. Compare errors on the same rows and bins only. It is no proper
-    score: the share of positive rows, predicted for every row, has an error of 0. Look
-    at it beside 'neg_log_loss' or 'neg_brier_score'.
+    The distance in a bin of few rows is mostly chance, so even perfect probabilities
+    have an error above 0. It falls with the number of rows and grows with the number of
+    bins: compare errors on the same rows and bins only. It is not a proper score: the
+    share of positive rows, predicted for every row, has an error of 0. Use it together
+    with 'neg_log_loss' or 'neg_brier_score'.
 
     References
     ----------

@@ -192,8 +192,8 @@ def task_scorer(scoring: str | Callable[..., float], task: Any) -> Any:
         :func:`expected_calibration_error`; or a scorer from
         :func:`sklearn.metrics.make_scorer`.
     task : int, str or another column label
-        The task's index, or its name: one of the estimator's `task_names_`, else a
-        column of y, as text or as it stands there (a date, a tuple).
+        The task's index, or its name: one of the estimator's `task_names_`, or a column
+        label of y, as it is (a date, a tuple) or as text.
 
     Returns
     -------
@@ -211,19 +211,19 @@ def task_scorer(scoring: str | Callable[..., float], task: Any) -> Any:
     What all scorers of this module share:
 
     - Columns of y are matched with the estimator's tasks by name where both have
-      names; another set of names is a ValueError.
-    - Any estimator of several outputs can be scored. Of ``predict_proba`` a list is
-      taken as one array for each task, and a single array (ClassifierChain,
-      OneVsRestClassifier, MLPClassifier) as the probability of each task's second
+      names; other names raise a ValueError.
+    - Any estimator of several outputs can be scored. If ``predict_proba`` returns a
+      list, it has an array for each task; a single array (ClassifierChain,
+      OneVsRestClassifier, MLPClassifier) has the probability of each task's second
       class.
     - Rows whose target is missing do not count in that task.
-    - A score that is undefined on the rows at hand is NaN, with an
-      UndefinedMetricWarning: without any target, or where a metric needs a class that
-      y lacks, or has been given a label that ``fit`` has not seen.
+    - A score that is undefined on the given rows is NaN, with an
+      UndefinedMetricWarning: if there is no target, if the metric needs a class that y
+      lacks, or if y has a label that ``fit`` has not seen.
     - `sample_weight` has a value for each row, or a column for each task, in a data
       frame matched by the tasks' names. With metadata routing it is used wherever it
-      is passed, unless ``scorer.set_score_request(sample_weight=False)`` says
-      otherwise; what a given scorer itself requests is kept.
+      is passed, unless ``scorer.set_score_request(sample_weight=False)`` turns that
+      off; requests of a scorer passed as `scoring` are kept.
 
     Examples
     --------

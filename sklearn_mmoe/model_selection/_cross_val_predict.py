@@ -65,11 +65,11 @@ def cross_val_predict(
     y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
         Targets, which may be missing where `estimator` takes that.
     groups : array-like of shape (n_samples,) or None, default=None
-        Given to a splitter that asks for groups.
+        Groups of the rows, passed to `cv`.
     cv : int, splitter, iterable or None, default=None
         How to split: an int, or None for 5, makes that number of folds by
         :class:`MultiTaskStratifiedKFold`, or by :class:`sklearn.model_selection.KFold`
-        where no task has labels to stratify by. Every row must be tested once.
+        if no task has classes. Each row must be in the test set of one fold.
     n_jobs : int or None, default=None
         Number of folds fitted at the same time, as in joblib.
     method : {'predict', 'predict_proba', 'predict_log_proba'}, default='predict'

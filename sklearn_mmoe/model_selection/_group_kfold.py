@@ -88,11 +88,10 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, MultiTaskStratifiedKFol
 
     Notes
     -----
-    What is made small is the sum of the squared differences from the shares. Those of
-    a label are divided by the number of rows that have it, so that rare labels count as
-    much as frequent ones, and all tasks, and the sizes of the folds, count alike. The
-    largest groups choose first; then groups move and change places for as long as that
-    helps.
+    The folds minimise the sum of the squared differences from the shares of all rows.
+    Those of a label are divided by the number of rows that have it, so that rare
+    labels, all tasks, and the sizes of the folds count the same. The largest groups are
+    placed first; then groups are moved and exchanged as long as that helps.
 
     Examples
     --------

@@ -74,7 +74,7 @@ def sharing_report(
     y : array-like or data frame of shape (n_samples, n_outputs)
         Targets of two tasks or more, which may be missing.
     groups : array-like of shape (n_samples,) or None, default=None
-        Given to a splitter that asks for groups.
+        Groups of the rows, passed to `cv`.
     cv : int, splitter, iterable or None, default=None
         How to split, as in :func:`cross_val_predict`; None makes 5 folds.
     scoring : str, callable, mapping of tasks to these, or None, default=None
@@ -83,12 +83,12 @@ def sharing_report(
     sharing : sequence of str, default=('single', 'shared_bottom', 'mmoe', 'ple')
         The ways of sharing to compare, 'single' among them.
     leave_one_out : bool, default=True
-        Whether to leave out each task in turn. This takes as many fits again for each
-        fold as there are tasks.
+        Whether to leave out each task in turn. This takes one more fit for each task
+        and fold.
     n_seeds : int, default=1
         Number of fits of each network on each fold, with a seed each.
     random_state : int, RandomState instance or None, default=0
-        Where the seeds come from.
+        Seed from which the seeds of the fits are drawn.
     n_jobs : int or None, default=None
         Number of fits at the same time, as in joblib.
     verbose : int or bool, default=0
@@ -114,10 +114,10 @@ def sharing_report(
     -----
     The interval of a gain is that of the mean of paired differences by fold (the mean
     over seeds of each), by the corrected t-test of Nadeau and Bengio (2003) [1]_:
-    folds share most of their training rows, so that their scores vary less than those
-    of other data would. 'No difference' means that these rows cannot tell, not that
-    there is none. Of several ways of sharing the best looks better than it is; fit it
-    on further data before you believe a small gain.
+    folds share most of their training rows, so their scores vary less than those of
+    independent data would. 'No difference' means that these rows cannot show one, not
+    that there is none. The best of several ways of sharing looks better than it is:
+    check a small gain on further data.
 
     References
     ----------

@@ -180,7 +180,7 @@ def multi_task_train_test_split(
     Parameters
     ----------
     *arrays : sequence of {array-like, data frame, series, sparse matrix}
-        X, y, and anything else that has a row for each of theirs, such as weights or
+        X, y, and further arrays with the same number of rows, such as weights or
         groups.
     test_size : float, int or None, default=None
         Share of the rows to test on, or their number. None: what `train_size` leaves,
@@ -194,8 +194,8 @@ def multi_task_train_test_split(
         rows in the order of time, and `stratify` must be None.
     stratify : 'y', None, or array-like or data frame of shape (n_samples,) or \
             (n_samples, n_outputs), default='y'
-        By what the shares are kept: 'y' is the second of `arrays`; other targets of the
-        rows, one column for each task; or None for none.
+        What to stratify by: 'y' is the second of `arrays`; or other targets of the
+        rows, with a column for each task. None does not stratify.
 
     Returns
     -------

@@ -70,12 +70,13 @@ class MultiTaskThresholdClassifier(
         another's. Of MultiTaskMMoEMixed the regressions stay as they are.
     scoring : str, callable, array-like of shape (2, 2), or mapping of tasks to these, \
             default='balanced_accuracy'
-        What a threshold is chosen by: the name of a scorer of predicted labels, such as
-        'f1'; a scorer, such as ``make_scorer(fbeta_score, beta=2)``, or a function
-        ``scorer(estimator, X, y)``; or costs of shape (2, 2), of which the mean is to
-        be least, with a row for each true class and a column for each predicted one,
-        in the order of `classes_`. A mapping has one for each task, by name or index;
-        tasks that it leaves out keep the most probable class.
+        How a threshold is chosen: by the highest score, given as the name of a scorer
+        of predicted labels, such as 'f1', a scorer, such as
+        ``make_scorer(fbeta_score, beta=2)``, or a function
+        ``scorer(estimator, X, y)``; or by the lowest mean of costs of shape (2, 2),
+        with a row for each true class and a column for each predicted class, in the
+        order of `classes_`. A mapping has one for each task, by name or index; tasks
+        that it leaves out keep the most probable class.
     thresholds : int or array-like of float, default=100
         How many thresholds to try, evenly spaced from the smallest to the largest
         probability; or those to try.

@@ -59,12 +59,11 @@ class CategoryEncoder(
     ----------
     min_frequency : int, float, 'auto' or None, default=None
         Categories of fewer rows (an int) or of a smaller share of the rows (a float)
-        are taken together to one column of infrequent ones, which stands for
-        categories never seen in ``fit`` as well. Without such a column, those are
-        encoded by zeros. 'auto' is 10 rows, or a twentieth of fewer than 200 rows.
-        None keeps every category.
+        share one column with categories that ``fit`` has not seen. Without such a
+        column, unknown categories are all zeros. 'auto' is 10 rows, or a twentieth of
+        the rows if there are fewer than 200. None keeps every category.
     sparse_output : bool, default=True
-        Whether the result is a CSR matrix, or else an array.
+        Whether the result is a CSR matrix instead of an array.
 
     Attributes
     ----------

@@ -210,13 +210,13 @@ class PiecewiseLinearEncoder(
         missing, 64 at most, and one for every three rows over all columns of more
         than two values; columns that would have fewer than 4 have none.
     spike_frequency : int, 'auto' or None, default=None
-        With a number, a value that at least so many rows share, and that stands out
-        from the values around it, gets a column of its own as well, which is 1 where
-        the column has exactly this value. Columns of amounts need it: no sum of slopes
-        is 1 at one value and 0 beside it. 'auto' is 10, in columns that have bins.
-        None is what the paper has.
+        A value that at least this many rows have, and that is more frequent than the
+        values around it, also gets a column of its own, which is 1 where the column has
+        exactly this value. This helps with columns of amounts, because no sum of slopes
+        is 1 at one value and 0 beside it. 'auto' is 10, in columns that have bins. None
+        is as in the paper.
     sparse_output : bool, default=False
-        Whether the result is a CSR matrix, or else an array.
+        Whether the result is a CSR matrix instead of an array.
 
     Attributes
     ----------

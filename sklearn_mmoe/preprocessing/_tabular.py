@@ -415,28 +415,28 @@ def make_tabular_preprocessor(
         Bins of :class:`PiecewiseLinearEncoder`; 'auto' is 64 in large tables, fewer in
         small ones, and none where rows are too few for the number of columns.
     spike_frequency : int, 'auto' or None, default='auto'
-        Values of numeric columns that at least so many rows share, and that stand out
-        from those around them, get a column of their own; None gives them none, and
-        'auto' is 10 in columns that have bins.
+        Single values of numeric columns that at least this many rows have, and that are
+        more frequent than the values around them, get a column of their own. None: they
+        do not; 'auto' is 10 in columns that have bins.
     min_frequency : int, float, 'auto' or None, default='auto'
-        Categories of fewer rows (an int) or of a smaller share of the rows (a float)
-        are taken together to one column of infrequent ones, which stands for
-        categories never seen in ``fit`` as well. None keeps every category, and 'auto'
-        is 10 rows, or a twentieth of fewer than 200.
+        Categories of fewer rows (an int), or of a smaller share of the rows (a float),
+        share one column with categories that ``fit`` has not seen. None keeps every
+        category; 'auto' is 10 rows, or a twentieth of the rows if there are fewer than
+        200.
     categorical : sequence of hashable, default=()
         Columns that are categorical although they hold numbers, such as codes: names,
         or positions where X has no names.
     sparse : bool, default=True
-        Whether the result is a CSR matrix, or else an array. Where ``set_output`` or
-        ``set_config`` asks for a frame, it is one.
+        Whether the result is a CSR matrix instead of an array. With ``set_output`` or
+        ``set_config`` it can be a data frame.
 
     Returns
     -------
     TabularPreprocessor
         A ColumnTransformer, unfitted, with transformers named 'piecewise', 'scaled',
         'one_hot', 'datetime' and 'text'. Its output is float32. Missing values are
-        allowed: in numeric columns and dates the median stands for them, and a column
-        says where; in categorical columns they are a category.
+        allowed: in numeric columns and dates they become the median, and a column marks
+        them; in categorical columns they are a category.
 
     Raises
     ------
