@@ -74,9 +74,12 @@ def census(n_rows: int, seed: int) -> Table:
 def tox21(seed: int) -> Table:
     with np.load(get_data_home() / "tox21.npz") as data:
         bits = np.unpackbits(data["fingerprint"], axis=1)
+        # Of a few molecules a charge is infinite, which is to say that it is not known.
+        descriptors = data["descriptors"]
+        descriptors = np.where(np.isfinite(descriptors), descriptors, np.nan)
         X = pd.concat(
             [
-                pd.DataFrame(data["descriptors"], columns=data["descriptor_names"]),
+                pd.DataFrame(descriptors, columns=data["descriptor_names"]),
                 pd.DataFrame(bits).add_prefix("bit_"),
             ],
             axis=1,
