@@ -357,7 +357,8 @@ class TestParameter:
     @pytest.fixture
     def quick(self, monkeypatch):
         """Make 'auto' epochs few."""
-        monkeypatch.setattr("sklearn_mmoe.estimators._base.auto_epochs", lambda *_: 1)
+        place = "sklearn_mmoe.estimators._training.auto_epochs"
+        monkeypatch.setattr(place, lambda *_: 1)
 
     @pytest.mark.usefixtures("quick")
     def test_auto_is_five_where_all_is_left_to_us(self):

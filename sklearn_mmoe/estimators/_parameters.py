@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+if TYPE_CHECKING:
+    from sklearn_mmoe._tasks.columns import TaskColumns
+    from sklearn_mmoe._training.engine import Engine
 
 __all__ = [
     "PARAMETER_CONSTRAINTS",
     "SHARING",
+    "EstimatorParameters",
     "auto_batch_size",
     "auto_epochs",
     "by_rows",
@@ -184,3 +191,104 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
         "feature_penalty": estimator.feature_penalty,
         "dtype": estimator.dtype,
     }
+
+
+class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
+    """What all estimators are made with, and what their kinds differ in."""
+
+    _parameter_constraints: dict[str, list[Any]] = PARAMETER_CONSTRAINTS
+
+    def __init__(
+        self,
+        num_experts: int = 8,
+        *,
+        loss: Any = "squared_error",
+        sharing: str = "mmoe",
+        num_task_experts: int = 2,
+        num_levels: int = 2,
+        expert_units: Any = 32,
+        shared_units: Any = (96,),
+        tower_units: Any = (16,),
+        match_parameters: str | int | None = None,
+        gate_dropout: float = 0.0,
+        gate_temperature: float = 1.0,
+        load_balance_penalty: float = 0.0,
+        activation: str = "silu",
+        wide: bool = True,
+        dropout: float = 0.2,
+        feature_penalty: float | str = "auto",
+        optimizer: Any = "adamw",
+        learning_rate: float = 1e-2,
+        learning_rate_schedule: str = "linear",
+        weight_decay: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: int | str = "auto",
+        task_weight: Any = "observed",
+        task_weighting: str = "uniform",
+        early_stopping: bool = False,
+        early_stopping_metric: Any = "loss",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        tol: float = 1e-4,
+        cv: Any = "auto",
+        random_state: Any = None,
+        verbose: int | bool = 0,
+        warm_start: bool = False,
+        checkpoint_dir: Any = None,
+        callbacks: Any = None,
+        network: Any = None,
+        dtype: str = "float32",
+    ) -> None:
+        self.num_experts = num_experts
+        self.loss = loss
+        self.sharing = sharing
+        self.num_task_experts = num_task_experts
+        self.num_levels = num_levels
+        self.expert_units = expert_units
+        self.shared_units = shared_units
+        self.tower_units = tower_units
+        self.match_parameters = match_parameters
+        self.gate_dropout = gate_dropout
+        self.gate_temperature = gate_temperature
+        self.load_balance_penalty = load_balance_penalty
+        self.activation = activation
+        self.wide = wide
+        self.dropout = dropout
+        self.feature_penalty = feature_penalty
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.task_weight = task_weight
+        self.task_weighting = task_weighting
+        self.early_stopping = early_stopping
+        self.early_stopping_metric = early_stopping_metric
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.cv = cv
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.callbacks = callbacks
+        self.network = network
+        self.dtype = dtype
+
+    _engine: Engine
+    _tasks: list[Any]
+    task_names_: list[Any]
+    n_iter_: int
+    _split_seed: int
+    _expert_use: np.ndarray | None
+
+    @abstractmethod
+    def _find_tasks(
+        self, targets: TaskColumns, weights: np.ndarray, classes: Any
+    ) -> list[Any]:
+        """Learn from the targets what kind of tasks they are, and their classes."""
+
+    def _publish_tasks(self, y: Any) -> None:
+        """Set the fitted attributes that say of the tasks what a user may ask."""

@@ -1,0 +1,137 @@
+"""What a fit is given, brought to arrays: features, targets and weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
+from sklearn_mmoe._tasks.encode import EncodedTargets, encode_targets
+from sklearn_mmoe._tasks.weights import (
+    apply_class_factors,
+    check_positive_weights,
+    class_factors,
+    count_classes,
+    row_weights,
+)
+from sklearn_mmoe.estimators._fit_data import FitData, check_numeric_columns
+from sklearn_mmoe.estimators._parameters import EstimatorParameters
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["ReadingMixin"]
+
+
+class ReadingMixin(EstimatorParameters):
+    """Methods that validate what a fit is given."""
+
+    def _read(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        resume: bool,
+        classes: Any = None,
+    ) -> FitData:
+        """Validate what a fit is given, and find out what the tasks are."""
+        dtype = self._engine.spec.dtype if resume else self.dtype
+        features = self._validate_features(X, dtype, reset=not resume)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        check_consistent_length(features, y)
+        columns = split_columns(y)
+        if resume:
+            columns = columns.matched(self.task_names_, type(self).__name__)
+        weights = row_weights(sample_weight, features, columns.names)
+        tasks = self._tasks if resume else self._find_tasks(columns, weights, classes)
+        data = self._encode(X, y, sample_weight, features, columns, weights, tasks)
+        # Calls of partial_fit may well bring nothing for one of the tasks.
+        each = not resume and classes is None
+        check_positive_weights(data.weights, columns.names, each=each)
+        n_left_out = len(data.weights) - len(data.rows)
+        if self.verbose and n_left_out:
+            print(f"{n_left_out} rows without any target or weight are left out.")
+        return data
+
+    def _read_validation(
+        self, data: FitData, X: Any, y: Any, sample_weight: Any
+    ) -> FitData:
+        """Validate the rows that the user gave for early stopping."""
+        features = self._validate_features(X, data.features.dtype)
+        check_consistent_length(features, y)
+        columns = split_columns(y)
+        columns = columns.matched(data.names, type(self).__name__)
+        try:
+            weights = row_weights(sample_weight, features, columns.names)
+        except ValueError as error:
+            raise ValueError(f"sample_weight_val does not fit: {error}") from error
+        validation = self._encode(
+            X, y, sample_weight, features, columns, weights, data.tasks, data.factors
+        )
+        if not len(validation.rows):
+            raise ValueError(
+                "y_val has no target of positive weight in any task; early stopping "
+                "needs some (see y_val and sample_weight_val)."
+            )
+        return validation
+
+    def _encode(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        features: Any,
+        columns: TaskColumns,
+        weights: np.ndarray,
+        tasks: list[Any],
+        factors: list[np.ndarray | None] | None = None,
+    ) -> FitData:
+        """Bring targets to arrays, and put the weights of rows and classes together.
+
+        The `factors` of classes are those of training, where these rows are others.
+        """
+        targets = self._encode_targets(columns, tasks)
+        weights = weights * targets.observed
+        if factors is None:
+            counts = count_classes(weights, tasks, targets.codes)
+            factors = self._class_factors(counts, tasks)
+        apply_class_factors(weights, factors, targets.codes)
+        rows = np.flatnonzero(weights.any(axis=1))
+        return FitData(
+            X,
+            y,
+            sample_weight,
+            features,
+            columns.names,
+            tasks,
+            targets,
+            weights,
+            factors,
+            rows,
+        )
+
+    def _encode_targets(self, columns: TaskColumns, tasks: list[Any]) -> EncodedTargets:
+        dependencies = getattr(self, "task_dependencies", None)
+        pairs = dependency_pairs(dependencies, tasks)
+        return follow_dependencies(pairs, tasks, encode_targets(tasks, columns))
+
+    def _class_factors(self, counts: list[Any], tasks: list[Any]) -> list[Any]:
+        """Compute the weight of each class, from the numbers of their rows."""
+        return class_factors(counts, getattr(self, "class_weight", None), tasks)
+
+    def _validate_features(self, X: Any, dtype: Any, reset: bool = False) -> Any:
+        if reset or hasattr(X, "columns"):
+            check_numeric_columns(X, type(self).__name__)
+        # What the dtype cannot hold becomes infinite, and is then refused by name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(
+                self, X, accept_sparse="csr", dtype=np.dtype(dtype), reset=reset
+            )
