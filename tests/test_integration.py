@@ -72,6 +72,7 @@ def check_refit(search, X, y):
     assert search.score(X, y) == pytest.approx(mean_auc(again, X, y))
 
 
+@pytest.mark.slow
 def test_randomized_search(classifier, labels_data):
     X, y = labels_data
     search = RandomizedSearchCV(
@@ -97,6 +98,7 @@ def test_randomized_search(classifier, labels_data):
     check_refit(search, X, y)
 
 
+@pytest.mark.slow
 def test_halving_search(classifier, labels_data):
     X, y = labels_data
     search = HalvingGridSearchCV(

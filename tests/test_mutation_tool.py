@@ -86,6 +86,7 @@ def test_every_fault_of_the_package_is_python(mutate):
             assert mutant.diff.count("\n+") >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("test", "timeout", "outcome"),
     [

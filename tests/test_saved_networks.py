@@ -33,9 +33,8 @@ def run(code, *arguments, **environment):
     )
 
 
-@pytest.mark.parametrize(
-    "optimizer", ["adamw", pytest.param("rmsprop", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
 def test_files_of_keras_load_in_a_new_process(tmp_path, labels_data, tiny, optimizer):
     """With no import but the layers', and no ``custom_objects``."""
     import keras

@@ -99,6 +99,7 @@ def test_ensembles_and_every_way_to_share(values_data, tiny, tmp_path, parameter
     assert again.task_weights_ == model.task_weights_
 
 
+@pytest.mark.slow
 def test_a_search(pipeline, tmp_path):
     model, X, y = pipeline
     search = GridSearchCV(

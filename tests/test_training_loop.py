@@ -281,7 +281,13 @@ def by_keras(spec, calls, seed_weights, optimizer):
 class TestAgainstKeras:
     """The same batches, trained on by Keras itself, end in the same weights."""
 
-    @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+    @pytest.mark.parametrize(
+        "optimizer",
+        [
+            "adamw",
+            *(pytest.param(o, marks=pytest.mark.slow) for o in ("sgd", "rmsprop")),
+        ],
+    )
     def test_mixed_kinds_penalty_and_weights(self, recorder, labels_data, optimizer):
         import keras
 
@@ -643,7 +649,17 @@ class TestGoingOn:
             clf.set_params(**{name: value}).partial_fit(X, y)
         clf.fit(X, y).partial_fit(X, y)
 
-    @pytest.mark.parametrize("optimizer", ["adamw", "adam", "nadam", "lion", "rmsprop"])
+    @pytest.mark.parametrize(
+        "optimizer",
+        [
+            "adamw",
+            "nadam",
+            *(
+                pytest.param(o, marks=pytest.mark.slow)
+                for o in ("adam", "lion", "rmsprop")
+            ),
+        ],
+    )
     def test_partial_fit_goes_on_with_the_optimizer(self, labels_data, optimizer):
         """One fit of two epochs is two calls, where the order of rows says nothing."""
         X, y = labels_data

@@ -23,6 +23,7 @@ N_THREADS = 16
 ESTIMATORS = [MultiTaskMMoEClassifier, MultiTaskMMoERegressor, MultiTaskMMoEMixed]
 
 
+@pytest.mark.slow
 def test_sixteen_threads_predict_while_another_estimator_is_fitted(
     fitted_classifier, labels_data, tiny
 ):

@@ -353,6 +353,7 @@ class TestMemory:
         MultiTaskMMoEClassifier(**tiny).fit(X, y)
         assert len(made) == 3
 
+    @pytest.mark.slow
     def test_few_are_kept(self, labels_data, tiny, monkeypatch):
         from sklearn_mmoe._training import cache
 
@@ -453,6 +454,7 @@ class TestMemory:
         np.testing.assert_array_equal(outputs[0], outputs[1])
         np.testing.assert_array_equal(outputs[0], outputs[2])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("optimizer", ["adamw", "nadam", "object"])
     def test_graphs_are_freed(self, labels_data, tiny, optimizer):
         """TensorFlow keeps the graph of a function that something still holds."""
