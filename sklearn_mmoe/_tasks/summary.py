@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.value_task import ValueTask
 
@@ -116,6 +117,11 @@ class _ColumnSummary:
         return float(np.sqrt(self._squares / self._weight)) if self._weight else 0.0
 
     def add(self, values: np.ndarray, weights: np.ndarray) -> None:
+        if holds_intervals(values):
+            raise ValueError(
+                f"The task {self._name!r} has intervals for targets (loss='tobit'), "
+                "which need all rows in memory; call fit of the estimator itself."
+            )
         if values.dtype.kind in "biuf":
             self._add_moments(values.astype(np.float64), weights)
         if self._sums is None:

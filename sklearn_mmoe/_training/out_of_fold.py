@@ -125,7 +125,9 @@ class OutOfFold(Observer):
             for epoch, losses in zip(self.epochs, self.curves, strict=True)
             if epoch <= begin
         ]
-        pays = not before or self._best_loss < _ENOUGH * min(before)
+        # In units of the loss before, which may be negative.
+        lowest = min(before, default=np.inf)
+        pays = not before or lowest - self._best_loss > (1 - _ENOUGH) * abs(lowest)
         return pays and len(self._rounds) < _MOST_ROUNDS
 
     def arrays(self) -> list[np.ndarray]:

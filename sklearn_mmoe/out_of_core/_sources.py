@@ -22,8 +22,15 @@ _SCAN: dict[str, Any] = {
     "batch_readahead": 1,
     "fragment_readahead": 1,
     "use_threads": False,
-    "cache_metadata": False,
 }
+
+
+def _batches(source: Any, **options: Any) -> Any:
+    """Read the record batches of a data set or fragment, and keep nothing of it."""
+    try:
+        return source.to_batches(cache_metadata=False, **_SCAN, **options)
+    except TypeError:  # older versions of pyarrow keep no metadata
+        return source.to_batches(**_SCAN, **options)
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,9 @@ class _Arrow:
             options["fragment_scan_options"] = ParquetFragmentScanOptions(
                 use_buffered_stream=True, buffer_size=2**16, pre_buffer=False
             )
-        yield from fragment.to_batches(
+        yield from _batches(
+            fragment,
             schema=self._schema,
-            **_SCAN,
             **options,
         )
 
@@ -163,7 +170,7 @@ def find_source(data: Any) -> Source:
         try:
             return _Arrow(data)
         except ValueError:  # with a filter it has no fragments
-            return _Iterable(lambda: data.to_batches(**_SCAN))
+            return _Iterable(lambda: _batches(data))
     if hasattr(data, "npartitions") and hasattr(data, "partitions"):
         return _Dask(data)
     if hasattr(data, "columns") or hasattr(data, "shape"):  # in memory
