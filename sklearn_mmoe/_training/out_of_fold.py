@@ -118,17 +118,19 @@ class OutOfFold(Observer):
     def _needs_more(self) -> bool:
         """Whether training is what is lacking, at the end of a round."""
         begin, end = self._rounds[-1].start, self._rounds[-1].stop
-        if (self.best_candidate, self.best_epoch) != (self._weakest, end):
+        best_here = (self.best_candidate, self.best_epoch) == (self._weakest, end)
+        if not best_here or len(self._rounds) == _MOST_ROUNDS:
             return False
         before = [
             losses.min()
             for epoch, losses in zip(self.epochs, self.curves, strict=True)
             if epoch <= begin
         ]
-        # In units of the loss before, which may be negative.
-        lowest = min(before, default=np.inf)
-        pays = not before or lowest - self._best_loss > (1 - _ENOUGH) * abs(lowest)
-        return pays and len(self._rounds) < _MOST_ROUNDS
+        if not before:
+            return True
+        # A likelihood's loss may be negative.
+        gain = min(before) - self._best_loss
+        return bool(gain > (1 - _ENOUGH) * abs(min(before)))
 
     def arrays(self) -> list[np.ndarray]:
         if not self.epochs:

@@ -12,7 +12,6 @@ import keras
 import tensorflow as tf
 
 from sklearn_mmoe._training.balancing import Weighting
-from sklearn_mmoe.layers._spread import LOG_SPREAD
 
 __all__ = ["TrainingStep"]
 
@@ -129,7 +128,7 @@ class TrainingStep:
         """Shrink each member's weights."""
         rate = self._optimizer.learning_rate * tf.constant(self._member_decay)
         for variable in variables:
-            if variable.name == LOG_SPREAD:
+            if not self._optimizer._use_weight_decay(variable):
                 continue
             of_members = tf.reshape(rate, [-1] + [1] * (len(variable.shape) - 1))
             variable.assign_sub(variable * tf.cast(of_members, variable.dtype))

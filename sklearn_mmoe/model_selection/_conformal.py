@@ -23,6 +23,7 @@ from sklearn_mmoe.model_selection._held_out import (
     HeldOut,
     HeldOutMixin,
     estimator_has,
+    like_inner,
 )
 
 __all__ = ["MultiTaskConformalPredictor"]
@@ -341,12 +342,8 @@ class MultiTaskConformalPredictor(
         return self.estimator_.score(X, y, sample_weight=sample_weight)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
+        tags = like_inner(super().__sklearn_tags__(), self.estimator)
         inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = inner.classifier_tags
-        tags.regressor_tags = inner.regressor_tags
-        tags.target_tags = inner.target_tags
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags

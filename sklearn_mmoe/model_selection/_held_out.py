@@ -12,7 +12,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import Bunch, _safe_indexing
+from sklearn.utils import Bunch, _safe_indexing, get_tags
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -68,6 +68,16 @@ def estimator_has(method: str) -> Any:
         return True
 
     return check
+
+
+def like_inner(tags: Any, estimator: Any) -> Any:
+    """Let a wrapper be of the kind of the estimator in it, by scikit-learn's tags."""
+    inner = get_tags(estimator)
+    tags.estimator_type = inner.estimator_type
+    tags.classifier_tags = inner.classifier_tags
+    tags.regressor_tags = inner.regressor_tags
+    tags.target_tags = inner.target_tags
+    return tags
 
 
 class HeldOutMixin:

@@ -29,7 +29,7 @@ def _batches(source: Any, **options: Any) -> Any:
     """Read the record batches of a data set or fragment, and keep nothing of it."""
     try:
         return source.to_batches(cache_metadata=False, **_SCAN, **options)
-    except TypeError:  # older versions of pyarrow keep no metadata
+    except TypeError:  # older versions of pyarrow have no such option
         return source.to_batches(**_SCAN, **options)
 
 
@@ -134,11 +134,7 @@ class _Arrow:
             options["fragment_scan_options"] = ParquetFragmentScanOptions(
                 use_buffered_stream=True, buffer_size=2**16, pre_buffer=False
             )
-        yield from _batches(
-            fragment,
-            schema=self._schema,
-            **options,
-        )
+        yield from _batches(fragment, schema=self._schema, **options)
 
 
 def find_source(data: Any) -> Source:
