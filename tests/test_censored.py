@@ -222,15 +222,27 @@ class TestWhatIsLearned:
     def test_where_the_targets_are(self, noisy):
         """Mean and deviation are those of all targets, though half are not known."""
         y = noisy[:, 0]
-        task = ValueTask.from_targets(
-            "a",
-            _column(censored(y, below=0.0)),
-            np.ones(900, bool),
-            np.ones(900),
-            "tobit",
-        )
+        task = task_of(censored(y, below=0.0))
         assert task.mean == pytest.approx(y.mean(), abs=0.1)
         assert task.scale == pytest.approx(y.std(), rel=0.1)
+
+    @pytest.mark.parametrize("far", [1e3, 1e6])
+    def test_far_bounds_are_as_none(self, noisy, far):
+        def found(above):
+            intervals = censored(noisy[:, 0], above=0.0)
+            upper = np.where(np.isinf(intervals.right), above, intervals.right)
+            return task_of(between(intervals.left, upper))
+
+        wide, none = found(far), found(INF)
+        assert wide.mean == pytest.approx(none.mean, abs=1e-3)
+        assert wide.scale == pytest.approx(none.scale, rel=1e-3)
+        assert wide.loss_scale == pytest.approx(none.loss_scale, rel=1e-3)
+
+    @pytest.mark.parametrize("half", [1e-2, 1e-4, 1e-8])
+    def test_narrow_bounds_weigh_as_values(self, noisy, half):
+        y = noisy[:, 0]
+        narrow, known = task_of(between(y - half, y + half)), task_of(between(y, y))
+        assert narrow.loss_scale == pytest.approx(known.loss_scale, rel=1e-2)
 
     def test_weights_and_missing_targets(self, X, frame):
         """Rows of no weight and rows without a target are the same as none."""
@@ -254,6 +266,13 @@ def _column(array):
     column = np.empty(len(array), INTERVAL)
     column["lower"], column["upper"] = array.left, array.right
     return column
+
+
+def task_of(intervals):
+    """Find out where intervals are, as a fit does."""
+    n_rows = len(intervals)
+    observed, weight = np.ones(n_rows, bool), np.ones(n_rows)
+    return ValueTask.from_targets("a", _column(intervals), observed, weight, "tobit")
 
 
 class TestWhatIsTaken:
@@ -429,6 +448,11 @@ class TestScores:
         within = pd.DataFrame({k: censored(np.zeros(5), below=1.0) for k in frame})
         found = mean_task_scorer("r2")(fitted, X[:5] - 50, within)
         assert found in (0.0, 0.5, 1.0)  # no constant is wrong of these
+
+    def test_where_two_bounds_touch_the_best_constant_is_right(self, X, fitted):
+        bounds = between([0.0, 0.7, 0.1], [0.7, 1.3, 2.9])
+        frame = pd.DataFrame({"low": bounds, "high": bounds})
+        assert fitted.score(X[:3] + 50, frame) in (0.0, 0.5, 1.0)
 
     def test_errors(self, X, frame, fitted):
         low, predicted = frame["low"].array, fitted.predict(X)["low"].to_numpy()

@@ -494,6 +494,35 @@ def test_training_is_not_lengthened_where_its_length_or_strength_is_given():
     assert MultiTaskMMoERegressor(**LONGER, **strength).fit(X, y).n_iter_ == 8
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "n_more"),
+    [(1.0, 0.8, 9), (1.0, 0.95, 0), (-1.0, -1.2, 9), (-1.0, -1.05, 0), (0.5, 0.6, 0)],
+)
+def test_a_round_has_to_pay(before, after, n_more):
+    """By a tenth of the loss before, which may be negative."""
+    from sklearn_mmoe._training.observer import EpochRecord
+    from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+    class Trainer:
+        def weights(self):
+            return [np.zeros((4, 1))]
+
+    data = task_data(folds=np.arange(60) % 2, n_folds=2)
+    losses = iter([9.0, before, 9.0, 9.0, 9.0, 9.0, 9.0, after])  # of two candidates
+    choice = OutOfFold(
+        Trainer(),
+        lambda: [np.zeros((4, len(data.rows), 1))],
+        [lambda *_, **__: next(losses)],
+        data,
+        n_epochs=1,
+        weakest=1,
+    )
+    records = [EpochRecord(epoch, np.zeros(1), 0.0) for epoch in range(4)]
+    for record in records:
+        choice.on_epoch_end(record)
+    assert [record.n_more for record in records] == [3, 0, 0, n_more]
+
+
 @pytest.mark.usefixtures("few_updates")
 def test_the_learning_rate_begins_anew_where_training_is_lengthened():
     rates = []
@@ -513,17 +542,20 @@ def test_the_learning_rate_begins_anew_where_training_is_lengthened():
 @pytest.mark.usefixtures("few_updates")
 def test_a_lengthened_fit_goes_on_from_a_checkpoint(tmp_path):
     X, y = regression_data(1500, 0.0)
+    seen = []
 
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            if epoch == 12:
+            seen.append(epoch)
+            if seen == list(range(13)):
                 raise KeyboardInterrupt
 
     whole = MultiTaskMMoERegressor(**LONGER).fit(X, y)
     reg = MultiTaskMMoERegressor(**LONGER, checkpoint_dir=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         reg.set_params(callbacks=[Interrupt()]).fit(X, y)
-    again = reg.set_params(callbacks=None).fit(X, y)
+    again = reg.fit(X, y)
+    assert seen[13:] == list(range(12, again.n_iter_))
     assert again.n_iter_ == whole.n_iter_
     assert again.best_epoch_ == whole.best_epoch_
     pd.testing.assert_frame_equal(again.cv_losses_, whole.cv_losses_)

@@ -138,6 +138,11 @@ def closest_values(intervals: np.ndarray, to: Any) -> np.ndarray:
 
 def best_constant(intervals: np.ndarray, weight: np.ndarray | None) -> float:
     """Find the number with the least squared distance to the intervals, on average."""
+    if weight is not None:
+        intervals, weight = intervals[weight > 0], weight[weight > 0]
+    low, high = intervals["lower"].max(), intervals["upper"].min()
+    if low <= high:  # it lies in all of them: no distance, and no rounding
+        return float(low if np.isfinite(low) else high)
 
     def pull(number: float) -> float:
         distance = number - closest_values(intervals, number)
@@ -145,10 +150,7 @@ def best_constant(intervals: np.ndarray, weight: np.ndarray | None) -> float:
 
     ends = np.concatenate([intervals["lower"], intervals["upper"]])
     ends = ends[np.isfinite(ends)]
-    low, high = float(ends.min()), float(ends.max())
-    if pull(low) >= 0:  # all reach down to it
-        return low
-    return high if pull(high) <= 0 else float(brentq(pull, low, high))
+    return float(brentq(pull, ends.min(), ends.max()))
 
 
 def twice_log_loss(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -186,7 +188,10 @@ def likeliest_normal(intervals: np.ndarray, weight: np.ndarray) -> tuple[float, 
         Of values that are all known their mean and standard deviation.
     """
     lower, upper = intervals["lower"], intervals["upper"]
-    middle = representatives(intervals)
+    # Not the middles of the intervals: far bounds that say little would count most.
+    middle = closest_values(intervals, best_constant(intervals, weight))
+    if np.ptp(middle) == 0:
+        middle = representatives(intervals)
     mean = float(np.average(middle, weights=weight))
     scale = float(np.sqrt(np.average((middle - mean) ** 2, weights=weight)))
     exact = lower == upper

@@ -24,8 +24,8 @@ class TargetSummary:
 
     A column of few different values is kept as these and the weights of their rows:
     classes, means and quantiles are then what they are in all rows. Of a column of
-    many, a sample says what kind it is; its mean and standard deviation are those of
-    all rows.
+    many, a sample says what kind it is; for squared errors its mean and standard
+    deviation are those of all rows.
 
     Parameters
     ----------

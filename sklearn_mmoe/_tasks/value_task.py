@@ -153,7 +153,11 @@ class ValueTask:
         bounds, weight = bounds[counts], weight[counts]
         _check_two_sided(name, bounds)
         task = cls(name, *likeliest_normal(bounds, weight), "tobit")
-        cost = twice_log_loss(*task._standardised(bounds).T)
+        lower, upper = task._standardised(bounds).T
+        cost = twice_log_loss(lower, upper)
+        # Without what no prediction changes: the logarithm of how narrow bounds are.
+        narrow = (upper > lower) & (upper - lower < np.sqrt(2 * np.pi))
+        cost[narrow] += 2 * np.log((upper - lower)[narrow] / np.sqrt(2 * np.pi))
         task.loss_scale = 1 / float(np.average(cost, weights=weight) or 1)
         return task
 

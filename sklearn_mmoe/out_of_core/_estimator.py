@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -18,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe.estimators._validation import check_validation_arguments
-from sklearn_mmoe.model_selection._held_out import estimator_has
+from sklearn_mmoe.model_selection._held_out import estimator_has, like_inner
 from sklearn_mmoe.out_of_core._fit import Reading
 from sklearn_mmoe.out_of_core._sources import ChunkReader, Layout, find_source
 
@@ -79,10 +78,11 @@ class MultiTaskOutOfCore(
     Notes
     -----
     Memory holds the sample, the buffer and what is read next, however many rows there
-    are. Classes, and the means and standard deviations of targets, are those of all
-    rows; medians and quartiles, which some losses are scaled by, those of the sample
-    where a target has more than 10,000 different values. The preprocessor is not
-    fitted on rows that are set aside. There is no cross-validation within the fit.
+    are. Classes, and for squared errors the means and standard deviations of targets,
+    are those of all rows. What other losses are scaled by is that of the sample, where
+    a target has more than 10,000 different values. The preprocessor is not fitted on
+    rows that are set aside. There is no cross-validation within the fit, no warm start,
+    and no loss of intervals ('tobit').
 
     Examples
     --------
@@ -175,6 +175,11 @@ class MultiTaskOutOfCore(
             raise ValueError(
                 f"The 'cv' parameter of the estimator ({last.cv}) needs all rows in "
                 "memory; set it to None."
+            )
+        if last.warm_start:
+            raise ValueError(
+                "The 'warm_start' parameter of the estimator has no effect on chunks, "
+                "since each fit is one of a clone; set it to False."
             )
         source = find_source(data)
         reading = Reading(
@@ -283,13 +288,7 @@ class MultiTaskOutOfCore(
         return _joined(list(self.predict_chunks(data, "predict_proba")))
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = inner.classifier_tags
-        tags.regressor_tags = inner.regressor_tags
-        tags.target_tags = inner.target_tags
-        return tags
+        return like_inner(super().__sklearn_tags__(), self.estimator)
 
 
 def _steps(estimator: Any) -> tuple[list[tuple[str, Any]], Any]:

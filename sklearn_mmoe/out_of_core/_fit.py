@@ -123,7 +123,7 @@ class Reading:
                 summary = TargetSummary(self._names)
             targets, weights = self._targets(chunk)
             summary.add(targets, weights)
-            sample.add(chunk, targets)
+            sample.add(chunk, targets, weights)
             self._n_read = chunk.start + len(chunk)
         rows = sample.rows()
         if rows is None or summary is None:
@@ -168,8 +168,7 @@ class Reading:
 
     def _find_tasks(self, sample: SampledRows, summary: TargetSummary) -> list[Any]:
         targets = split_columns(sample.y).matched(self._names, "the first chunk")
-        weights = self._weights(sample.sample_weight, sample.y)
-        small, of_small = summary.condensed(targets, weights)
+        small, of_small = summary.condensed(targets, sample.sample_weight)
         check_positive_weights(of_small, self._names, each=True)
         tasks = self._estimator._find_tasks(small, of_small, None)
         summary.complete(tasks)
@@ -218,14 +217,13 @@ class Reading:
         kept = sample.take(np.sort(np.argsort(sample.key)[:_KEPT_ROWS]))
         features = self._features(kept.X, self._estimator.dtype, reset=True)
         targets = split_columns(kept.y).matched(self._names, "the first chunk")
-        weights = self._weights(kept.sample_weight, kept.y)
         of_sample = self._estimator._encode(
             features,
             self._y(kept),
             kept.sample_weight,
             features,
             targets,
-            weights,
+            kept.sample_weight,
             tasks,
             factors,
         )

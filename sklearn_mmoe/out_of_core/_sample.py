@@ -50,8 +50,8 @@ class SampledRows:
         What the preprocessor takes.
     y : DataFrame of shape (n_rows, n_tasks)
         Targets, in columns of the tasks' names.
-    sample_weight : ndarray of shape (n_rows,) or (n_rows, n_tasks), or None
-        Weights.
+    sample_weight : ndarray of shape (n_rows, n_tasks)
+        Weights in each task, in the order of y's columns.
     index : ndarray of int of shape (n_rows,)
         Their numbers among all rows.
     key : ndarray of shape (n_rows,)
@@ -62,7 +62,7 @@ class SampledRows:
 
     X: Any
     y: pd.DataFrame
-    sample_weight: np.ndarray | None
+    sample_weight: np.ndarray
     index: np.ndarray
     key: np.ndarray
     rare: np.ndarray
@@ -72,11 +72,10 @@ class SampledRows:
 
     def take(self, rows: np.ndarray) -> SampledRows:
         """Take some of them."""
-        weight = None if self.sample_weight is None else self.sample_weight[rows]
         return SampledRows(
             take(self.X, rows),
             self.y.iloc[rows],
-            weight,
+            self.sample_weight[rows],
             self.index[rows],
             self.key[rows],
             self.rare[rows],
@@ -85,12 +84,10 @@ class SampledRows:
     @staticmethod
     def together(parts: Sequence[SampledRows]) -> SampledRows:
         """Put rows below each other."""
-        weights = [part.sample_weight for part in parts]
-        known = [weight for weight in weights if weight is not None]
         return SampledRows(
             stack([part.X for part in parts]),
             stack([part.y for part in parts]),
-            np.concatenate(known) if known else None,
+            np.concatenate([part.sample_weight for part in parts]),
             np.concatenate([part.index for part in parts]),
             np.concatenate([part.key for part in parts]),
             np.concatenate([part.rare for part in parts]),
@@ -118,19 +115,18 @@ class RowSample:
         self._n_more = 0  # since some were let go of
         self._counts: dict[Any, dict[Any, int] | None] = {}
 
-    def add(self, chunk: Chunk, targets: TaskColumns) -> None:
-        """Draw from a chunk."""
+    def add(self, chunk: Chunk, targets: TaskColumns, weights: np.ndarray) -> None:
+        """Draw from a chunk, whose weights are by task."""
         key = self._rng.random(len(chunk))
         rare = self._rare(chunk.X)
         rows = np.flatnonzero((key < self._limit) | rare)
         if not len(rows):
             return
-        weight = chunk.sample_weight
         self._parts.append(
             SampledRows(
                 take(chunk.X, rows),
                 _frame(targets, rows),
-                None if weight is None else np.asarray(weight)[rows],
+                weights[rows],
                 chunk.start + rows,
                 key[rows],
                 rare[rows],
