@@ -22,6 +22,7 @@ from sklearn_mmoe import (
 from sklearn_mmoe._tasks.intervals import INTERVAL, twice_log_loss
 from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe._training.checkpoint import Checkpoints
+from sklearn_mmoe._training.trainer import Trainer
 from sklearn_mmoe.inspection import task_importances
 from sklearn_mmoe.losses import TobitLoss
 from sklearn_mmoe.metrics import mean_task_scorer, multi_task_scorer
@@ -322,14 +323,19 @@ class TestWhatIsTaken:
         reg.fit(X[:400], frame[:400], X_val=X[400:], y_val=frame[400:])
 
     @pytest.mark.parametrize("cv", [None, 2])
-    def test_the_spread_does_not_decay(self, X, frame, cv):
+    def test_the_spread_does_not_decay(self, X, frame, cv, monkeypatch):
         """Where all other weights decay to nothing, and little is learned."""
+        start = Trainer.start
+
+        def from_minus_two(trainer, seed):
+            start(trainer, seed)
+            for weight in trainer.model.weights:
+                if weight.name == "log_spread":
+                    weight.assign(np.full(weight.shape, -2))
+
+        monkeypatch.setattr(Trainer, "start", from_minus_two)
         quick = {**QUICK, "max_iter": 1, "learning_rate": 1e-8, "weight_decay": 1e8}
-        reg = MultiTaskMMoERegressor(
-            loss="tobit", warm_start=True, **{**quick, "cv": cv}
-        ).fit(X, frame["low"])
-        layer = reg.network_.get_layer("tower_0_spread")
-        layer.set_weights([np.full_like(layer.get_weights()[0], -2)])
+        reg = MultiTaskMMoERegressor(loss="tobit", **{**quick, "cv": cv})
         reg.fit(X, frame["low"])
         layers = [reg.network_.get_layer(f"tower_0_{x}") for x in ("spread", "output")]
         spread, (kernel, *_) = (layer.get_weights() for layer in layers)
