@@ -179,10 +179,9 @@ def differences(results: pd.DataFrame, score: str) -> pd.DataFrame:
             continue
         less = wide[name] - wide[REFERENCE]
         less["mean"] = less.mean(axis=1)
-        errors = less.std() / np.sqrt(len(less))
         rows[name] = [
             f"{mean:+.4f} ± {error:.4f}"
-            for mean, error in zip(less.mean(), errors, strict=True)
+            for mean, error in zip(less.mean(), less.sem(), strict=True)
         ]
     return pd.DataFrame(rows, index=less.columns)
 

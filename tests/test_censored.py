@@ -482,8 +482,18 @@ class TestScores:
                 else [p in interval for p, interval in zip(y_pred, y_true, strict=True)]
             )
 
-        scores = multi_task_scorer(make_scorer(share_within))(fitted, X, frame)
-        assert 0.3 < scores["low"] < 0.6
+        scorer = multi_task_scorer(make_scorer(share_within))
+        assert 0.3 < scorer(fitted, X, frame)["low"] < 0.6
+        # Also where it happens that all are known.
+        known = pd.DataFrame({k: between(*[np.ones(9)] * 2) for k in frame})
+        assert scorer(fitted, X[:9], known)["low"] == 0
+
+    def test_r2_that_may_be_infinite(self, X, frame, fitted):
+        within = pd.DataFrame({k: censored(np.zeros(5), below=1.0) for k in frame})
+        scorer = multi_task_scorer(make_scorer(r2_score, force_finite=False))
+        found = scorer(fitted, X[:5] + 50, within)
+        assert {found["low"], found["high"]} <= {-INF, np.nan}
+        assert -INF in found.values()
 
     def test_others_are_refused_by_name(self, X, frame, fitted):
         message = "'explained_variance' cannot score the task 'low'.*are intervals"

@@ -211,6 +211,8 @@ class TestFit:
         with pytest.raises(KeyboardInterrupt):
             out_of_core(tiny, callbacks=Stop(), **parameters).fit(folder)
         assert list(tmp_path.iterdir())
+        with pytest.raises(ValueError, match="'buffer_size' was 150, and is now 90"):
+            out_of_core(tiny, buffer_size=90, **parameters).fit(folder)
         seen, stop_at = [], None
         resumed = out_of_core(tiny, callbacks=Stop(), **parameters).fit(folder)
         assert seen == [2, 3]

@@ -83,8 +83,7 @@ def fingerprint(
     if hasattr(estimator, "feature_names_in_"):
         names = estimator.feature_names_in_.tolist()
         described["the names of X's columns"] = _short(json.dumps(names))
-    if data.sample is not data:  # of more than are in memory
-        described["the number of rows of X"] = str(data.n_rows)
+    described |= data.beyond_sample
     # Otherwise it was set aside of what is described already.
     if validation is not None and validation.targets is not data.sample.targets:
         described |= _of_data(validation, "_val")

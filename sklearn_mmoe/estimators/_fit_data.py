@@ -103,6 +103,11 @@ class FitData:
         """Rows that are in memory: all of them."""
         return self
 
+    @property
+    def beyond_sample(self) -> dict[str, str]:
+        """What else tells these data from others: nothing."""
+        return {}
+
     def with_folds(self, n_folds: int, seed: int) -> FitData:
         """Deal the rows out to folds of even size and like labels."""
         folds = np.zeros(len(self.weights), dtype=int)

@@ -10,10 +10,23 @@ from sklearn import metrics
 
 from sklearn_mmoe._tasks.intervals import best_constant, closest_values, to_pandas
 
-__all__ = ["scorer_of_intervals"]
+__all__ = ["is_of_sklearn", "scorer_of_intervals"]
 
 
-def _r2(y_true: np.ndarray, y_pred: Any, *, sample_weight: Any = None, **_: Any) -> Any:
+def is_of_sklearn(scorer: Any) -> bool:
+    """Whether a scorer's metric is one of scikit-learn's, which takes values alone."""
+    metric = getattr(scorer, "_score_func", None)
+    return metric is not None and metric.__module__.startswith("sklearn.")
+
+
+def _r2(
+    y_true: np.ndarray,
+    y_pred: Any,
+    *,
+    sample_weight: Any = None,
+    force_finite: bool = True,
+    **_: Any,
+) -> Any:
     """R2 whose errors are the distances to intervals, beside the best constant's."""
     if len(y_true) < 2:
         return metrics.r2_score(np.zeros(len(y_true)), y_pred)  # NaN, with a warning
@@ -24,8 +37,12 @@ def _r2(y_true: np.ndarray, y_pred: Any, *, sample_weight: Any = None, **_: Any)
         )
         for predicted in (np.asarray(y_pred), constant)
     )
+    if of_constant > 0:
+        return 1 - errors / of_constant
     # As scikit-learn has it for targets that are all the same.
-    return 1 - errors / of_constant if of_constant > 0 else float(errors == 0)
+    if force_finite:
+        return float(errors == 0)
+    return float("nan") if errors == 0 else -float("inf")
 
 
 # Metrics that depend on the error alone: of an interval it is the distance to it.
@@ -69,7 +86,7 @@ def scorer_of_intervals(scorer: Any) -> Any:
         measure: Callable[..., Any] = _r2
     elif metric in _OF_ERRORS:
         measure = _of_distances(metric)
-    elif metric is not None and metric.__module__.startswith("sklearn."):
+    elif is_of_sklearn(scorer):
         raise ValueError(
             f"some targets are intervals, of which {_TAKING} can be computed. A metric "
             "of your own is given the intervals, as an array of pandas"

@@ -19,7 +19,7 @@ from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import known_labels
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.metrics._calibration import expected_calibration_error
-from sklearn_mmoe.metrics._censored import scorer_of_intervals
+from sklearn_mmoe.metrics._censored import is_of_sklearn, scorer_of_intervals
 from sklearn_mmoe.metrics._predictions import (
     ClassificationTask,
     OneTask,
@@ -135,7 +135,7 @@ class TaskScoring:
             values = labels
             if not holds_intervals(labels):
                 values = self._as_floats(k, labels)
-            elif (labels["lower"] == labels["upper"]).all():
+            elif is_of_sklearn(scorer) and (labels["lower"] == labels["upper"]).all():
                 values = labels["lower"]
             else:
                 scorer = self._scorer_of_intervals(k, scorer, called)

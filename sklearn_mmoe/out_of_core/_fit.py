@@ -109,6 +109,14 @@ class Reading:
         self.n_rows_validation = 0 if validation is None else validation.n_rows
         return data, validation
 
+    @property
+    def order(self) -> dict[str, str]:
+        """What the order of the rows depends on, beside seeds."""
+        return {
+            "the number of blocks": str(self._reader.n_blocks),
+            "the parameter 'buffer_size'": str(self._buffer_size),
+        }
+
     def _print(self, message: str) -> None:
         if self._estimator.verbose:
             print(message, flush=True)
@@ -344,6 +352,11 @@ class ChunkedFitData:
     means: np.ndarray
 
     n_folds = None
+
+    @property
+    def beyond_sample(self) -> dict[str, str]:
+        """What else tells these data, and the order of their rows, from others."""
+        return {"the number of rows of X": str(self.n_rows), **self.reading.order}
 
     @property
     def features(self) -> Any:
