@@ -146,6 +146,21 @@ class TestMembers:
             if weights.std() > 0:
                 assert len(np.unique(weights.reshape(3, -1)[:, -1])) == 3
 
+    def test_one_without_dropout_is_trained_as_if_none_had_any(self):
+        """Of two members, the first drops nothing and the second half of the units."""
+
+        def trained(dropout):
+            engine = engine_of((0.0, 0.0), n_members=2, dropout=dropout)
+            engine.fit(task_data(), plan((0.5, 0.5)), seed=1)
+            return [weight.copy() for weight in engine._state.weights]
+
+        with_it, without = trained((0.0, 0.5)), trained((0.0, 0.0))
+        differ = []
+        for some, none in zip(with_it, without, strict=True):
+            np.testing.assert_allclose(some[0], none[0], atol=1e-5)
+            differ.append(np.abs(some[1] - none[1]).max())
+        assert max(differ) > 1e-2
+
     def test_do_not_see_their_fold(self):
         """What stands in a fold changes no bit of the members that left it out."""
         from dataclasses import replace
@@ -226,7 +241,8 @@ class TestChoice:
         assert losses.shape[1] == 3
         assert losses.loc[chosen.best_epoch_].min() == losses.to_numpy().min()
         column = losses.loc[chosen.best_epoch_].idxmin()
-        assert column == (chosen.feature_penalty_, chosen.weight_decay_)
+        used = (chosen.feature_penalty_, chosen.weight_decay_, chosen.dropout_)
+        assert column == used
 
     @pytest.mark.parametrize("kind", ["values", "labels"])
     def test_loss_is_that_of_the_members_that_did_not_see_the_row(self, kind):
@@ -284,6 +300,20 @@ class TestChoice:
         table = model.cv_losses_
         assert set(table.columns.get_level_values("feature_penalty")) == columns
         assert table.shape[1] == (1 if len(given) == 2 else 3)
+
+    def test_dropout_is_compared_unless_it_is_given(self, chosen):
+        dropout = chosen.cv_losses_.columns.get_level_values("dropout")
+        assert set(dropout) == {0.0}
+        X, y = regression_data()
+        few = {"num_experts": 2, "max_iter": 1, "cv": 2, "random_state": 0}
+        model = MultiTaskMMoERegressor(**few).fit(X, y)
+        table = model.cv_losses_.columns.to_frame(index=False)
+        weakest = table["feature_penalty"].idxmin()
+        assert table["dropout"].drop(weakest).tolist() == [0.2, 0.2]
+        assert table["dropout"][weakest] == 0.0
+        model = MultiTaskMMoERegressor(**few, dropout=0.4).fit(X, y)
+        assert set(model.cv_losses_.columns.get_level_values("dropout")) == {0.4}
+        assert model.dropout_ == 0.4
 
     def test_is_evaluated_in_some_epochs_and_the_last(self):
         X, y = regression_data()

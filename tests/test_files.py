@@ -201,7 +201,8 @@ class TestRoundTrip:
             tmp_path / "model.mmoe"
         ).read_bytes()
         if "cv" in parameters:
-            assert again.cv_losses_.columns.names == ["feature_penalty", "weight_decay"]
+            names = ["feature_penalty", "weight_decay", "dropout"]
+            assert again.cv_losses_.columns.names == names
             assert again._engine.spec.n_members == 2
         # As it was built, whatever a later release would match by.
         assert again._engine.network.sizes == model._engine.network.sizes
@@ -630,6 +631,19 @@ class TestMalice:
         def change(document):
             given = {"!": "tuple", "items": penalties}
             document["network"]["parameters"]["feature_penalty"] = given
+
+        content = changed(sealed_ensemble, change)
+        refuses(content, tmp_path / "model", "no estimator")
+
+    @pytest.mark.parametrize(
+        "dropouts", [[0.1], [0.1, 0.1, 0.1], [0.1, 1.0], [0.1, "auto"], [0, 0]], ids=str
+    )
+    def test_absurd_dropout_of_members(
+        self, sealed_ensemble, tmp_path, no_keras, dropouts
+    ):
+        def change(document):
+            given = {"!": "tuple", "items": dropouts}
+            document["network"]["parameters"]["dropout"] = given
 
         content = changed(sealed_ensemble, change)
         refuses(content, tmp_path / "model", "no estimator")

@@ -406,3 +406,20 @@ def test_experts_of_levels_start_different():
     np.testing.assert_array_equal(drawn(), before)  # the same seed, the same weights
     layer.draw_weights(2, 2)
     assert not np.allclose(drawn(), before)
+
+
+def test_dropout_of_members():
+    """Each member drops its own share, and the means stay."""
+    from sklearn_mmoe.layers._members import MemberDropout
+
+    layer = MemberDropout([0.0, 0.5, 0.2], seed=0)
+    x = np.ones((3, 2000, 5), dtype="float32")
+    dropped = np.asarray(layer(x, training=True))
+    for member, rate in zip(dropped, layer.rate, strict=True):
+        values = {0.0, 1 / (1 - rate)} if rate else {1.0}
+        assert {round(float(v), 5) for v in np.unique(member)} == values
+        assert np.mean(member == 0) == pytest.approx(rate, abs=0.02)
+    assert not np.array_equal(dropped, layer(x, training=True))
+    np.testing.assert_array_equal(layer(x, training=False), x)
+    again = MemberDropout.from_config(layer.get_config())
+    np.testing.assert_array_equal(again(x, training=True), dropped)

@@ -44,7 +44,7 @@ def build_network(
     load_balance_penalty: float = 0.0,
     task_dependencies: Sequence[tuple[int, int]] = (),
     activation: str = "silu",
-    dropout: float = 0.2,
+    dropout: float | Sequence[float] = 0.2,
     feature_penalty: float | Sequence[float] = 0.0,
     dtype: str = "float32",
     output_activation: str | None = None,
@@ -54,8 +54,9 @@ def build_network(
 ) -> Network:
     """Build the network; the parameters are those of :func:`multi_task_network`.
 
-    With `n_members` it is an ensemble of so many networks: `feature_penalty` is that of
-    each of them, and the outputs are averaged (see :class:`Network`).
+    With `n_members` it is an ensemble of so many networks: `feature_penalty` and
+    `dropout` are those of each of them, and the outputs are averaged (see
+    :class:`Network`).
 
     Returns
     -------

@@ -22,7 +22,7 @@ from sklearn_mmoe.layers import (
     ProductOfProbabilities,
 )
 from sklearn_mmoe.layers._building_blocks import LinearAndHidden, SplitColumns, silu
-from sklearn_mmoe.layers._members import AverageMembers, member_layer
+from sklearn_mmoe.layers._members import AverageMembers, MemberDropout, member_layer
 from sklearn_mmoe.layers._spread import LearnedSpread
 from sklearn_mmoe.regularizers import GroupLasso
 
@@ -45,8 +45,9 @@ class LayerMaker:
     ----------
     activation : str
         Activation of all layers but the last.
-    dropout : float
-        Share of the units dropped behind shared and tower layers.
+    dropout : float or sequence of float
+        Share of the units dropped behind shared and tower layers; of an ensemble it
+        may be one for each member.
     penalty : GroupLasso or None
         Regularizer of the kernels that multiply the features.
     dtype : {'float32', 'float64'}
@@ -68,7 +69,7 @@ class LayerMaker:
     def __init__(
         self,
         activation: str,
-        dropout: float,
+        dropout: float | Sequence[float],
         penalty: GroupLasso | None,
         dtype: str,
         n_members: int | None = None,
@@ -129,7 +130,8 @@ class LayerMaker:
         """Append dropout, if there is any."""
         if not self.dropout:
             return x
-        layer = keras.layers.Dropout(
+        of_members = isinstance(self.dropout, Sequence)
+        layer = (MemberDropout if of_members else keras.layers.Dropout)(
             self.dropout, seed=_ANY_SEED, dtype=self.dtype, name=f"{name}_dropout"
         )
         return self._note(layer, kind, task)(x)

@@ -66,19 +66,33 @@ def read_description(
     given = dict(described["parameters"])
     if given.get("match_parameters") is not None:
         raise ValueError("the widths of the network's layers are left open")
-    penalty = given.pop("feature_penalty")
+    penalty, dropout = given.pop("feature_penalty"), given.pop("dropout")
     dependencies = given.pop("task_dependencies", ())
     if dependencies != _checked_pairs(dependencies, tasks):
         raise ValueError(f"the tasks do not depend on each other as {dependencies}")
     # The estimator's own checks of the parameters that have the same names.
-    for strength in _of_members(penalty, n_members):
-        if not isinstance(strength, float):
-            raise TypeError(f"there is a feature_penalty of {strength!r}")
-        estimator = MultiTaskMMoERegressor(**given, feature_penalty=strength)
+    penalties = _of_members("feature_penalty", penalty, n_members)
+    # Members that differ in other things alone have one dropout.
+    shared = isinstance(dropout, float)
+    dropouts = (
+        (dropout,) * len(penalties)
+        if shared
+        else _of_members("dropout", dropout, n_members)
+    )
+    for strength, share in zip(penalties, dropouts, strict=True):
+        if not isinstance(strength, float) or not isinstance(share, float):
+            raise TypeError(
+                f"there is a feature_penalty of {strength!r} with a dropout of "
+                f"{share!r}"
+            )
+        estimator = MultiTaskMMoERegressor(
+            **given, feature_penalty=strength, dropout=share
+        )
         estimator._validate_params()
     parameters = {
         **network_parameters(estimator),
         "feature_penalty": penalty,
+        "dropout": dropout,
         "task_dependencies": dependencies,
     }
     if more := sorted(set(given) - set(parameters)):
@@ -105,10 +119,10 @@ def _checked_pairs(pairs: Any, tasks: Sequence[Any]) -> tuple[tuple[int, int], .
     return dependency_pairs(indices, tasks)
 
 
-def _of_members(penalty: Any, n_members: Any) -> tuple[Any, ...]:
-    """Return the penalty of each member."""
+def _of_members(name: str, value: Any, n_members: Any) -> tuple[Any, ...]:
+    """Return what a parameter is for each member."""
     if n_members is None:
-        return (penalty,)
-    if whole(n_members) < 1 or type(penalty) is not tuple or len(penalty) != n_members:
-        raise ValueError(f"there are not {n_members} members with a penalty each")
-    return penalty
+        return (value,)
+    if whole(n_members) < 1 or type(value) is not tuple or len(value) != n_members:
+        raise ValueError(f"there are not {n_members} members with a {name} each")
+    return value

@@ -252,9 +252,16 @@ class Engine:
         """Let go of all members but those of the best candidate."""
         assert self._state is not None
         spec = self.spec
-        penalties = spec.parameters["feature_penalty"][choice.members]
-        parameters = {**spec.parameters, "feature_penalty": penalties}
-        self.spec = replace(spec, parameters=parameters, n_members=len(penalties))
+        of_best = {
+            name: spec.parameters[name][choice.members]
+            for name in ("feature_penalty", "dropout")
+            if isinstance(spec.parameters[name], tuple)
+        }
+        self.spec = replace(
+            spec,
+            parameters={**spec.parameters, **of_best},
+            n_members=choice.members.stop - choice.members.start,
+        )
         weights = [weight[choice.members] for weight in self._state.weights]
         self._state = TrainingState(weights, self._state.random)
         self._evaluator = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,9 @@ __all__ = [
 
 _AUTO_FOLDS = 5
 # With fewer targets in a task a choice by them would be one by chance; with more
-# rows the defaults are as good, and cost a fifth.
+# rows the choice matters less, and costs minutes.
 _FEWEST_TARGETS = 30
-_MOST_ROWS = 2_000
+_MOST_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class Candidate:
 
     feature_penalty: float
     weight_decay: float
+    dropout: float
 
 
-# What is compared where both are 'auto', beside what they are by the number of rows:
+# What is compared where all are 'auto', beside what they are by the number of rows:
 # hardly any, for targets without noise, and much, for targets that are little else.
-_WEAK = Candidate(0.0, 0.03)
-_STRONG = Candidate(1.0, 4.0)
+_WEAK = Candidate(feature_penalty=0.0, weight_decay=0.03, dropout=0.0)
+_STRONG = Candidate(feature_penalty=1.0, weight_decay=4.0, dropout=0.2)
+_NAMES = [field.name for field in fields(Candidate)]
 
 
 def check_cv(estimator: Any) -> None:
@@ -119,17 +121,16 @@ def _is_left_to_us(estimator: Any) -> bool:
 
 def candidates(estimator: Any, n_rows: int, n_folds: int | None) -> list[Candidate]:
     """List the ways of regularisation that a fit compares; without folds it is one."""
-    names = ("feature_penalty", "weight_decay")
-    given = [getattr(estimator, name) for name in names]
+    given = [getattr(estimator, name) for name in _NAMES]
 
     def fill_in(candidate: Candidate) -> Candidate:
         values = [
             getattr(candidate, name) if isinstance(value, str) else float(value)
-            for name, value in zip(names, given, strict=True)
+            for name, value in zip(_NAMES, given, strict=True)
         ]
         return Candidate(*values)
 
-    usual = Candidate(*(by_rows(name, "auto", n_rows) for name in names))
+    usual = Candidate(*(by_rows(name, "auto", n_rows) for name in _NAMES))
     compared = [usual] if n_folds is None else [usual, _WEAK, _STRONG]
     return list(dict.fromkeys(fill_in(candidate) for candidate in compared))
 
@@ -148,9 +149,6 @@ def for_members(values: list[float], n_folds: int | None) -> Any:
 
 def loss_table(choice: OutOfFold, compared: list[Candidate]) -> pd.DataFrame:
     """Put the losses of all candidates into a data frame, an epoch in each row."""
-    columns = pd.MultiIndex.from_tuples(
-        [(c.feature_penalty, c.weight_decay) for c in compared],
-        names=["feature_penalty", "weight_decay"],
-    )
+    columns = pd.MultiIndex.from_tuples(map(astuple, compared), names=_NAMES)
     index = pd.Index(choice.epochs, name="epoch")
     return pd.DataFrame(np.array(choice.curves), index=index, columns=columns)

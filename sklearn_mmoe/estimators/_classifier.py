@@ -119,7 +119,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         task_dependencies: Any = None,
         activation: str = "silu",
         wide: bool = True,
-        dropout: float = 0.2,
+        dropout: float | str = "auto",
         feature_penalty: float | str = "auto",
         optimizer: Any = "adamw",
         learning_rate: float = 1e-2,

@@ -57,7 +57,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "load_balance_penalty": [Interval(Real, 0, None, closed="left")],
     "activation": [StrOptions({"relu", "silu", "gelu", "tanh"})],
     "wide": ["boolean"],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
     "feature_penalty": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     "dtype": [StrOptions({"float32", "float64"})],
     "optimizer": [
@@ -108,7 +108,11 @@ _ENSEMBLE_BATCH_SIZE = (32, 1024)
 
 # 'auto' of these falls from the first value, on few rows, to the second, on many.
 _FEW_ROWS, _MANY_ROWS = 150, 15_000
-_AUTO_BY_ROWS = {"feature_penalty": (0.25, 0.0075), "weight_decay": (2.0, 0.1)}
+_AUTO_BY_ROWS = {
+    "feature_penalty": (0.25, 0.0075),
+    "weight_decay": (2.0, 0.1),
+    "dropout": (0.2, 0.2),
+}
 
 
 def by_rows(name: str, value: float | str, n_samples: int) -> float:
@@ -116,7 +120,7 @@ def by_rows(name: str, value: float | str, n_samples: int) -> float:
 
     Parameters
     ----------
-    name : {'feature_penalty', 'weight_decay'}
+    name : {'feature_penalty', 'weight_decay', 'dropout'}
         Name of the parameter.
     value : float or 'auto'
         What it was set to.
@@ -187,7 +191,7 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
         "task_dependencies": dict(dependencies or {}),
         "activation": estimator.activation,
         "wide": bool(estimator.wide),
-        "dropout": float(estimator.dropout),
+        "dropout": estimator.dropout,
         "feature_penalty": estimator.feature_penalty,
         "dtype": estimator.dtype,
     }
@@ -215,7 +219,7 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
         load_balance_penalty: float = 0.0,
         activation: str = "silu",
         wide: bool = True,
-        dropout: float = 0.2,
+        dropout: float | str = "auto",
         feature_penalty: float | str = "auto",
         optimizer: Any = "adamw",
         learning_rate: float = 1e-2,

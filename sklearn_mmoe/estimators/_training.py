@@ -101,6 +101,12 @@ class TrainingMixin(EstimatorParameters):
         compared = candidates(self, n_rows, data.n_folds)
         penalties = [c.feature_penalty / np.sqrt(n_rows) for c in compared]
         parameters["feature_penalty"] = for_members(penalties, data.n_folds)
+        dropouts = [c.dropout for c in compared]
+        parameters["dropout"] = (
+            for_members(dropouts, data.n_folds)
+            if len(set(dropouts)) > 1
+            else dropouts[0]
+        )
         return Engine(
             NetworkSpec(
                 n_features=data.n_features,
@@ -226,6 +232,7 @@ class TrainingMixin(EstimatorParameters):
     def _publish_strength(self, used: Candidate) -> None:
         self.feature_penalty_ = used.feature_penalty
         self.weight_decay_ = used.weight_decay
+        self.dropout_ = used.dropout
 
     def _callback_list(self) -> list[Any]:
         """Bring `callbacks` to a list, and tell ours which estimator they watch."""

@@ -28,7 +28,7 @@ from sklearn_mmoe.layers.cross_stitch import CrossStitch
 from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer
 from sklearn_mmoe.layers.mmoe import MMoE
 
-__all__ = ["AverageMembers", "MemberDense", "member_layer"]
+__all__ = ["AverageMembers", "MemberDense", "MemberDropout", "member_layer"]
 
 
 def seeds_of_members(seed: int, num_members: int) -> Iterator[int]:
@@ -116,6 +116,39 @@ class MemberDense(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
+
+
+@keras.saving.register_keras_serializable(package="sklearn_mmoe")
+class MemberDropout(keras.layers.Dropout):
+    """Dropout with a rate for each member, which may be 0.
+
+    Parameters
+    ----------
+    rate : sequence of float
+        Share of the units that are dropped of each member, in [0, 1).
+    seed : int or None, default=None
+        Seed of the draws.
+    **kwargs
+        As every Keras layer takes.
+    """
+
+    def __init__(
+        self, rate: Sequence[float], seed: int | None = None, **kwargs: Any
+    ) -> None:
+        # Keras takes one rate alone; and where it is 0, has no generator.
+        super().__init__(rate=0.5, seed=seed, **kwargs)
+        self.rate = [float(of_member) for of_member in rate]
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        draws = keras.random.uniform(
+            ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator
+        )
+        rates = ops.reshape(
+            ops.convert_to_tensor(self.rate, self.compute_dtype), (-1, 1, 1)
+        )
+        return ops.where(draws >= rates, inputs / (1 - rates), ops.zeros_like(inputs))
 
 
 class Members(keras.layers.Layer):
