@@ -130,8 +130,12 @@ class LayerMaker:
         """Append dropout, if there is any."""
         if not self.dropout:
             return x
-        of_members = isinstance(self.dropout, Sequence)
-        layer = (MemberDropout if of_members else keras.layers.Dropout)(
+        kind_of_layer: Any = (
+            MemberDropout
+            if isinstance(self.dropout, Sequence)
+            else keras.layers.Dropout
+        )
+        layer = kind_of_layer(
             self.dropout, seed=_ANY_SEED, dtype=self.dtype, name=f"{name}_dropout"
         )
         return self._note(layer, kind, task)(x)

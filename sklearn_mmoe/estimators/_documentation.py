@@ -71,9 +71,9 @@ _PARAMETERS = """num_experts : int, default=8
         feature alone, and the experts learn the interactions. Columns of X should be
         on one scale, as :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`
         returns them.
-    dropout : float, default=0.2
+    dropout : float or 'auto', default='auto'
         Share of the units of shared and tower layers that each training step leaves
-        out, in [0, 1).
+        out, in [0, 1). 'auto' is 0.2; with `cv` it is chosen, 0.2 or none.
     feature_penalty : float or 'auto', default='auto'
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
@@ -149,16 +149,16 @@ default='uniform'
         or a splitter or iterable, as scikit-learn's ``cv``; each row must be in the
         test set of one fold. The network is then an ensemble. For each of three
         strengths of regularisation (the usual one, very little, and much; of those of
-        `feature_penalty` and `weight_decay` that are 'auto') it has one member for each
-        fold, trained on all other rows. All members are trained at once. The strength
-        and the epoch with the lowest loss on the held-out rows are kept, and the
-        predictions of their members are averaged: values, or probabilities. None trains
-        one network on all rows, to the last epoch. 'auto' is 5 if there are at most
-        2,000 rows, each task has at least 30 targets, `max_iter`, `feature_penalty` and
-        `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
-        'uniform', and none of `early_stopping`, `warm_start` and `network` is used;
-        else None. A warm start and ``partial_fit`` continue with the members that were
-        kept, each on all rows.
+        `feature_penalty`, `weight_decay` and `dropout` that are 'auto') it has one
+        member for each fold, trained on all other rows. All members are trained at
+        once. The strength and the epoch with the lowest loss on the held-out rows are
+        kept, and the predictions of their members are averaged: values, or
+        probabilities. None trains one network on all rows, to the last epoch. 'auto' is
+        5 if there are at most 10,000 rows, each task has at least 30 targets,
+        `max_iter`, `feature_penalty` and `weight_decay` are 'auto' too, `optimizer` is
+        a name, `task_weighting` is 'uniform', and none of `early_stopping`,
+        `warm_start` and `network` is used; else None. A warm start and ``partial_fit``
+        continue with the members that were kept, each on all rows.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
         the validation split. The same int gives identical predictions on one machine.
@@ -242,8 +242,8 @@ _ATTRIBUTES = """n_outputs_ : int
     cv_losses_ : data frame of shape (n_epochs_evaluated, n_strengths) or None
         With cross-validation (`cv`), the loss on the held-out rows, summed over tasks:
         a row for each epoch in which it was computed, a column for each strength of
-        regularisation, (feature_penalty, weight_decay); else None.
-    feature_penalty_, weight_decay_ : float
+        regularisation, (feature_penalty, weight_decay, dropout); else None.
+    feature_penalty_, weight_decay_, dropout_ : float
         The strength of regularisation that was used, or chosen by cross-validation."""
 
 
