@@ -12,7 +12,7 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
@@ -71,11 +71,11 @@ class Distribution:
         strategy = _named(distribute) if isinstance(distribute, str) else distribute
         allowed = (*_STRATEGIES.values(), tf.distribute.OneDeviceStrategy)
         if not isinstance(strategy, allowed):
-            names = ", ".join(cls.__name__ for cls in allowed)
             raise TypeError(
                 "The 'distribute' parameter must be 'mirrored', "
-                f"'multi_worker_mirrored', or a strategy of the kinds {names}, whose "
-                f"devices take each step together; got {strategy!r}."
+                "'multi_worker_mirrored', or a tf.distribute.MirroredStrategy, "
+                "MultiWorkerMirroredStrategy or OneDeviceStrategy, whose devices take "
+                f"each step together; got {strategy!r}."
             )
         self.strategy = strategy
         self.n_workers = _n_workers(strategy)
@@ -114,16 +114,19 @@ class Distribution:
     def _of_all(self, values: Sequence[Any]) -> np.ndarray:
         """Collect checksums of values, (n_replicas, n_values)."""
         row = tf.constant([[_checksum(value) for value in values]])
-        found = self.strategy.run(lambda: _replica().all_gather(row, axis=0))
-        return self.strategy.experimental_local_results(found)[0].numpy()
+        return self._run(lambda: _replica().all_gather(row, axis=0)).numpy()
 
     def any(self, value: bool) -> bool:
         """Tell whether a process says yes; each has to ask."""
         if self.n_workers == 1:
             return value
         number = tf.constant(float(value))
-        found = self.strategy.run(lambda: _replica().all_reduce("SUM", number))
-        return bool(self.strategy.experimental_local_results(found)[0] > 0)
+        return bool(self._run(lambda: _replica().all_reduce("SUM", number)) > 0)
+
+    def _run(self, function: Callable[[], Any]) -> Any:
+        """Return what a function returns in each replica, the same in all."""
+        run = tf.function(lambda: self.strategy.run(function), autograph=False)
+        return self.strategy.experimental_local_results(run())[0]
 
     @contextlib.contextmanager
     def explaining_losses(self, has_checkpoints: bool) -> Iterator[None]:
@@ -146,9 +149,8 @@ class Distribution:
             )
             raise RuntimeError(
                 f"Training on {self.n_workers} worker processes has ended: one of them "
-                "has stopped, or does not answer. End the others, which TensorFlow "
-                f"cannot connect again, and call the same fit in new processes; {go_on}"
-                f". TensorFlow says: {str(error).strip().splitlines()[-1]}"
+                "has stopped, or does not answer. TensorFlow cannot connect the others "
+                f"again: end them, and call the same fit in new processes; {go_on}."
             ) from error
 
 
