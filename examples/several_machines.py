@@ -1,4 +1,4 @@
-"""One model on several machines: each computes a share of every batch.
+r"""One model on several machines: each computes a share of every batch.
 
 Starts two processes on this machine, or is one of the processes of your cluster.
 
@@ -7,11 +7,11 @@ Starts two processes on this machine, or is one of the processes of your cluster
 On machines of your own start it on each, with TF_CONFIG set:
 
     TF_CONFIG='{"cluster": {"worker": ["10.0.0.1:9000", "10.0.0.2:9000"]},
-                "task": {"type": "worker", "index": 0}}' \\
+                "task": {"type": "worker", "index": 0}}' \
     python examples/several_machines.py    # index 1 on the second machine
 
-If a process ends, the others end too. Start all of them again, and the fit goes on after
-its last whole epoch, as long as all of them see the same folder of checkpoints.
+If a process ends, the others end too. Start all of them again, and the fit goes on
+after its last whole epoch, if CHECKPOINTS names a folder that all of them see.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,6 +300,7 @@ def test_a_worker_that_is_killed(tiny, values_data, tmp_path, victim):
     X, y = values_data[0], missing_some(values_data[1])
     folder = tmp_path / "checkpoints"
     parameters = {**tiny, **SAME, "cv": None, "max_iter": 300}
+    parameters = json.loads(json.dumps(parameters))  # with lists, as the workers have
     given = {**parameters, "checkpoint_dir": str(folder)}
     with Workers(tmp_path, [(given, {}, False)], "object") as workers:
         given_up = time.monotonic() + 120
@@ -321,6 +323,25 @@ def test_a_worker_that_is_killed(tiny, values_data, tmp_path, victim):
     np.testing.assert_allclose(curve, whole.loss_curve_, rtol=0, atol=1e-4)
     np.testing.assert_allclose(predictions, whole.predict(X), rtol=0, atol=1e-4)
     assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_the_example_of_several_machines(tmp_path):
+    path = Path(__file__).parent.parent / "examples" / "several_machines.py"
+    result = subprocess.run(
+        [sys.executable, path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env={**os.environ, "CHECKPOINTS": str(tmp_path)},
+    )
+    assert result.returncode == 0, result.stderr
+    losses = re.findall(r"^process [01]: loss (.*)$", result.stdout, re.MULTILINE)
+    assert len(losses) == 2
+    assert losses[0] == losses[1]
+    assert result.stdout.count("Epoch 5/5") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
