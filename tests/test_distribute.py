@@ -20,6 +20,10 @@ from sklearn import config_context
 from sklearn.base import clone
 
 from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor, load
+from sklearn_mmoe._training.checkpoint import Checkpoints
+
+# isort: split
+import keras
 
 # Curves are equal without dropout, which draws something else on each device.
 SAME = {"dropout": 0.0, "max_iter": 4}
@@ -60,6 +64,11 @@ def own_network(meta, seed):
     )
 
 def fitted(case, model):
+    # A device draws for its only row what one device draws for one row alone.
+    if case == "draws":
+        n_rows = 1 if model.distribute is None else 2
+        model.fit(np.repeat(X[:1], n_rows, axis=0), np.repeat(y[1:2], n_rows, axis=0))
+        return model.loss_
     if case == "partial_fit":
         for rows in (slice(100), slice(100, 200), slice(100)):
             model.partial_fit(X[rows], y[rows])
@@ -170,7 +179,10 @@ def test_two_devices_train_as_one_in_every_way(tiny):
 def test_dropout_draws_something_else_on_each_device(tiny):
     """Both learn, and neither as the other."""
     parameters = {**tiny, **SAME, "dropout": 0.3, "gate_dropout": 0.3, "max_iter": 8}
-    ((_, one, two),) = on_two_devices(parameters, {"dropout": {}})
+    draws = {"max_iter": 1, "feature_penalty": 0.0, "gate_dropout": 0.0}
+    cases = {"dropout": {}, "draws": draws}
+    (_, one, two), (_, of_first, of_both) = on_two_devices(parameters, cases)
+    assert of_both != pytest.approx(of_first, rel=1e-3)
     curves = np.array([one[0][0], two[0][0]])
     assert np.abs(curves[0] - curves[1]).max() > 1e-3
     assert (curves[:, -1] < 0.7 * curves[:, 0]).all()
@@ -344,6 +356,23 @@ def test_the_example_of_several_machines(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_reader_of_checkpoints_leaves_them(tiny, values_data, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    given = {**tiny, "max_iter": 3, "cv": None, "checkpoint_dir": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        MultiTaskMMoERegressor(**given, callbacks=Stop()).fit(*values_data)
+    files = sorted(tmp_path.iterdir())
+    reader = Checkpoints(tmp_path, reads_only=True)
+    assert reader.n_epochs == len(files) == 2
+    reader.write(None, [], None)
+    reader.clear()
+    assert sorted(tmp_path.iterdir()) == files
+
+
 @pytest.fixture(scope="module")
 def one_device():
     import tensorflow as tf
@@ -382,8 +411,6 @@ def test_clones_share_a_strategy_and_files_have_none(
 
 
 def test_what_cannot_be_distributed(tiny, values_data, one_device, monkeypatch):
-    import keras
-
     class Other:
         def run(self): ...
         def scope(self): ...

@@ -301,7 +301,7 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
     def __getstate__(self) -> dict[str, Any]:
         # Another process has other devices.
         state: Any = super().__getstate__()
-        return {**state, "distribute": writable_strategy(self.distribute)}
+        return {**state, "distribute": writable_strategy(state.get("distribute"))}
 
     _engine: Engine
     _tasks: list[Any]
