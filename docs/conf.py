@@ -108,7 +108,9 @@ sphinx_gallery_conf = {
     "gallery_dirs": ["auto_examples"],
     "filename_pattern": r"/plot_",
     # Commands.
-    "ignore_pattern": r"(census_income|dask_cluster|serve_onnx|shap_values)\.py$",
+    "ignore_pattern": (
+        r"(census_income|dask_cluster|serve_onnx|several_machines|shap_values)\.py$"
+    ),
     "doc_module": ("sklearn_mmoe",),
     "backreferences_dir": "reference/backreferences",
     "show_memory": False,

@@ -21,6 +21,7 @@ from sklearn_mmoe.estimators import (
     MultiTaskMMoERegressor,
 )
 from sklearn_mmoe.estimators._fitted import fitted_attributes
+from sklearn_mmoe.estimators._parameters import writable_strategy
 
 __all__ = ["load", "save"]
 
@@ -54,6 +55,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         )
     _check_no_code(estimator)
     parameters, fitted = estimator.get_params(deep=False), fitted_attributes(estimator)
+    parameters["distribute"] = writable_strategy(estimator.distribute)
     _check_nothing_else(estimator, {*parameters, *fitted})
     engine = fitted.pop("_engine")
     state = engine.state

@@ -64,6 +64,8 @@ class Weighting:
         """Make the optimizer of a variable; it is remembered too."""
         optimizer = FusedAdamW(learning_rate=_RATE, weight_decay=0.0)
         optimizer.build([variable])
+        # Each device knows the losses of all, and so the whole gradient.
+        optimizer._all_reduce_sum_gradients = list
         self.variables += optimizer.variables
         return optimizer
 

@@ -38,6 +38,8 @@ class Checkpoints:
     ----------
     folder : str or path-like
         The folder; made if there is none.
+    reads_only : bool, default=False
+        Whether another process writes them, and deletes them in the end.
 
     Raises
     ------
@@ -45,10 +47,14 @@ class Checkpoints:
         If it cannot be made or read.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], reads_only: bool = False
+    ) -> None:
         self._folder = Path(folder)
+        self._reads_only = reads_only
         self._folder.mkdir(parents=True, exist_ok=True)
-        container.remove_unfinished(self._folder)
+        if not reads_only:
+            container.remove_unfinished(self._folder)
         self._records: list[EpochRecord] = []
         self._fingerprint: dict[str, str] = {}
         self._seeds: list[int] = []
@@ -84,6 +90,11 @@ class Checkpoints:
     def seeds(self) -> list[int] | None:
         """The seeds of the fit that wrote the last checkpoint; None without one."""
         return None if self._latest is None else self._latest[0]["seeds"]
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs that the last checkpoint is of; 0 without one."""
+        return 0 if self._latest is None else len(self._latest[1]["penalties"])
 
     def begin(self, fingerprint: Mapping[str, str], seeds: Sequence[int]) -> None:
         """Say which fit this is.
@@ -165,6 +176,8 @@ class Checkpoints:
         OSError
             If it cannot be written; the ones before it stay.
         """
+        if self._reads_only:
+            return
         self._records.append(record)
         state = trainer.state(with_optimizer=True)
         lists = {
@@ -195,7 +208,8 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Delete the checkpoints of a fit that has ended, the last one last."""
-        for path in reversed(self._files().values()):
+        files = {} if self._reads_only else self._files()
+        for path in reversed(files.values()):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 

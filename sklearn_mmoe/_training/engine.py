@@ -23,6 +23,7 @@ from sklearn_mmoe._batches.source import BatchSource, TrainingData
 from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
 from sklearn_mmoe._training.checkpoint import Checkpoints
+from sklearn_mmoe._training.distribution import StopTogether, scope
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
@@ -230,6 +231,8 @@ class Engine:
             hooks = KerasCallbacks(callbacks, trainer, plan.n_epochs, source.n_batches)
             if callbacks:
                 watching.append(hooks)
+            if plan.distribution is not None:
+                watching.append(StopTogether(plan.distribution))
             self._trainer = trainer
             try:
                 train(trainer, source, plan, watching, checkpoints)
@@ -274,6 +277,10 @@ class Engine:
         scheduled = named and plan.learning_rate_schedule != "constant"
 
         def make() -> Trainer:
+            with scope(plan.distribution):
+                return make_here()
+
+        def make_here() -> Trainer:
             decay: Any = plan.weight_decay
             of_members = None
             if isinstance(decay, tuple):
@@ -293,10 +300,12 @@ class Engine:
                 n_folds,
                 of_members,
                 weighting,
+                plan.distribution,
             )
 
         # Callbacks may change anything of the model that they are given.
-        if not named or has_callbacks or self.spec.builder is not None:
+        own = not named or has_callbacks or self.spec.builder is not None
+        if own or plan.distribution is not None:
             return None, make
         optimizer = (plan.optimizer.lower(), plan.weight_decay, scheduled)
         key = (

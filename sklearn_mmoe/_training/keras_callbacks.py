@@ -101,14 +101,18 @@ class KerasCallbacks(Observer):
                 # Not an override of it, which may look at the model.
                 keras.callbacks.Callback.set_model(callback, None)
 
+    def _learning_rate(self) -> float:
+        rate = self._trainer.optimizer.learning_rate
+        return float(keras.ops.convert_to_numpy(rate))
+
     def _call(self, hook: Any, *args: Any) -> None:
         """Call a hook; refuse a change of a learning rate that would not last."""
         if not self._trainer.sets_learning_rate:
             hook(*args)
             return
-        before = float(self._trainer.optimizer.learning_rate)
+        before = self._learning_rate()
         hook(*args)
-        if float(self._trainer.optimizer.learning_rate) != before:
+        if self._learning_rate() != before:
             raise ValueError(
                 "A callback has changed the learning rate, but "
                 "learning_rate_schedule='linear' sets it anew at each update; give the "

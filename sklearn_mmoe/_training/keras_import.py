@@ -118,7 +118,9 @@ if "keras" not in sys.modules and "tensorflow" not in sys.modules:
     with _without_noise():
         import keras
 
-        if keras.backend.backend() == "tensorflow":
+        # A process of a cluster joins that before the runtime starts; see `distribute`.
+        alone = "TF_CONFIG" not in os.environ
+        if keras.backend.backend() == "tensorflow" and alone:
             # The first op starts the runtime, and with it the rest of the messages.
             keras.ops.zeros(())
             _started_in = os.getpid()

@@ -15,6 +15,7 @@ from sklearn_mmoe._training.optimizers import learning_rates
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.checkpoint import Checkpoints
+    from sklearn_mmoe._training.distribution import Distribution
     from sklearn_mmoe._training.trainer import Trainer
 
 __all__ = ["TrainingPlan", "train"]
@@ -38,6 +39,8 @@ class TrainingPlan:
         Of an ensemble, the weight decay of each member.
     task_weight : tuple of float
         What each task's loss is multiplied by; empty where all are alike.
+    distribution : Distribution or None
+        The devices to train on; None is one.
     weakest : int or None
         Of an ensemble, the candidate of the weakest regularisation, if training may be
         lengthened for it.
@@ -56,6 +59,7 @@ class TrainingPlan:
     task_weight: tuple[float, ...] = ()
     task_weighting: str = "uniform"
     weakest: int | None = None
+    distribution: Distribution | None = None
 
     @property
     def weighting(self) -> str | None:

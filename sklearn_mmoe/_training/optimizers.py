@@ -23,12 +23,15 @@ class FusedAdamW(keras.optimizers.AdamW):
     """Keras' AdamW, whose step is one operation for each weight instead of fifteen.
 
     What is computed is the same. It is traced sooner, and a step takes less. On other
-    backends than TensorFlow it is Keras' AdamW.
+    backends than TensorFlow, and on several devices, it is Keras' AdamW.
     """
 
     def _apply_weight_decay(self, variables: Any) -> None:
         """Shrink the weights; unlike Keras, ask once for the learning rate."""
         if self.weight_decay is None:
+            return
+        if not _on_one_device():
+            super()._apply_weight_decay(variables)
             return
         rate = self.learning_rate * self.weight_decay
         for variable in variables:
@@ -37,7 +40,7 @@ class FusedAdamW(keras.optimizers.AdamW):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change a weight and its two moments (Kingma & Ba, 2015, section 2)."""
-        if keras.backend.backend() != "tensorflow":
+        if not _on_one_device():
             super().update_step(gradient, variable, learning_rate)
             return
         import tensorflow as tf
@@ -58,6 +61,15 @@ class FusedAdamW(keras.optimizers.AdamW):
             epsilon=number(self.epsilon),
             grad=ops.cast(gradient, variable.dtype),
         )
+
+
+def _on_one_device() -> bool:
+    """Whether a weight is one variable of TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.distribute.has_strategy()
 
 
 def make_optimizer(
@@ -98,8 +110,9 @@ def make_optimizer(
     else:
         # A copy: an optimizer that has been used belongs to one network for ever.
         made = type(optimizer).from_config(optimizer.get_config())
-    # Keras adds up the gradients of several devices, one here, by a function with a
-    # gradient of its own; TensorFlow registers that at each trace, with all the graph.
+    # Keras adds up the gradients of several devices by a function with a gradient of
+    # its own; TensorFlow registers that at each trace, with all the graph. Where there
+    # are several, the step has added them up before, so that sums are what is clipped.
     made._all_reduce_sum_gradients = list
     return made
 

@@ -35,6 +35,9 @@ class TrainingStep:
         What weighs the tasks' losses; None adds them up.
     """
 
+    # What the losses are recorded on.
+    _tape = tf.GradientTape
+
     def __init__(
         self,
         model: keras.Model,
@@ -68,7 +71,7 @@ class TrainingStep:
         values = [variable.value for variable in variables]
         results: list[Any] = []
         if self._weighting is None:
-            with tf.GradientTape() as tape:
+            with self._tape() as tape:
                 losses, penalty = self.compute_losses(x, targets, weights)
                 total = self.combine(losses, penalty)
                 if self._n_members > 1:
@@ -76,7 +79,7 @@ class TrainingStep:
                     total = total * self._n_members
             gradients = tape.gradient(total, values)
         else:
-            with tf.GradientTape(persistent=self._weighting.by_task) as tape:
+            with self._tape(persistent=self._weighting.by_task) as tape:
                 losses, penalty = self.compute_losses(x, targets, weights)
             means = tf.stack([tf.reduce_mean(weight) for weight in weights])
             gradients, of_tasks = self._weighting.gradients(

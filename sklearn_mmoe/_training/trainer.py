@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import tensorflow as tf
 from sklearn_mmoe._architectures.network import NetworkSpec, build, initialize
 from sklearn_mmoe._batches.source import Batches
 from sklearn_mmoe._training.balancing import Weighting
+from sklearn_mmoe._training.distribution import DistributedStep, Distribution
 from sklearn_mmoe._training.step import TrainingStep
 from sklearn_mmoe.layers._spread import LOG_SPREAD
 
@@ -69,6 +71,8 @@ class Trainer:
         Weight decay of each member of an ensemble.
     weighting : Weighting or None, default=None
         A new one; None adds up the tasks' losses.
+    distribution : Distribution or None, default=None
+        The devices to train on, under whose strategy the trainer is made; None is one.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Trainer:
         n_folds: int | None = None,
         member_decay: Sequence[float] | None = None,
         weighting: Weighting | None = None,
+        distribution: Distribution | None = None,
     ) -> None:
         self._spec = spec
         self._n_folds = n_folds
@@ -87,7 +92,6 @@ class Trainer:
         self.sets_learning_rate = sets_learning_rate
         self.optimizer = optimizer
         self.weighting = weighting
-        losses = spec.losses()
         network = build(spec, optimizer)
         self.model = network.model
         # What is below the last mixture of experts, to look at its gates.
@@ -95,7 +99,7 @@ class Trainer:
         if self._mixture is not None:
             self._below = keras.Model(self.model.input, self._mixture.input)
         # Compiled for Keras' callbacks, which read and save the model's optimizer.
-        self.model.compile(optimizer, loss=losses, auto_scale_loss=False)
+        self.model.compile(optimizer, loss=spec.losses(), auto_scale_loss=False)
         # A spread that shrank towards that of knowing nothing would be too large.
         optimizer.exclude_from_weight_decay(var_names=[LOG_SPREAD])
         optimizer.build(self.model.trainable_variables)
@@ -105,8 +109,13 @@ class Trainer:
         self._new_optimizer = _arrays(optimizer.variables)
         self._new_weighting = _arrays(self._remembered)
         trained = self.model if network.members is None else network.members
-        self._step = TrainingStep(
-            trained, losses, optimizer, spec.dtype, member_decay, weighting
+        make_step = (
+            TrainingStep
+            if distribution is None
+            else functools.partial(DistributedStep, distribution.strategy)
+        )
+        self._step = make_step(
+            trained, spec.losses(), optimizer, spec.dtype, member_decay, weighting
         )
         self._function = self._trace()
 

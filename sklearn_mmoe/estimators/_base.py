@@ -26,6 +26,12 @@ from sklearn_mmoe.estimators._calibration import (
 )
 from sklearn_mmoe.estimators._candidates import check_cv, with_folds
 from sklearn_mmoe.estimators._checkpoints import fingerprint, open_checkpoints
+from sklearn_mmoe.estimators._distribution import (
+    check_workers,
+    explaining_losses,
+    find_distribution,
+    is_chief,
+)
 from sklearn_mmoe.estimators._exports import ExportMixin
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds
 from sklearn_mmoe.estimators._fitted import is_fitted, unchanged_on_error
@@ -271,18 +277,24 @@ class _BaseMultiTaskMMoE(
         """
         check_cv(self)
         check_calibration(self)
+        devices = find_distribution(self)
         with unchanged_on_error(self):
             resume = self.warm_start and is_fitted(self)
             checkpoints, seeds = open_checkpoints(
-                self.checkpoint_dir, Seeds.draw(self.random_state)
+                self.checkpoint_dir,
+                Seeds.draw(self.random_state),
+                reads_only=not is_chief(devices),
             )
             data, held_out = read(seeds, resume)
             self._begin(data, seeds, resume, data.n_rows)
-            if checkpoints is not None:
-                described = fingerprint(self, data, held_out, resume)
-                checkpoints.begin(described, astuple(seeds))
-            validation = held_out if self.early_stopping else None
-            self._train(data, validation, self._plan(data), seeds, checkpoints)
+            with explaining_losses(devices, checkpoints):
+                check_workers(self, devices, data, held_out, seeds, resume, checkpoints)
+                if checkpoints is not None:
+                    described = fingerprint(self, data, held_out, resume)
+                    checkpoints.begin(described, astuple(seeds))
+                validation = held_out if self.early_stopping else None
+                plan = self._plan(data, distribution=devices)
+                self._train(data, validation, plan, seeds, checkpoints)
             if is_calibrating(self) and held_out is not None:
                 self._calibrate(held_out)
         if checkpoints is not None:
@@ -298,13 +310,16 @@ class _BaseMultiTaskMMoE(
                 "not know how often each class will occur; give a dict for each task."
             )
         refuse_calibration(self)
+        devices = find_distribution(self)
         with unchanged_on_error(self):
             resume = is_fitted(self)
             seeds = Seeds.draw(self.random_state)
             data = self._read(X, y, sample_weight, resume=resume, classes=classes)
             n_rows = max(data.n_rows, ROWS_TO_COME)
             self._begin(data, seeds, resume, n_rows)
-            plan = self._plan(data, continuing=True)
+            plan = self._plan(data, continuing=True, distribution=devices)
             self._engine.check_optimizer(plan)
-            self._train(data, None, plan, seeds)
+            with explaining_losses(devices):
+                check_workers(self, devices, data, None, seeds, resume)
+                self._train(data, None, plan, seeds)
         return self

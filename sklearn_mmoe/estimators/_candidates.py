@@ -57,7 +57,7 @@ def check_cv(estimator: Any) -> None:
     ValueError
         If it does.
     """
-    for name in ("early_stopping", "network"):
+    for name in ("early_stopping", "network", "distribute"):
         given = estimator.cv is not None and not isinstance(estimator.cv, str)
         if given and getattr(estimator, name):
             raise ValueError(
@@ -114,7 +114,8 @@ def _is_left_to_us(estimator: Any) -> bool:
     names = ("max_iter", "feature_penalty", "weight_decay")
     if any(getattr(estimator, name) != "auto" for name in names):
         return False
-    others = (estimator.network, estimator.early_stopping, estimator.warm_start)
+    others = [estimator.network, estimator.early_stopping, estimator.warm_start]
+    others.append(estimator.distribute)
     named = isinstance(estimator.optimizer, str)
     return named and estimator.task_weighting == "uniform" and not any(others)
 

@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 __all__ = ["fingerprint", "open_checkpoints"]
 
 # Parameters that change nothing of what a fit ends with, or are told in another way.
-_OTHER_PARAMETERS = ("callbacks", "checkpoint_dir", "verbose", "warm_start")
+_OTHER_PARAMETERS = (
+    "callbacks",
+    "checkpoint_dir",
+    "distribute",
+    "verbose",
+    "warm_start",
+)
 _LONGEST = 80
 _BYTES_AT_ONCE = 2**24
 
 
 def open_checkpoints(
-    folder: str | os.PathLike[str] | None, seeds: Seeds
+    folder: str | os.PathLike[str] | None, seeds: Seeds, reads_only: bool = False
 ) -> tuple[Checkpoints | None, Seeds]:
     """Look for checkpoints.
 
@@ -36,6 +42,8 @@ def open_checkpoints(
         The parameter `checkpoint_dir`.
     seeds : Seeds
         Those of a fit that begins anew.
+    reads_only : bool, default=False
+        Whether another process writes them.
 
     Returns
     -------
@@ -49,7 +57,7 @@ def open_checkpoints(
         return None, seeds
     from sklearn_mmoe._training.checkpoint import Checkpoints
 
-    checkpoints = Checkpoints(folder)
+    checkpoints = Checkpoints(folder, reads_only)
     kept = checkpoints.seeds
     return checkpoints, seeds if kept is None else Seeds(*kept)
 

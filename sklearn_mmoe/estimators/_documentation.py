@@ -178,6 +178,17 @@ default='uniform'
         the end of a fit. Each fit needs its own folder, so that the candidates of a
         search cannot share one. The state of `callbacks` is not kept. ``partial_fit``
         writes no checkpoints.
+    distribute : {'mirrored', 'multi_worker_mirrored'}, tf.distribute.Strategy or \
+None, default=None
+        Several devices to train on, each of which computes a share of every batch; see
+        :doc:`/user_guide/several_machines`. 'mirrored' takes all GPUs of this machine,
+        'multi_worker_mirrored' the processes that the environment variable
+        ``TF_CONFIG`` names; each of them calls the same ``fit`` on all rows, and needs
+        the same `random_state`. Or a ``MirroredStrategy``,
+        ``MultiWorkerMirroredStrategy`` or ``OneDeviceStrategy``, which clones share,
+        and for which pickles and files have None. The network is that of one device,
+        but for rounding and what `dropout` draws. Predictions are made on one device.
+        It cannot be used together with `cv`. None is one device.
     callbacks : keras.callbacks.Callback, list of them or None, default=None
         Keras callbacks, such as :class:`sklearn_mmoe.callbacks.TaskScores`. Their
         logs contain 'loss' and 'task_0_loss', 'task_1_loss', ...; with early stopping

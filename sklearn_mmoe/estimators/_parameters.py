@@ -25,6 +25,7 @@ __all__ = [
     "by_rows",
     "check_units",
     "network_parameters",
+    "writable_strategy",
 ]
 
 # The architectures of sklearn_mmoe._architectures.registry, which needs Keras.
@@ -89,6 +90,11 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
     "checkpoint_dir": [None, str, os.PathLike],
+    "distribute": [
+        None,
+        StrOptions({"mirrored", "multi_worker_mirrored"}),
+        HasMethods(["run", "scope"]),
+    ],
     "network": [None, callable],
     "callbacks": [None, "array-like", HasMethods(["set_model", "on_epoch_end"])],
 }
@@ -165,6 +171,11 @@ def check_units(name: str, sizes: Any, at_least: int = 0) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
+def writable_strategy(distribute: Any) -> str | None:
+    """Return what files and pickles have for `distribute`: a name, or None."""
+    return distribute if isinstance(distribute, str) else None
+
+
 def network_parameters(estimator: Any) -> dict[str, Any]:
     """Collect the parameters that decide on the network's structure.
 
@@ -239,6 +250,7 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
         verbose: int | bool = 0,
         warm_start: bool = False,
         checkpoint_dir: Any = None,
+        distribute: Any = None,
         callbacks: Any = None,
         network: Any = None,
         dtype: str = "float32",
@@ -277,9 +289,23 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
         self.verbose = verbose
         self.warm_start = warm_start
         self.checkpoint_dir = checkpoint_dir
+        self.distribute = distribute
         self.callbacks = callbacks
         self.network = network
         self.dtype = dtype
+
+    def __sklearn_clone__(self) -> Any:
+        # A strategy cannot be copied: it is the devices themselves, which clones share.
+        without: Any = object.__new__(type(self))
+        without.__dict__ |= {**vars(self), "distribute": None}
+        clone = super(EstimatorParameters, without).__sklearn_clone__()
+        clone.distribute = self.distribute
+        return clone
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process has other devices.
+        state: Any = super().__getstate__()
+        return {**state, "distribute": writable_strategy(state.get("distribute"))}
 
     _engine: Engine
     _tasks: list[Any]

@@ -19,6 +19,7 @@ from sklearn_mmoe.estimators._candidates import (
     loss_table,
     weakest,
 )
+from sklearn_mmoe.estimators._distribution import is_chief
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds
 from sklearn_mmoe.estimators._fitted import fitted_attributes
 from sklearn_mmoe.estimators._gates import names_in_members, warn_of_idle_gates
@@ -38,6 +39,7 @@ from sklearn_mmoe.estimators._validation import (
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.checkpoint import Checkpoints
+    from sklearn_mmoe._training.distribution import Distribution
     from sklearn_mmoe._training.loop import TrainingPlan
 
 __all__ = ["ROWS_TO_COME", "TrainingMixin"]
@@ -119,7 +121,12 @@ class TrainingMixin(EstimatorParameters):
             )
         )
 
-    def _plan(self, data: FitData, continuing: bool = False) -> TrainingPlan:
+    def _plan(
+        self,
+        data: FitData,
+        continuing: bool = False,
+        distribution: Distribution | None = None,
+    ) -> TrainingPlan:
         """Decide how to train; with `continuing` one epoch of many calls."""
         from sklearn_mmoe._training.loop import TrainingPlan
 
@@ -152,6 +159,7 @@ class TrainingMixin(EstimatorParameters):
             # One task alone has nothing to be weighed against.
             task_weighting="uniform" if alone else self.task_weighting,
             weakest=weakest(self, compared),
+            distribution=distribution,
         )
 
     def _train(
@@ -180,8 +188,9 @@ class TrainingMixin(EstimatorParameters):
             if plan.continuing
             else [Recorder(self, n_rows), hooks]
         )
+        verbose = self.verbose if is_chief(plan.distribution) else 0
         with EpochProgress(
-            plan.n_epochs, self.verbose, lambda record: in_words(record, names)
+            plan.n_epochs, verbose, lambda record: in_words(record, names)
         ) as progress:
             callbacks = self._callback_list()
             try:
