@@ -46,6 +46,9 @@ class Candidate:
 # hardly any, for targets without noise, and much, for targets that are little else.
 _WEAK = Candidate(feature_penalty=0.0, weight_decay=0.03, dropout=0.0)
 _STRONG = Candidate(feature_penalty=1.0, weight_decay=4.0, dropout=0.2)
+# With more rows than these the usual strength is far below, and so much is too much.
+_FEW_ROWS = 2_000
+_STRONG_OF_MANY = Candidate(feature_penalty=0.25, weight_decay=1.0, dropout=0.2)
 _NAMES = [field.name for field in fields(Candidate)]
 
 
@@ -132,7 +135,8 @@ def candidates(estimator: Any, n_rows: int, n_folds: int | None) -> list[Candida
         return Candidate(*values)
 
     usual = Candidate(*(by_rows(name, "auto", n_rows) for name in _NAMES))
-    compared = [usual] if n_folds is None else [usual, _WEAK, _STRONG]
+    strong = _STRONG if n_rows <= _FEW_ROWS else _STRONG_OF_MANY
+    compared = [usual] if n_folds is None else [usual, _WEAK, strong]
     return list(dict.fromkeys(fill_in(candidate) for candidate in compared))
 
 
