@@ -315,6 +315,14 @@ class TestChoice:
         assert set(model.cv_losses_.columns.get_level_values("dropout")) == {0.4}
         assert model.dropout_ == 0.4
 
+    @pytest.mark.parametrize(("n_rows", "strongest"), [(60, 1.0), (2_010, 0.25)])
+    def test_much_regularisation_is_less_with_many_rows(self, n_rows, strongest):
+        X, y = regression_data(n_rows)
+        few = {**SMALL, "max_iter": 1, "batch_size": 512}
+        model = MultiTaskMMoERegressor(**few, cv=2).fit(X, y)
+        penalties = model.cv_losses_.columns.get_level_values("feature_penalty")
+        assert max(penalties) == strongest
+
     def test_is_evaluated_in_some_epochs_and_the_last(self):
         X, y = regression_data()
         model = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 37}, cv=2).fit(X, y)
