@@ -185,7 +185,9 @@ class TabularPreprocessor(
         Warns
         -----
         UserWarning
-            If there are identifiers, which are left out.
+            If there are identifiers, which are left out, or a few values that are no
+            numbers in a column of numbers, or no dates in one of dates: they are taken
+            for missing, here and in ``transform``.
         """
         table = read_table(X)
         unknown = [name for name in self.categorical if name not in table.names]
@@ -208,12 +210,15 @@ class TabularPreprocessor(
         }
         with self._settings_of_transformers():
             encoded = super().fit_transform(frame, y, **params)
+        _warn_of_odd_values(table, readers)
         identifiers = self.kind_to_columns_["identifier"]
         if identifiers:
             warnings.warn(
                 f"The columns {identifiers} are left out: they have another value in "
                 "each row, as identifiers do, from which nothing can be learned. Drop "
-                "them before, or name them as 'categorical' to keep them.",
+                "them before, or name them as 'categorical' to keep them. If they are "
+                "amounts or dates, convert them before, with pd.to_numeric or "
+                "pd.to_datetime.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -247,6 +252,7 @@ class TabularPreprocessor(
         check_is_fitted(self)
         table = self._matched(read_table(X))
         frame = _read(table, self._readers)
+        _warn_of_odd_values(table, self._readers)
         with self._settings_of_transformers():
             encoded = super().transform(frame, **params)
         return self._as_asked(encoded)
@@ -366,6 +372,24 @@ def _read(table: Table, readers: Sequence[Reader]) -> pd.DataFrame:
         frame.columns = pd.Index(table.names)
     frame.attrs[_ENCODINGS] = [reader.encodings for reader in readers]
     return frame
+
+
+def _warn_of_odd_values(table: Table, readers: Sequence[Reader]) -> None:
+    """Say which values are taken for missing, being of another kind than the column."""
+    kinds = {"numeric": "a number", "datetime": "a date"}
+    for reader, column in zip(readers, table.columns, strict=True):
+        rows = reader.unreadable(column)
+        if len(rows):
+            warnings.warn(
+                f"Column {reader.name!r} is {reader.kind}, but {len(rows)} of its "
+                f"{column.notna().sum()} values cannot be read as {kinds[reader.kind]}"
+                f": the first is {column.iloc[rows[0]]!r}, in row "
+                f"{table.index[rows[0]]!r}. Such values are taken for missing. Correct "
+                "them, or replace them by NaN; or name the column as 'categorical' if "
+                "it holds codes.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _numbers(
