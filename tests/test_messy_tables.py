@@ -606,6 +606,9 @@ def test_errors_name_the_column(library, column, values, message, frame):
     ("X", "error", "message"),
     [
         (pd.Series([1.0, 2.0]), ValueError, "Expected 2D array, got 1D Series"),
+        (pd.Series({"a": 1}), ValueError, r"A single row is X.iloc\[\[0\]\]"),
+        ({"a": 1}, TypeError, r"got a dict. Pass pd.DataFrame\(\[X\]\)"),
+        ([{"a": 1}], TypeError, r"got a list of dicts. Pass pd.DataFrame\(X\)"),
         (np.arange(3.0), ValueError, "Expected 2D array, got 1D ndarray"),
         ([1.0, 2.0], ValueError, "Expected 2D array"),
         (sparse.csr_matrix(np.eye(3)), TypeError, "Sparse data .* X.toarray()"),
@@ -618,6 +621,16 @@ def test_errors_name_the_column(library, column, values, message, frame):
 def test_what_is_no_table(X, error, message):
     with pytest.raises(error, match=message):
         make_tabular_preprocessor().fit(X)
+
+
+def test_a_column_in_other_letters(frame):
+    preprocessor = make_tabular_preprocessor().fit(frame)
+    renamed = frame.rename(columns={"a": "A"}).drop(columns="b")
+    message = (
+        r"missing: \['a', 'b'\]. fit saw them, .* it has \['A'\], in other letters"
+    )
+    with pytest.raises(ValueError, match=message):
+        preprocessor.transform(renamed)
 
 
 def test_a_failed_fit_changes_nothing(frame):

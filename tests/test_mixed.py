@@ -103,7 +103,7 @@ def test_doubtful_classifications_are_told_once(data, tiny):
     )
     asked = ["visits", "price", "who"]
     message = (
-        "classifications: 'visits' .14 classes., 'price' .12 .*, 'who' .*'visits': 'regr"
+        "classifications: 'visits' .14 .*, 'price' .12 .*, 'who' .*'visits': 'regr"
     )
     tiny = {**tiny, "max_iter": 1}
     with pytest.warns(UserWarning, match=message) as warned:

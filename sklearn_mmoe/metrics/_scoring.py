@@ -239,7 +239,7 @@ class TaskScoring:
             f"is {kind}: {said}."
         )
         if types[k]:
-            text += self._advice_on_classes(k)
+            text += advice_on_classes(self._targets.values(k))
         if len(set(types)) > 1:
             example = {
                 name: self._scorer_that_fits(j) for j, name in enumerate(self.names)
@@ -255,21 +255,6 @@ class TaskScoring:
 
     def _n_classes(self, k: int) -> int:
         return len(set(self._targets.values(k).tolist()))
-
-    def _advice_on_classes(self, k: int) -> str:
-        """Say what scores more than two classes, or two that are text."""
-        if self._n_classes(k) > 2:
-            return (
-                " Scorers of more than two classes are 'roc_auc_ovr' and 'f1_macro', "
-                "among others."
-            )
-        labels = sorted(set(self._targets.values(k).tolist()), key=str)
-        if labels and isinstance(labels[0], str):
-            return (
-                " Where classes are text, 'f1_macro' needs no positive one; or name it"
-                f": make_scorer(f1_score, pos_label={labels[-1]!r})."
-            )
-        return ""
 
     def mean(self, scorings: Sequence[Any]) -> float:
         """Return the mean of the scores of all tasks, and warn; see :meth:`warn`."""
@@ -288,6 +273,22 @@ class TaskScoring:
                 UndefinedMetricWarning,
                 stacklevel=3,
             )
+
+
+def advice_on_classes(labels: np.ndarray) -> str:
+    """Say what scores more than two classes, or two that are text."""
+    classes = np.unique(labels)
+    if len(classes) > 2:
+        return (
+            " Scorers of more than two classes are 'roc_auc_ovr' and 'f1_macro', among "
+            "others."
+        )
+    if len(classes) == 2 and isinstance(classes[1], str):
+        return (
+            " Where classes are text, 'f1_macro' needs no positive one; or name it: "
+            f"make_scorer(f1_score, pos_label={str(classes[1])!r})."
+        )
+    return ""
 
 
 def mean_of_defined(scores: Sequence[float]) -> float:

@@ -278,7 +278,7 @@ class TabularPreprocessor(
             needed = [reader.name for reader in self._readers if reader.encodings]
             missing = [name for name in needed if name not in positions]
             if missing:
-                raise ValueError(f"columns are missing: {missing}")
+                raise ValueError(_missing_columns(missing, table.names))
             # What is left out may be missing: any column stands for it.
             columns = [table.columns[positions.get(name, 0)] for name in names]
             return Table(names, columns, table.index, named=True)
@@ -355,6 +355,20 @@ class TabularPreprocessor(
                 column_label(reader.name) for reader in self._readers
             )
         return super().get_feature_names_out(input_features)
+
+
+def _missing_columns(missing: list[Any], names: list[Any]) -> str:
+    """Say which columns of fit X lacks, and which it has in other letters."""
+    text = f"columns are missing: {missing}. fit saw them, but X does not have them"
+    by_small = {str(name).lower(): name for name in names}
+    alike = {
+        name: by_small[str(name).lower()]
+        for name in missing
+        if str(name).lower() in by_small
+    }
+    if alike:
+        text += f"; it has {list(alike.values())}, in other letters or of another type"
+    return f"{text}."
 
 
 def _read(table: Table, readers: Sequence[Reader]) -> pd.DataFrame:
