@@ -125,10 +125,10 @@ def _from_array(X: Any) -> Table:
         isinstance(X, list | tuple) and X and isinstance(X[0], Mapping)
     ):
         what = "a dict" if isinstance(X, Mapping) else "a list of dicts"
-        rows = "pd.DataFrame([X])" if isinstance(X, Mapping) else "pd.DataFrame(X)"
+        frame = "pd.DataFrame([X])" if isinstance(X, Mapping) else "pd.DataFrame(X)"
         raise TypeError(
             f"X must be an array or a frame of pandas, polars or pyarrow, got {what}. "
-            f"Pass {rows}, with a dict for each row."
+            f"Pass {frame}, with a dict for each row."
         )
     if not hasattr(X, "__array__") and not isinstance(X, list | tuple):
         raise TypeError(
@@ -142,9 +142,9 @@ def _from_array(X: Any) -> Table:
             "(n_samples, n_features), with a list for each row."
         )
     # pandas keeps the type of each column of a list of rows, NumPy has one for all.
-    frame = pd.DataFrame(X if rows else np.asarray(X))
-    columns = [frame.iloc[:, j] for j in range(frame.shape[1])]
-    return Table(list(range(len(columns))), columns, frame.index, named=False)
+    table = pd.DataFrame(X if rows else np.asarray(X))
+    columns = [table.iloc[:, j] for j in range(table.shape[1])]
+    return Table(list(range(len(columns))), columns, table.index, named=False)
 
 
 def _from_polars(column: Any) -> pd.Series:
