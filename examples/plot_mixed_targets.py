@@ -83,8 +83,7 @@ scorer = multi_task_scorer(
 # -------------------------
 # With targets of both kinds, a number as ``cv`` makes folds that are not stratified.
 # ``MultiTaskStratifiedShuffleSplit`` stratifies by all tasks, of either kind.
-# ``MultiTaskStratifiedKFold`` makes folds, in which each row is tested once. It leaves
-# regressions out of the stratification, and warns of that.
+# ``MultiTaskStratifiedKFold`` does so too, in folds that test each row once.
 
 # %%
 from sklearn.model_selection import GridSearchCV

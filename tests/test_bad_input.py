@@ -213,3 +213,23 @@ def test_no_column_names_at_all(fitted_on_frame):
     clf, frame = fitted_on_frame
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
         clf.predict(frame.to_numpy())
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_missing_values_are_named_with_their_remedy(estimator, labels_data):
+    X, y = labels_data
+    frame = pd.DataFrame(X).add_prefix("x")
+    frame.loc[3, "x1"] = np.nan
+    message = r"NaN in the columns \['x1'\], .* make_tabular_preprocessor\(\)"
+    with pytest.raises(ValueError, match=message):
+        fit(estimator, frame, y)
+    with pytest.raises(ValueError, match=r"NaN, but .* make_tabular_preprocessor\(\)"):
+        fit(estimator, frame.to_numpy(), y)
+
+
+def test_validation_rows_that_no_step_has_transformed(labels_data):
+    X, y = labels_data
+    raw = pd.DataFrame({"a": ["x"] * len(X)})
+    model = MultiTaskMMoEClassifier(early_stopping=True)
+    with pytest.raises(ValueError, match=r"X_val does not fit: .*'transform_input'"):
+        model.fit(X, y, X_val=raw, y_val=y)

@@ -233,6 +233,25 @@ class TestClassWeight:
             atol=1e-5,
         )
 
+    @pytest.mark.parametrize(
+        ("by_name", "as_list"),
+        [
+            ({"task_0": {1: 5.0}}, [{1: 5.0}, None]),
+            ({"task_0": "balanced"}, ["balanced", None]),
+            ({"task_1": None, "task_0": {1: 5.0}}, [{1: 5.0}, {}]),
+        ],
+    )
+    def test_by_the_names_of_tasks(self, tiny, rare, by_name, as_list):
+        found = self.fit(tiny, *rare, by_name)
+        np.testing.assert_array_equal(found, self.fit(tiny, *rare, as_list))
+        assert not np.array_equal(found, self.fit(tiny, *rare, None))
+
+    def test_by_name_of_a_single_task(self, tiny, rare):
+        X, y = rare
+        y = pd.DataFrame({"rain": np.where(y[:, 0] == 1, "yes", "no")})
+        by_name = self.fit(tiny, X, y, {"rain": {"yes": 5.0}})
+        np.testing.assert_array_equal(by_name, self.fit(tiny, X, y, {"yes": 5.0}))
+
     def test_dict_for_one_task(self, tiny, rare):
         X, y = rare
         y = np.where(y[:, 0] == 1, "yes", "no")
@@ -261,9 +280,11 @@ class TestClassWeight:
     @pytest.mark.parametrize(
         ("class_weight", "message"),
         [
-            ({1: 2.0}, "is one dict, but there are 2 tasks"),
+            ({1: 2.0}, "gives 1 a number, where .* for each of the 2 tasks"),
+            ({"task_9": "balanced"}, "names \\['task_9'\\], but the tasks are"),
             ([{1: 2.0}], "has 1 dicts, but there are 2 tasks"),
-            ([{7: 2.0}, {}], "does not fit the task 'task_0'"),
+            ([{7: 2.0}, {}], "names 7 for the task 'task_0', whose classes are .0, 1."),
+            ({"task_0": "even"}, "'even' for the task 'task_0'; it must be 'balanced'"),
             ("even", "The 'class_weight' parameter"),
         ],
     )

@@ -11,6 +11,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import (
+    f1_score,
     get_scorer,
     log_loss,
     make_scorer,
@@ -214,3 +215,25 @@ def test_scoring_in_one_thread_waits_for_no_other(labels_data):
     with ThreadPoolExecutor(2) as pool:
         scores = list(pool.map(lambda _: scorer(model, X, y), range(2)))
     assert scores[0] == scores[1] == {"task_0": 0.5, "task_1": 0.5, "mean": 0.5}
+
+
+class TestAdvice:
+    """What is said where a scorer cannot score a task fits that task."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fitted(cls):
+        X = np.random.default_rng(0).normal(size=(60, 3))
+        y = np.column_stack([np.arange(60) % 3, np.arange(60) % 2]).astype(str)
+        return RandomForestClassifier(3, random_state=0).fit(X, y), X, y
+
+    def test_more_than_two_classes(self, fitted):
+        with pytest.raises(ValueError, match=r"\('ovo', 'ovr'\)\. .* 'roc_auc_ovr'"):
+            task_scorer("roc_auc", 0)(*fitted)
+
+    def test_two_classes_in_text(self, fitted):
+        message = r"make_scorer\(f1_score, pos_label='1'\)"
+        with pytest.raises(ValueError, match=message):
+            task_scorer("f1", 1)(*fitted)
+        scorer = make_scorer(f1_score, pos_label="1")
+        assert 0 < task_scorer(scorer, 1)(*fitted) <= 1

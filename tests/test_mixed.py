@@ -79,14 +79,45 @@ def test_types_may_be_given(data, tiny, task_types):
     ("task_types", "message"),
     [
         (["regression"], "has 1 types, but y has 3 tasks"),
-        ({"age": "regression"}, "tasks out of .*'hours', 'rich', 'size'"),
-        ({"size": "ranking"}, r"one of \('classification', 'regression'\)"),
+        ({"age": "regression"}, "names .'age'., but .*'hours', 'rich', 'size'"),
+        (
+            {"size": "ranking"},
+            r"'regression'\) for .* got 'ranking' for the task 'size'",
+        ),
         ({"rich": "regression"}, "task 'rich' is a regression, but its targets"),
     ],
 )
 def test_bad_types(data, task_types, message):
     with pytest.raises(ValueError, match=message):
         MultiTaskMMoEMixed(task_types=task_types).fit(*data)
+
+
+def test_doubtful_classifications_are_told_once(data, tiny):
+    X, y = data
+    n_samples = len(y)
+    y = y.assign(
+        visits=np.arange(n_samples) % 14.0,
+        digit=np.arange(n_samples) % 10,
+        price=[f"{i % 12}.5" for i in range(n_samples)],
+        who=[f"n{i}" for i in range(n_samples)],
+    )
+    asked = ["visits", "price", "who"]
+    message = (
+        "classifications: 'visits' .14 .*, 'price' .12 .*, 'who' .*'visits': 'regr"
+    )
+    tiny = {**tiny, "max_iter": 1}
+    with pytest.warns(UserWarning, match=message) as warned:
+        MultiTaskMMoEMixed(**tiny).fit(X, y)
+    assert len(warned) == 1
+    # Whoever says that they are classes hears nothing.
+    types = dict.fromkeys(asked, "classification")
+    MultiTaskMMoEMixed(**tiny, task_types=types).fit(X, y)
+
+
+def test_a_loss_of_regressions_says_how_to_make_one(data):
+    model = MultiTaskMMoEMixed(loss={"size": "poisson"})
+    with pytest.raises(ValueError, match=r"types=.'size': 'regression'."):
+        model.fit(*data)
 
 
 def test_each_task_keeps_its_dtype(fitted, data):

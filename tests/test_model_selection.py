@@ -17,6 +17,8 @@ from sklearn.model_selection import (
 )
 from sklearn.model_selection import cross_val_predict as cross_val_predict_of_sklearn
 from sklearn.multioutput import ClassifierChain
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_mmoe import MultiTaskMMoEMixed
 from sklearn_mmoe.inspection import TaskScoresDisplay
@@ -131,8 +133,8 @@ def test_bad_input():
         next(splitter.split(y))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         next(splitter.split(y, y[:-1]))
-    with pytest.raises(ValueError, match="continuous"):
-        next(splitter.split(y, y * 0.3 + 0.1))
+    with pytest.raises(ValueError, match="contains infinity in the task 'task_0'"):
+        next(splitter.split(y, np.where(y > 0, np.inf, y + 0.1)))
 
 
 def folds_of(y, n_splits=3):
@@ -141,12 +143,17 @@ def folds_of(y, n_splits=3):
 
 
 @pytest.mark.parametrize("numbers", [np.linspace(0, 1, 60), np.arange(60)])
-def test_numeric_tasks_are_left_out_with_a_word(numbers):
+def test_tenths_of_numbers_are_spread_too(numbers):
     y = pd.DataFrame({"a": [0, 1, 1] * 20, "hours": numbers})
-    with pytest.warns(UserWarning, match=r"tasks \['hours'\] have real or too many"):
-        assert folds_of(y) == folds_of(y[["a"]])
-    with pytest.raises(ValueError, match=r"\['hours'\] are continuous.*KFold"):
-        folds_of(y[["hours"]])
+    tenth = np.arange(60) // 6
+    for names in (["a", "hours"], ["hours"]):
+        for test in folds_of(y[names], 2):
+            assert np.bincount(tenth[test]).tolist() == [3] * 10
+    for test in folds_of(y, 2):
+        assert y["a"][test].sum() == 20
+    y["hours"] = y["hours"].where(y.index % 4 > 0).astype(float)
+    for test in folds_of(y, 3):
+        assert y["hours"][test].isna().sum() == 5
 
 
 def test_tasks_of_one_class_or_without_labels():
@@ -172,11 +179,24 @@ class TestCrossValPredict:
         y.iloc[1::4, 2] = None
         return X, y
 
+    def test_types_of_tasks_are_known_to_the_folds(self, data, tiny):
+        X, y = data
+        # One row has a value of its own, which is no class that a fold may lack.
+        y = pd.DataFrame({"rich": y["rich"], "visits": [13.0, *np.arange(59) % 3]})
+        model = MultiTaskMMoEMixed(
+            **{**tiny, "max_iter": 1}, task_types={"visits": "regression"}
+        )
+        assert cross_val_predict(model, X, y, cv=2)["visits"].notna().all()
+        model.set_params(task_types=["classification", "regression"])
+        pipeline = make_pipeline(StandardScaler(), model)
+        assert cross_val_predict(pipeline, X, y, cv=2)["visits"].notna().all()
+        with pytest.warns(UserWarning, match=r"class 13.0 of the task 'visits'"):
+            next(MultiTaskStratifiedKFold(2).split(X, y))
+
     def test_frames_of_mixed_kinds_and_missing_targets(self, data, tiny):
         X, y = data
         model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
-        with pytest.warns(UserWarning, match="hours"):
-            predicted = cross_val_predict(model, X, y, cv=2)
+        predicted = cross_val_predict(model, X, y, cv=2)
         assert list(predicted) == list(y)
         assert predicted.index.equals(y.index)
         kinds = [predicted[name].to_numpy().dtype.kind for name in y]

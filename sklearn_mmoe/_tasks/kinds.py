@@ -101,9 +101,17 @@ def losses_by_task(loss: Any, names: Sequence[str], types: Sequence[str]) -> lis
         if of_task is None:
             of_task = allowed[0]
         if of_task not in allowed:
+            of_numbers = allowed is CLASSIFICATION_LOSSES and (
+                of_task in REGRESSION_LOSSES
+            )
+            hint = (
+                " If its targets are numbers, MultiTaskMMoEMixed takes it for a "
+                f"regression with task_types={{{name!r}: 'regression'}}."
+            )
             raise ValueError(
                 f"The 'loss' parameter has {of_task!r} for the task {name!r}, which is "
                 f"a {task_type} and takes one of {list(allowed)}."
+                f"{hint if of_numbers else ''}"
             )
         found.append(of_task)
     return found

@@ -15,6 +15,9 @@ from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
 
 MANY_VALUES = 20
+# From here on numbers that are taken for classes are worth a word.
+_FEW_VALUES = 10
+_FEW_ROWS = 20
 
 
 def _is_text(labels: np.ndarray) -> bool:
@@ -320,6 +323,51 @@ def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
         return "classification"
     many = len(np.unique(values)) > MANY_VALUES
     return "regression" if has_fractions(values) or many else "classification"
+
+
+def warn_of_doubtful_classes(
+    names: Sequence[str], columns: Sequence[np.ndarray], observed: Sequence[np.ndarray]
+) -> None:
+    """Warn once of tasks that are taken for classifications, but hardly look like it.
+
+    Parameters
+    ----------
+    names, columns, observed : sequence
+        Names, targets, and where there are any, of the tasks whose type was inferred
+        to be 'classification'.
+    """
+    doubtful = {}
+    for name, column, there in zip(names, columns, observed, strict=True):
+        labels = plain_values(column[there])
+        try:
+            values = np.unique(labels)
+        except TypeError:  # of mixed types: an error of its own
+            continue
+        of_own = len(labels) >= _FEW_ROWS and 2 * len(values) > len(labels)
+        if of_own or (len(values) > _FEW_VALUES and _are_numbers(values)):
+            doubtful[name] = len(values)
+    if not doubtful:
+        return
+    counts = ", ".join(f"{name!r} ({n} classes)" for name, n in doubtful.items())
+    types = dict.fromkeys(doubtful, "regression")
+    warnings.warn(
+        f"These tasks are taken for classifications: {counts}. If their targets are "
+        f"amounts or counts, pass task_types={types}, and make numbers of text with "
+        "pd.to_numeric. If they are classes, say so there with 'classification'.",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def _are_numbers(values: np.ndarray) -> bool:
+    """Tell numbers, also those that are written as text."""
+    if values.dtype.kind == "b":
+        return False
+    try:
+        values.astype(float)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def find_label_task(

@@ -85,23 +85,52 @@ def row_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray:
     return weights
 
 
-def _of_task(class_weight: Any, k: int, n_tasks: int) -> Any:
-    """Pick what `class_weight` says of task k."""
-    if class_weight is None or isinstance(class_weight, str):
-        return class_weight
+def asks_for_balance(class_weight: Any) -> bool:
+    """Tell whether `class_weight` is 'balanced', or is so for one of the tasks."""
     if isinstance(class_weight, Mapping):
-        if n_tasks > 1:
-            raise ValueError(
-                f"The 'class_weight' parameter is one dict, but there are {n_tasks} "
-                "tasks; give a list with a dict for each of them, or 'balanced'."
-            )
-        return class_weight
-    if len(class_weight) != n_tasks:
+        class_weight = list(class_weight.values())
+    of_tasks = class_weight if isinstance(class_weight, list) else [class_weight]
+    return any(isinstance(of_task, str) for of_task in of_tasks)
+
+
+def _by_tasks(class_weight: Any, names: Sequence[str]) -> list[Any]:
+    """Bring `class_weight` to what it says of each task."""
+    if class_weight is None or isinstance(class_weight, str):
+        return [class_weight] * len(names)
+    if isinstance(class_weight, Mapping):
+        return _of_names(class_weight, names)
+    if len(class_weight) != len(names):
         raise ValueError(
             f"The 'class_weight' parameter has {len(class_weight)} dicts, but there "
-            f"are {n_tasks} tasks."
+            f"are {len(names)} tasks: {list(names)}. With None for some of them, or "
+            "with a dict by their names, it fits."
         )
-    return class_weight[k]
+    return list(class_weight)
+
+
+def _of_names(class_weight: Mapping[Any, Any], names: Sequence[str]) -> list[Any]:
+    """Take a mapping by tasks apart; one task may have scikit-learn's, by classes.
+
+    What is a number weighs a class, what is none says something of a task.
+    """
+    by_classes = [key for key, v in class_weight.items() if isinstance(v, Real)]
+    if len(names) == 1 and len(by_classes) == len(class_weight):
+        return [class_weight]
+    if by_classes:
+        raise ValueError(
+            f"The 'class_weight' parameter gives {by_classes[0]!r} a number, where "
+            f"'balanced' or a dict of classes is needed for each of the {len(names)} "
+            f"tasks, such as {{{names[-1]!r}: 'balanced'}} or "
+            f"{{{names[-1]!r}: {{label: 5}}}}."
+        )
+    given = {str(name): of_task for name, of_task in class_weight.items()}
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(
+            f"The 'class_weight' parameter names {unknown}, but the tasks are "
+            f"{list(names)}."
+        )
+    return [given.get(name) for name in names]
 
 
 def count_classes(
@@ -127,8 +156,9 @@ def class_factors(
     ----------
     counts : sequence of ndarray of shape (n_classes_k,) or None
         As :func:`count_classes` returns them.
-    class_weight : 'balanced', dict, list of dict or None
-        As in :class:`sklearn.ensemble.RandomForestClassifier`.
+    class_weight : 'balanced', dict, list of ('balanced', dict or None), or None
+        As in :class:`sklearn.ensemble.RandomForestClassifier`, or a dict of these by
+        the names of the tasks.
     tasks : sequence of LabelTask or ValueTask
         The tasks; regressions have no classes.
 
@@ -143,8 +173,13 @@ def class_factors(
         If `class_weight` does not fit the tasks or names an unknown class.
     """
     factors: list[np.ndarray | None] = []
-    for k, (task, count) in enumerate(zip(tasks, counts, strict=True)):
-        of_classes = _of_task(class_weight, k, len(tasks))
+    by_tasks = _by_tasks(class_weight, [task.name for task in tasks])
+    for of_classes, task, count in zip(by_tasks, tasks, counts, strict=True):
+        if isinstance(of_classes, str) and of_classes != "balanced":
+            raise ValueError(
+                f"The 'class_weight' parameter has {of_classes!r} for the task "
+                f"{task.name!r}; it must be 'balanced', a dict of classes, or None."
+            )
         if of_classes is None or not isinstance(task, LabelTask) or count is None:
             factors.append(None)
             continue
@@ -154,10 +189,21 @@ def class_factors(
             if isinstance(of_classes, str):  # 'balanced': here by the rows of each
                 of_task = count.sum() / (len(count) * count)
         except ValueError as error:
+            known = task.classes.tolist()
+            unknown = (
+                [label for label in of_classes if label not in known]
+                if isinstance(of_classes, Mapping)
+                else []
+            )
+            if not unknown:
+                raise ValueError(
+                    "The 'class_weight' parameter does not fit the task "
+                    f"{task.name!r}: {error}"
+                ) from error
             raise ValueError(
-                f"The 'class_weight' parameter does not fit the task {task.name!r}: "
-                f"{error}"
-            ) from error
+                f"The 'class_weight' parameter names {unknown[0]!r} for the task "
+                f"{task.name!r}, whose classes are {known}."
+            ) from None
         factors.append(of_task)
     return factors
 

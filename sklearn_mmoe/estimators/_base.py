@@ -19,6 +19,7 @@ from sklearn_mmoe._files.frames import pandas_from_state, pandas_to_state
 from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._tasks.weights import asks_for_balance
 from sklearn_mmoe.estimators._calibration import (
     check_calibration,
     is_calibrating,
@@ -304,7 +305,7 @@ class _BaseMultiTaskMMoE(
     @_fit_context(prefer_skip_nested_validation=True)
     def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> Any:
         """Do one epoch over these rows, with the optimizer where it stood."""
-        if getattr(self, "class_weight", None) == "balanced":
+        if asks_for_balance(getattr(self, "class_weight", None)):
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which does "
                 "not know how often each class will occur; give a dict for each task."

@@ -112,7 +112,8 @@ default='observed'
         which the task's target is observed, so that every target counts the same.
         'uniform': the same for each task, however few rows have its target. If no
         target is missing, both are the same. Or weights by the tasks' names (1 for
-        those that are left out) or in their order; they are scaled to mean one, so that
+        those that are left out) or in their order, instead of 'observed': with targets
+        missing, ``{"spend": 1}`` is 'uniform'. They are scaled to mean one, so that
         only their proportions matter. They must be positive: leave a task that is not
         to be learned out of y.
     task_weighting : {'uniform', 'uncertainty', 'dwa', 'lbtw', 'gradnorm', 'pcgrad'}, \
@@ -263,7 +264,8 @@ default=None
         The type of each task, in the order of y's columns or by their names. With None,
         and for tasks that a dict leaves out, it is inferred: numbers with fractions,
         and more than 20 different whole numbers, are regressions; all others are
-        classifications."""
+        classifications, with a warning where that looks wrong: more than 10 different
+        numbers, in text too, or a class for nearly each row."""
 
 _OF_REGRESSIONS = """'squared_error' predicts means; 'absolute_error' medians; 'huber'
           means of all but far outliers, which it counts by their distance (Huber, 1964,
@@ -307,10 +309,13 @@ LOSS_OF_BOTH = f"""loss : str, mapping, sequence of str or None, default=None
 
         - {_OF_CLASSES}."""
 
-CLASS_WEIGHT = """class_weight : 'balanced', dict, list of dict or None, default=None
-        Weights of the classes in the loss, ``{class: weight}`` for one task or a list
-        with such a dict for each task; classes that a dict leaves out have weight 1.
-        'balanced' weights each class in inverse proportion to its frequency."""
+CLASS_WEIGHT = """class_weight : 'balanced', dict, list or None, default=None
+        Weights of the classes in the loss. 'balanced' weights the classes of every task
+        in inverse proportion to their frequency. A dict by the names of tasks, such as
+        ``{"status": "balanced"}`` or ``{"status": {"left": 5}}``, says so of some of
+        them; so does a list with 'balanced', a dict or None for each task, regressions
+        too, in their order. With a single task, ``{class: weight}`` will do. Classes
+        that a dict leaves out have weight 1."""
 
 CALIBRATION = """calibration : {'temperature'} or None, default=None
         'temperature' divides the logits of each classification by a number of its own

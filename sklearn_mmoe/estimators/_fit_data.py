@@ -16,7 +16,13 @@ from sklearn_mmoe._tasks.folds import spread_over_folds
 if TYPE_CHECKING:
     from sklearn_mmoe._batches.arrays import TaskData
 
-__all__ = ["FitData", "Seeds", "check_numeric_columns", "loss_factors"]
+__all__ = [
+    "FitData",
+    "Seeds",
+    "check_numeric_columns",
+    "loss_factors",
+    "missing_values",
+]
 
 
 def check_numeric_columns(X: Any, estimator_name: str) -> None:
@@ -32,6 +38,18 @@ def check_numeric_columns(X: Any, estimator_name: str) -> None:
             f"not numeric: {text}. Encode them first, for example with "
             "make_pipeline(make_tabular_preprocessor(), ...)."
         )
+
+
+def missing_values(X: Any, estimator_name: str) -> str:
+    """Say that X has missing values, in which columns, and what to do."""
+    where = ""
+    if isinstance(X, pd.DataFrame):
+        where = f" in the columns {X.columns[X.isna().any()].tolist()}"
+    return (
+        f"Input X contains NaN{where}, but {estimator_name} takes no missing values. "
+        "Put make_tabular_preprocessor() before it in a Pipeline, which fills and "
+        "marks them, or an imputer."
+    )
 
 
 def _has_text(column: Any) -> bool:

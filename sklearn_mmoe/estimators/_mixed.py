@@ -22,6 +22,7 @@ from sklearn_mmoe._tasks.tasks import (
     find_label_task,
     infer_task_type,
     warn_of_constants,
+    warn_of_doubtful_classes,
 )
 from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
@@ -264,20 +265,20 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
                 )
             given = dict(zip(targets.names, given, strict=True))
         given = {str(name): task_type for name, task_type in given.items()}
-        unknown = sorted(set(given) - set(targets.names))
-        wrong = sorted({str(value) for value in given.values()} - set(_TYPES))
-        if unknown or wrong:
+        unknown = [name for name in given if name not in targets.names]
+        if unknown:
             raise ValueError(
-                f"The 'task_types' parameter must give one of {_TYPES} for tasks out "
-                f"of {targets.names}, got {self.task_types!r}."
+                f"The 'task_types' parameter names {unknown}, but the tasks are "
+                f"{targets.names}."
             )
-        if announced is None:
-            return [
-                given.get(name) or infer_task_type(column, observed)
-                for name, column, observed in zip(
-                    targets.names, targets.columns, targets.observed, strict=True
+        for name, task_type in given.items():
+            if task_type not in _TYPES:
+                raise ValueError(
+                    f"The 'task_types' parameter must have one of {_TYPES} for each "
+                    f"task, got {task_type!r} for the task {name!r}."
                 )
-            ]
+        if announced is None:
+            return self._inferred(targets, given)
         types = [_TYPES[0] if labels is not None else _TYPES[1] for labels in announced]
         for name, task_type in zip(targets.names, types, strict=True):
             if given.get(name, task_type) != task_type:
@@ -286,6 +287,24 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
                     f"'task_types' parameter says {given[name]!r}. Classes are needed "
                     "for each classification, and None for each regression."
                 )
+        return types
+
+    def _inferred(self, targets: TaskColumns, given: Mapping[str, str]) -> list[str]:
+        """Infer the types that are not given, and warn of those that are doubtful."""
+        of_tasks = list(
+            zip(targets.names, targets.columns, targets.observed, strict=True)
+        )
+        types = [
+            given.get(name) or infer_task_type(column, observed)
+            for name, column, observed in of_tasks
+        ]
+        guessed = [
+            of_task
+            for of_task, task_type in zip(of_tasks, types, strict=True)
+            if of_task[0] not in given and task_type == _TYPES[0]
+        ]
+        if guessed:
+            warn_of_doubtful_classes(*zip(*guessed, strict=True))
         return types
 
     def _publish_tasks(self, y: Any) -> None:

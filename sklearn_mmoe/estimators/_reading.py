@@ -17,7 +17,11 @@ from sklearn_mmoe._tasks.weights import (
     count_classes,
     row_weights,
 )
-from sklearn_mmoe.estimators._fit_data import FitData, check_numeric_columns
+from sklearn_mmoe.estimators._fit_data import (
+    FitData,
+    check_numeric_columns,
+    missing_values,
+)
 from sklearn_mmoe.estimators._parameters import EstimatorParameters
 
 if TYPE_CHECKING:
@@ -65,7 +69,13 @@ class ReadingMixin(EstimatorParameters):
         self, data: FitData, X: Any, y: Any, sample_weight: Any
     ) -> FitData:
         """Validate the rows that the user gave for early stopping."""
-        features = self._validate_features(X, data.features.dtype)
+        try:
+            features = self._validate_features(X, data.features.dtype)
+        except ValueError as error:
+            raise ValueError(
+                f"X_val does not fit: {error} Behind a Pipeline X_val has to go "
+                "through its steps as X does, by Pipeline's 'transform_input'."
+            ) from error
         check_consistent_length(features, y)
         columns = split_columns(y)
         columns = columns.matched(data.names, type(self).__name__)
@@ -132,6 +142,11 @@ class ReadingMixin(EstimatorParameters):
             check_numeric_columns(X, type(self).__name__)
         # What the dtype cannot hold becomes infinite, and is then refused by name.
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(
-                self, X, accept_sparse="csr", dtype=np.dtype(dtype), reset=reset
-            )
+            try:
+                return validate_data(
+                    self, X, accept_sparse="csr", dtype=np.dtype(dtype), reset=reset
+                )
+            except ValueError as error:
+                if not str(error).startswith("Input X contains NaN"):
+                    raise
+                raise ValueError(missing_values(X, type(self).__name__)) from None

@@ -277,6 +277,8 @@ def multi_task_scorer(scoring: Any) -> Any:
 
     A search with this scorer has several scores, and ``refit`` names the one that
     chooses the best candidate: ``refit='mean'``, or a task such as ``refit='income'``.
+    Where the tasks' scorers have different scales, such as R2 and an error in euros,
+    their mean says little, being that of the largest: then name a task.
 
     Parameters
     ----------

@@ -233,17 +233,28 @@ class TaskScoring:
     def _advice(self, k: int, called: str, error: Exception) -> str:
         types = self.predictions.are_classified
         kind = "a classification" if types[k] else "a regression"
+        said = str(error).rstrip().rstrip(".")
         text = (
             f"{called!r} cannot score the task {self.names[k]!r}, which "
-            f"is {kind}: {error}"
+            f"is {kind}: {said}."
         )
+        if types[k]:
+            text += advice_on_classes(self._targets.values(k))
         if len(set(types)) > 1:
             example = {
-                name: "roc_auc" if classified else "r2"
-                for name, classified in zip(self.names, types, strict=True)
+                name: self._scorer_that_fits(j) for j, name in enumerate(self.names)
             }
             text += f" Give each task a scorer of its own, such as {example}."
         return text
+
+    def _scorer_that_fits(self, k: int) -> str:
+        """Return the name of a scorer that can score the task."""
+        if not self.predictions.are_classified[k]:
+            return "r2"
+        return "roc_auc" if self._n_classes(k) <= 2 else "roc_auc_ovr"
+
+    def _n_classes(self, k: int) -> int:
+        return len(set(self._targets.values(k).tolist()))
 
     def mean(self, scorings: Sequence[Any]) -> float:
         """Return the mean of the scores of all tasks, and warn; see :meth:`warn`."""
@@ -262,6 +273,22 @@ class TaskScoring:
                 UndefinedMetricWarning,
                 stacklevel=3,
             )
+
+
+def advice_on_classes(labels: np.ndarray) -> str:
+    """Say what scores more than two classes, or two that are text."""
+    classes = np.unique(labels)
+    if len(classes) > 2:
+        return (
+            " Scorers of more than two classes are 'roc_auc_ovr' and 'f1_macro', among "
+            "others."
+        )
+    if len(classes) == 2 and isinstance(classes[1], str):
+        return (
+            " Where classes are text, 'f1_macro' needs no positive one; or name it: "
+            f"make_scorer(f1_score, pos_label={str(classes[1])!r})."
+        )
+    return ""
 
 
 def mean_of_defined(scores: Sequence[float]) -> float:

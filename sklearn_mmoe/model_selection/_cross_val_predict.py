@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_consistent_length, indexable
 
+from sklearn_mmoe._sklearn.look_through import last_step
 from sklearn_mmoe._tasks.columns import (
     TaskColumns,
     frame_columns,
@@ -119,7 +120,7 @@ def cross_val_predict(
     X, y, groups = indexable(X, y, groups)
     targets = split_columns(y)
     check_consistent_length(X, targets.columns[0])
-    folds = list(_splitter(cv, targets).split(X, y, groups))
+    folds = list(_splitter(cv, targets, estimator).split(X, y, groups))
     test = np.concatenate([rows for _, rows in folds])
     if not np.array_equal(np.sort(test), np.arange(_num_samples(X))):
         raise ValueError(
@@ -141,14 +142,27 @@ def cross_val_predict(
     return _join_probabilities(parts, targets, order, method)
 
 
-def _splitter(cv: Any, targets: TaskColumns) -> Any:
-    """Return a splitter; a number makes folds that suit the tasks."""
+def _splitter(cv: Any, targets: TaskColumns, estimator: Any) -> Any:
+    """Return a splitter; a number makes folds that suit the tasks of the estimator."""
     if cv is None or isinstance(cv, int | np.integer):
         n_splits = 5 if cv is None else int(cv)
         if any(is_stratified(targets, k, n_splits) for k in range(len(targets))):
-            return MultiTaskStratifiedKFold(n_splits)
+            splitter = MultiTaskStratifiedKFold(n_splits)
+            splitter._regressions = _given_regressions(estimator, targets.names)
+            return splitter
         return check_cv(n_splits)
     return check_cv(cv)
+
+
+def _given_regressions(estimator: Any, names: list[str]) -> list[str]:
+    """Return the tasks that the `task_types` of an estimator call regressions."""
+    types = getattr(last_step(estimator), "task_types", None)
+    if types is None:
+        return []
+    pairs = (
+        types.items() if isinstance(types, Mapping) else zip(names, types, strict=False)
+    )
+    return [str(name) for name, task_type in pairs if task_type == "regression"]
 
 
 def _fit_and_predict(

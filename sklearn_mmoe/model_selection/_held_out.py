@@ -174,7 +174,7 @@ class HeldOutMixin:
                 1, test_size=float(self.cv), random_state=self.random_state
             )
         else:
-            splitter = _splitter(self.cv, targets)
+            splitter = _splitter(self.cv, targets, self.estimator)
         with warnings.catch_warnings():
             if self.cv is None or isinstance(self.cv, Real):
                 # Nobody asked for folds that are stratified by every value.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +13,7 @@ from sklearn.model_selection._split import _RepeatedSplits
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, indexable
 
-from sklearn_mmoe._tasks.balance import label_codes
+from sklearn_mmoe._tasks.balance import label_codes, share_columns
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.folds import spread_over_folds
 from sklearn_mmoe._tasks.intervals import holds_intervals
@@ -37,32 +37,22 @@ def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
     return n_labels <= MANY_VALUES or n_labels * n_splits <= len(values)
 
 
-def _label_columns(y: Any, n_splits: int) -> np.ndarray:
-    """Assign numbers to the labels of all tasks; a missing label is one of its own.
+def _share_codes(y: Any, n_splits: int, regressions: Collection[str]) -> np.ndarray:
+    """Assign numbers to labels, and to quantiles of real numbers, of all tasks.
 
     Returns
     -------
     ndarray of int of shape (n_samples, n_tasks)
-        Numbers that no two tasks share, counted from 0.
+        Numbers that no two tasks share, counted from 0; a missing target has one of
+        its own.
     """
     targets = split_columns(y)
-    kept = [k for k in range(len(targets)) if is_stratified(targets, k, n_splits)]
-    numeric = [name for k, name in enumerate(targets.names) if k not in kept]
-    if not kept:
-        raise ValueError(
-            f"The tasks {numeric} are continuous: there are no labels to stratify by. "
-            "Take sklearn.model_selection.KFold."
-        )
-    if numeric:
-        warnings.warn(
-            f"The tasks {numeric} have real or too many different numbers; the folds "
-            "are stratified by the other tasks alone.",
-            UserWarning,
-            stacklevel=4,
-        )
-    columns = []
-    start = 0
-    for k in kept:
+    are_labels = [
+        is_stratified(targets, k, n_splits)
+        and not (name in regressions and targets.observed[k].any())
+        for k, name in enumerate(targets.names)
+    ]
+    for k in np.flatnonzero(are_labels).tolist():
         codes, classes = label_codes(targets, k)
         counts = np.bincount(codes[targets.observed[k]])
         if len(classes) and counts.min() < n_splits:
@@ -74,9 +64,7 @@ def _label_columns(y: Any, n_splits: int) -> np.ndarray:
                 UserWarning,
                 stacklevel=4,
             )
-        columns.append(start + codes)
-        start += len(classes) + 1
-    return np.column_stack(columns)
+    return share_columns(targets, are_labels)[0]
 
 
 class MultiTaskStratifiedKFold(BaseCrossValidator):
@@ -84,8 +72,9 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
 
     Rows are assigned to folds by the labels of all tasks together. Where such a
     combination is too rare to be in every fold, the counts of each task's classes are
-    kept as even as possible. Missing labels are spread evenly too. Regressions, which
-    have no classes, are left out, with a warning.
+    kept as even as possible. Missing labels are spread evenly too. Of regressions,
+    which have no classes, the tenths of their values are kept even, as
+    :class:`MultiTaskStratifiedShuffleSplit` does.
 
     Parameters
     ----------
@@ -120,6 +109,8 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
     n_splits: int
     shuffle: bool
     random_state: Any
+    # Names of tasks that an estimator takes for regressions, whatever they look like.
+    _regressions: Collection[str] = ()
 
     def __init__(
         self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None
@@ -163,8 +154,8 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
             Says how many rows there are.
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             One column for each task: labels, which may be missing, or numbers. Real
-            numbers are not stratified by, nor are more than 20 whole ones of which
-            there are, on the average, fewer rows each than folds.
+            numbers are stratified by their tenths, and so are more than 20 whole ones
+            of which there are, on the average, fewer rows each than folds.
         groups : object
             Ignored.
 
@@ -176,20 +167,19 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If y is None or of another length, has no column of labels, or there are
+            If y is None or of another length, has an infinite number, or there are
             fewer rows than folds.
 
         Warns
         -----
         UserWarning
-            If a class has fewer rows than there are folds, or a task of numbers is
-            left out.
+            If a class has fewer rows than there are folds.
         """
         if y is None:
             raise ValueError("MultiTaskStratifiedKFold splits by y, which is None.")
         X, *_ = indexable(X)
         check_consistent_length(X, y)
-        labels = _label_columns(y, self.n_splits)
+        labels = _share_codes(y, self.n_splits, self._regressions)
         if len(labels) < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} is more than n_samples={len(labels)}."

@@ -103,7 +103,7 @@ def _without(last: Any, left_out: int, names: list[str]) -> dict[str, Any]:
         value = getattr(last, name, None)
         if isinstance(value, list | tuple | np.ndarray):
             settings[name] = [v for k, v in enumerate(value) if k != left_out]
-        elif name != "class_weight" and isinstance(value, Mapping):
+        elif isinstance(value, Mapping):
             settings[name] = {k: v for k, v in value.items() if k != names[left_out]}
     dependencies = getattr(last, "task_dependencies", None)
     if dependencies:

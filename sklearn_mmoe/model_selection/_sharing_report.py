@@ -153,7 +153,7 @@ def sharing_report(
     scorings = None
     if scoring is not None:
         scorings = multi_task_scorer(scoring)._by_task(targets.names)
-    folds = [*_splitter(cv, targets).split(X, y, groups)]
+    folds = [*_splitter(cv, targets, estimator).split(X, y, groups)]
     rng = check_random_state(random_state)
     seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
     reference = "mmoe" if last.sharing == "single" else last.sharing

@@ -13,7 +13,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
 
 from sklearn_mmoe._tasks.tasks import check_labels, known_labels
-from sklearn_mmoe.metrics._scoring import accepts_sample_weight, scorer_name
+from sklearn_mmoe.metrics._scoring import (
+    accepts_sample_weight,
+    advice_on_classes,
+    scorer_name,
+)
 
 
 class CostScorer:
@@ -125,7 +129,8 @@ def _score(
         except Exception as error:
             raise ValueError(
                 f"{scorer_name(scorer)!r} cannot score the labels predicted for the "
-                f"task {name!r}, whose classes are {classes.tolist()}: {error}"
+                f"task {name!r}, whose classes are {classes.tolist()}: "
+                f"{str(error).rstrip('. ')}.{advice_on_classes(classes)}"
             ) from error
 
 

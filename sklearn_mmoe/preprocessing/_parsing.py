@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterable
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -20,13 +22,17 @@ import pandas as pd
 __all__ = [
     "UnreadableError",
     "find_date_format",
+    "find_date_format_of_most",
     "find_decimal",
     "holds_durations",
     "holds_times",
+    "is_code",
     "is_missing_word",
+    "looks_like_date",
     "parse_dates",
     "parse_durations",
     "parse_numbers",
+    "reads_as_number",
 ]
 
 # What pandas and skrub take for missing in text, and what people type.
@@ -37,16 +43,24 @@ _MISSING_WORDS = frozenset(
 _SAMPLE_SIZE = 30
 
 _PLAIN = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+# What an amount is an amount of. Any three letters would make numbers of codes.
+_CURRENCY = (
+    "(?:[$€£¥]|AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|"
+    "IDR|ILS|INR|ISK|JPY|KES|KRW|MAD|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|QAR|RON|RSD|"
+    "RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR)"
+)
 # By the decimal mark: a number, with the other mark between its thousands or none.
-_MONEY = r"[+-]?[$€£¥]?\s?[+-]?"
+_BEFORE = rf"[+-]?{_CURRENCY}?\s?[+-]?"
+_AFTER = rf"\s?(?:%|{_CURRENCY})?"
 _NUMBER = {
-    ".": re.compile(rf"{_MONEY}(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?|{_PLAIN})\s?[%€]?"),
-    ",": re.compile(rf"{_MONEY}(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)(?:,\d*)?\s?[%€]?"),
+    ".": re.compile(rf"{_BEFORE}(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?|{_PLAIN}){_AFTER}"),
+    ",": re.compile(rf"{_BEFORE}(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)(?:,\d*)?{_AFTER}"),
 }
-_SIGNS = re.compile(r"[$€£¥%\s]")
+_SIGNS = re.compile(rf"{_CURRENCY}|[%\s]")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 # Post codes and the like: a number would not be written so.
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
+_CODE = re.compile(r"0\d+")
 
 _CLOCK = re.compile(
     r"(-?)(\d+):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?:\s*([AaPp])\.?[Mm]\.?)?"
@@ -68,6 +82,18 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _QUARTER = re.compile(r"\d{4}\s?-?\s?[Qq][1-4]")
+# A whole date and nothing else but a time, in whatever order its parts are.
+_OF_A_MONTH = r"(?:0?[1-9]|[12]\d|3[01])"
+_WHOLE_DATE = re.compile(
+    rf"(?:\d{{4}}[-/.]{_OF_A_MONTH}[-/.]{_OF_A_MONTH}"
+    rf"|{_OF_A_MONTH}[-/. ]{_OF_A_MONTH}[-/. ](?:\d{{2}}|\d{{4}})"
+    rf"|{_OF_A_MONTH}[\s-]{_MONTH}[\s,.-]+\d{{4}}"
+    rf"|{_MONTH}[\s.-]+{_OF_A_MONTH}[\s,.-]+\d{{4}})(?:[T\s]+\d\d?:\d\d.*)?",
+    re.IGNORECASE,
+)
+# Whatever the format of its column, such a date can mean but one day.
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d.*)?")
+_DAY_NEXT = re.compile("%Y.?%d")
 # What tells days from months: a number that is no month.
 _DAY = re.compile(r"(?:1[3-9]|2\d|3[01])\D")
 
@@ -91,11 +117,30 @@ def is_missing_word(value: Any) -> bool:
     return isinstance(value, str) and value.strip().lower() in _MISSING_WORDS
 
 
-def _parse(values: Iterable[Any], parse_one: Callable[[Any], float]) -> np.ndarray:
-    return np.array(
-        [np.nan if is_missing_word(value) else parse_one(value) for value in values],
-        dtype=np.float64,
-    )
+def is_code(value: Any) -> bool:
+    """Tell whether a string has a leading zero, as codes have and numbers do not."""
+    return isinstance(value, str) and bool(_CODE.fullmatch(value.strip()))
+
+
+def looks_like_date(value: Any) -> bool:
+    """Tell whether a string is a date and nothing else, in whatever format."""
+    return isinstance(value, str) and bool(_WHOLE_DATE.fullmatch(value.strip()))
+
+
+def _parse(
+    values: Iterable[Any], parse_one: Callable[[Any], float], lenient: bool = False
+) -> np.ndarray:
+    def parsed(value: Any) -> float:
+        if is_missing_word(value):
+            return np.nan
+        try:
+            return parse_one(value)
+        except UnreadableError:
+            if lenient:
+                return np.nan
+            raise
+
+    return np.array([parsed(value) for value in values], dtype=np.float64)
 
 
 def _is_number(value: Any) -> bool:
@@ -120,22 +165,29 @@ def find_decimal(values: Iterable[Any]) -> str | None:
     if all(isinstance(value, bool | np.bool_) for value in values):
         return None
 
-    def is_number(value: Any, pattern: re.Pattern[str]) -> bool:
-        if not isinstance(value, str):
-            return _is_number(value)
-        value = value.strip()
-        if _LEADING_ZERO.match(value):
-            return False
-        return bool(pattern.fullmatch(value) or _INFINITE.fullmatch(value))
-
-    for decimal, pattern in _NUMBER.items():
-        if all(is_number(value, pattern) for value in values):
+    for decimal in _NUMBER:
+        if all(reads_as_number(value, decimal) for value in values):
             return decimal
     return None
 
 
-def parse_numbers(values: Iterable[Any], decimal: str = ".") -> np.ndarray:
-    """Read numbers from strings, Decimals, fractions and other numbers."""
+def reads_as_number(value: Any, decimal: str) -> bool:
+    """Tell whether a value is a number, and no code, with this decimal mark."""
+    if not isinstance(value, str):
+        return _is_number(value)
+    value = value.strip()
+    if _LEADING_ZERO.match(value):
+        return False
+    return bool(_NUMBER[decimal].fullmatch(value) or _INFINITE.fullmatch(value))
+
+
+def parse_numbers(
+    values: Iterable[Any], decimal: str = ".", lenient: bool = False
+) -> np.ndarray:
+    """Read numbers from strings, Decimals, fractions and other numbers.
+
+    What is none raises, or is NaN if `lenient`.
+    """
     pattern = _NUMBER[decimal]
     thousands = "," if decimal == "." else "."
 
@@ -150,7 +202,7 @@ def parse_numbers(values: Iterable[Any], decimal: str = ".") -> np.ndarray:
         text = _SIGNS.sub("", text).replace(thousands, "").replace(decimal, ".")
         return float(text)
 
-    return _parse(values, parse_one)
+    return _parse(values, parse_one, lenient)
 
 
 def _clock_seconds(text: str) -> float | None:
@@ -251,20 +303,49 @@ def find_date_format(values: Iterable[Any]) -> str | None:
     return None
 
 
+def find_date_format_of_most(values: Sequence[Any]) -> str:
+    """Find the format with which the most of some strings are dates."""
+    telling = sorted(values, key=lambda value: not _DAY.match(value))[:_SAMPLE_SIZE]
+    forms = ["ISO8601"]
+    for day_first in (True, False):
+        guesses = [_guess_one(value, day_first) for value in telling]
+        forms += [form for form, _ in Counter(guesses).most_common(1) if form]
+    # In doubt the month comes first: of equals `max` takes the one before.
+    return max(
+        forms[::-1],
+        key=lambda form: (~np.isnat(parse_dates(values, form, lenient=True))).sum(),
+    )
+
+
+def _guess_one(value: str, day_first: bool) -> str | None:
+    with warnings.catch_warnings():
+        # It says so where only the other order is possible.
+        warnings.simplefilter("ignore", UserWarning)
+        form = pd.tseries.api.guess_datetime_format(value, dayfirst=day_first)
+    return form if isinstance(form, str) else None
+
+
 def _guess_format(values: list[str]) -> str | None:
     """Return the format of some of the strings, days before months if need be."""
     # Not before it is needed: it imports Matplotlib.
     from skrub import ToDatetime  # type: ignore[import-untyped]
 
-    telling = sorted(values, key=lambda value: not _DAY.match(value))
+    # ISO dates are read beside those of any format.
+    others = [value for value in values if not _ISO_DATE.fullmatch(value)]
+    telling = sorted(others or values, key=lambda value: not _DAY.match(value))
     try:
         return ToDatetime().fit(pd.Series(telling[:_SAMPLE_SIZE], dtype="str")).format_
     except ValueError:  # it rejects what it finds no dates in
         return None
 
 
-def parse_dates(values: Iterable[Any], form: str | None = None) -> np.ndarray:
-    """Read dates, as microseconds; those with a time zone become UTC without one."""
+def parse_dates(
+    values: Iterable[Any], form: str | None = None, lenient: bool = False
+) -> np.ndarray:
+    """Read dates, as microseconds; those with a time zone become UTC without one.
+
+    What is none raises, or is NaT if `lenient`.
+    """
     values = list(values)
     texts = [
         None if is_missing_word(v) else v.strip() if isinstance(v, str) else v
@@ -274,10 +355,14 @@ def parse_dates(values: Iterable[Any], form: str | None = None) -> np.ndarray:
     if form is None and strings:
         form = find_date_format(strings)
         if form is None:
-            raise UnreadableError(strings[0])
+            if not lenient:
+                raise UnreadableError(strings[0])
+            form = find_date_format_of_most(strings)
     odd = [t for t in texts if not isinstance(t, str | datetime.date | type(None))]
     if odd:
-        raise UnreadableError(odd[0])
+        if not lenient:
+            raise UnreadableError(odd[0])
+        texts = [t if isinstance(t, str | datetime.date) else None for t in texts]
     if form == "quarter":
         texts = [_first_of_quarter(text) for text in texts]
     column = pd.Series(texts, dtype=object)
@@ -286,7 +371,11 @@ def parse_dates(values: Iterable[Any], form: str | None = None) -> np.ndarray:
     dates = column.dt.tz_localize(None).to_numpy("datetime64[us]", copy=True)
     for i, text in enumerate(texts):
         if text is not None and np.isnat(dates[i]):
-            dates[i] = _far_date(values[i], text, form)
+            try:
+                dates[i] = _other_date(values[i], text, form)
+            except UnreadableError:
+                if not lenient:
+                    raise
     return dates
 
 
@@ -296,15 +385,24 @@ def _first_of_quarter(text: Any) -> Any:
     return text
 
 
-def _far_date(value: Any, text: Any, form: str | None) -> np.datetime64:
-    """Read a date that the nanoseconds of older versions of pandas do not reach."""
+def _other_date(value: Any, text: Any, form: str | None) -> np.datetime64:
+    """Read an ISO date among others, or one that old pandas' nanoseconds do not reach.
+
+    A format that has the day after the year forbids the former.
+    """
     try:
-        if isinstance(text, str) and form is not None and "%" in form:
-            text = datetime.datetime.strptime(text, form)
-        elif isinstance(text, str):
-            text = datetime.datetime.fromisoformat(text)
+        if isinstance(text, str):
+            text = _parse_text(text, form)
     except ValueError:
         raise UnreadableError(value) from None
     if getattr(text, "tzinfo", None) is not None:
         text = text.astimezone(datetime.UTC).replace(tzinfo=None)
     return np.datetime64(text, "us")
+
+
+def _parse_text(text: str, form: str | None) -> datetime.datetime:
+    if form is None or "%" not in form:
+        return datetime.datetime.fromisoformat(text)
+    if _ISO_DATE.fullmatch(text) and not _DAY_NEXT.match(form):
+        return datetime.datetime.fromisoformat(text)
+    return datetime.datetime.strptime(text, form)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sklearn_mmoe.preprocessing._parsing import (
     UnreadableError,
+    is_missing_word,
     parse_dates,
     parse_durations,
     parse_numbers,
@@ -90,12 +91,22 @@ class Reader:
         What it holds.
     encodings : tuple of str
         Names of the encoders that take it.
+    lenient : bool, default=False
+        Whether values that are not of this kind are missing ones instead of an error,
+        because ``fit`` saw some.
     """
 
-    def __init__(self, name: Hashable, kind: str, encodings: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        name: Hashable,
+        kind: str,
+        encodings: tuple[str, ...],
+        lenient: bool = False,
+    ) -> None:
         self.name = name
         self.kind = kind
         self.encodings = encodings
+        self.lenient = lenient
 
     def read(self, column: pd.Series) -> Any:
         """Return the values as the encoders take them.
@@ -109,10 +120,22 @@ class Reader:
             return self._read(column)
         except UnreadableError as error:
             raise ValueError(
-                f"Column {self.name!r} was {self.kind} in fit, but now holds "
-                f"{error.value!r}, which is not. Correct such values, or replace them "
-                "by NaN where they stand for missing ones."
+                f"Column {self.name!r} was {self.kind} in fit{self._form()}, but now "
+                f"holds {error.value!r}, which is not. Correct such values, or replace "
+                "them by NaN where they stand for missing ones."
             ) from None
+
+    def _form(self) -> str:
+        """Return what the error says of how values were written."""
+        return ""
+
+    def unreadable(self, column: pd.Series) -> np.ndarray:
+        """Return the rows whose values are taken for missing, being of another kind."""
+        if not self.lenient or column.dtype.kind in "fiumM":
+            return np.empty(0, dtype=np.intp)
+        words = np.array([not is_missing_word(value) for value in column])
+        lost = pd.isna(self.read(column))
+        return np.flatnonzero(words & lost & column.notna().to_numpy())
 
     def _read(self, column: pd.Series) -> Any:
         raise NotImplementedError
@@ -134,16 +157,20 @@ class NumberReader(Reader):
         Name of the column.
     decimal : {'.', ','}, default='.'
         Decimal mark of numbers in strings.
+    lenient : bool, default=False
+        Whether other values are missing ones.
     """
 
-    def __init__(self, name: Hashable, decimal: str = ".") -> None:
-        super().__init__(name, "numeric", ("numeric",))
+    def __init__(
+        self, name: Hashable, decimal: str = ".", lenient: bool = False
+    ) -> None:
+        super().__init__(name, "numeric", ("numeric",), lenient)
         self.decimal = decimal
 
     def _read(self, column: pd.Series) -> np.ndarray:
         dtype = column.dtype
         if not is_numeric(dtype):
-            values = self._parse(column, parse_numbers, self.decimal)
+            values = self._parse(column, parse_numbers, self.decimal, self.lenient)
         elif pd.api.types.is_complex_dtype(dtype):
             raise ValueError(
                 f"Column {self.name!r} holds complex numbers. Give their real and "
@@ -208,24 +235,35 @@ class DateReader(Reader):
         Format of dates in strings.
     zone : tzinfo or None, default=None
         The time zone. Dates without one are taken for UTC where the column had one.
+    lenient : bool, default=False
+        Whether other values are missing ones.
     """
 
     def __init__(
-        self, name: Hashable, form: str | None = None, zone: Any = None
+        self,
+        name: Hashable,
+        form: str | None = None,
+        zone: Any = None,
+        lenient: bool = False,
     ) -> None:
-        super().__init__(name, "datetime", ("datetime",))
+        super().__init__(name, "datetime", ("datetime",), lenient)
         self.form = form
         self.zone = zone
 
     def _read(self, column: pd.Series) -> np.ndarray:
         dates = to_dates(column)
         if dates is None:
-            dates = pd.Series(self._parse(column, parse_dates, self.form))
+            dates = pd.Series(self._parse(column, parse_dates, self.form, self.lenient))
         if dates.dt.tz is None and self.zone is not None:
             dates = dates.dt.tz_localize("UTC")
         if dates.dt.tz is not None:
             dates = dates.dt.tz_convert(self.zone or "UTC").dt.tz_localize(None)
         return dates.to_numpy("datetime64[us]")
+
+    def _form(self) -> str:
+        if self.form is None or "%" not in self.form:
+            return ""
+        return f", written as {self.form!r} (or as ISO 8601)"
 
 
 class LevelReader(Reader):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,8 @@ def _take_apart(X: Any) -> Table:
         raise ValueError(
             f"Expected 2D array, got {len(shape)}D {type(X).__name__} instead: X must "
             "be a table of shape (n_samples, n_features). Use X.to_frame() or "
-            "X.reshape(-1, 1) if it is a single column."
+            "X.reshape(-1, 1) if it is a single column. A single row is "
+            "X.iloc[[0]] of a frame, or X.reshape(1, -1)."
         )
     if isinstance(X, pd.DataFrame):
         columns = [_plain(X.iloc[:, j]) for j in range(X.shape[1])]
@@ -120,6 +121,15 @@ def _take_apart(X: Any) -> Table:
 
 
 def _from_array(X: Any) -> Table:
+    if isinstance(X, Mapping) or (
+        isinstance(X, list | tuple) and X and isinstance(X[0], Mapping)
+    ):
+        what = "a dict" if isinstance(X, Mapping) else "a list of dicts"
+        frame = "pd.DataFrame([X])" if isinstance(X, Mapping) else "pd.DataFrame(X)"
+        raise TypeError(
+            f"X must be an array or a frame of pandas, polars or pyarrow, got {what}. "
+            f"Pass {frame}, with a dict for each row."
+        )
     if not hasattr(X, "__array__") and not isinstance(X, list | tuple):
         raise TypeError(
             "X must be an array or a frame of pandas, polars or pyarrow, got "
@@ -132,9 +142,9 @@ def _from_array(X: Any) -> Table:
             "(n_samples, n_features), with a list for each row."
         )
     # pandas keeps the type of each column of a list of rows, NumPy has one for all.
-    frame = pd.DataFrame(X if rows else np.asarray(X))
-    columns = [frame.iloc[:, j] for j in range(frame.shape[1])]
-    return Table(list(range(len(columns))), columns, frame.index, named=False)
+    table = pd.DataFrame(X if rows else np.asarray(X))
+    columns = [table.iloc[:, j] for j in range(table.shape[1])]
+    return Table(list(range(len(columns))), columns, table.index, named=False)
 
 
 def _from_polars(column: Any) -> pd.Series:

@@ -185,7 +185,9 @@ class TabularPreprocessor(
         Warns
         -----
         UserWarning
-            If there are identifiers, which are left out.
+            If there are identifiers, which are left out, or a few values that are no
+            numbers in a column of numbers, or no dates in one of dates: they are taken
+            for missing, here and in ``transform``.
         """
         table = read_table(X)
         unknown = [name for name in self.categorical if name not in table.names]
@@ -208,12 +210,15 @@ class TabularPreprocessor(
         }
         with self._settings_of_transformers():
             encoded = super().fit_transform(frame, y, **params)
+        _warn_of_odd_values(table, readers)
         identifiers = self.kind_to_columns_["identifier"]
         if identifiers:
             warnings.warn(
                 f"The columns {identifiers} are left out: they have another value in "
                 "each row, as identifiers do, from which nothing can be learned. Drop "
-                "them before, or name them as 'categorical' to keep them.",
+                "them before, or name them as 'categorical' to keep them. If they are "
+                "amounts or dates, convert them before, with pd.to_numeric or "
+                "pd.to_datetime.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -247,6 +252,7 @@ class TabularPreprocessor(
         check_is_fitted(self)
         table = self._matched(read_table(X))
         frame = _read(table, self._readers)
+        _warn_of_odd_values(table, self._readers)
         with self._settings_of_transformers():
             encoded = super().transform(frame, **params)
         return self._as_asked(encoded)
@@ -272,7 +278,7 @@ class TabularPreprocessor(
             needed = [reader.name for reader in self._readers if reader.encodings]
             missing = [name for name in needed if name not in positions]
             if missing:
-                raise ValueError(f"columns are missing: {missing}")
+                raise ValueError(_missing_columns(missing, table.names))
             # What is left out may be missing: any column stands for it.
             columns = [table.columns[positions.get(name, 0)] for name in names]
             return Table(names, columns, table.index, named=True)
@@ -351,6 +357,20 @@ class TabularPreprocessor(
         return super().get_feature_names_out(input_features)
 
 
+def _missing_columns(missing: list[Any], names: list[Any]) -> str:
+    """Say which columns of fit X lacks, and which it has in other letters."""
+    text = f"columns are missing: {missing}. fit saw them, but X does not have them"
+    by_small = {str(name).lower(): name for name in names}
+    alike = {
+        name: by_small[str(name).lower()]
+        for name in missing
+        if str(name).lower() in by_small
+    }
+    if alike:
+        text += f"; it has {list(alike.values())}, in other letters or of another type"
+    return f"{text}."
+
+
 def _read(table: Table, readers: Sequence[Reader]) -> pd.DataFrame:
     """Return the table as the encoders take it.
 
@@ -366,6 +386,24 @@ def _read(table: Table, readers: Sequence[Reader]) -> pd.DataFrame:
         frame.columns = pd.Index(table.names)
     frame.attrs[_ENCODINGS] = [reader.encodings for reader in readers]
     return frame
+
+
+def _warn_of_odd_values(table: Table, readers: Sequence[Reader]) -> None:
+    """Say which values are taken for missing, being of another kind than the column."""
+    kinds = {"numeric": "a number", "datetime": "a date"}
+    for reader, column in zip(readers, table.columns, strict=True):
+        rows = reader.unreadable(column)
+        if len(rows):
+            warnings.warn(
+                f"Column {reader.name!r} is {reader.kind}, but {len(rows)} of its "
+                f"{column.notna().sum()} values cannot be read as {kinds[reader.kind]}"
+                f": the first is {column.iloc[rows[0]]!r}, in row "
+                f"{table.index[rows[0]]!r}. Such values are taken for missing. Correct "
+                "them, or replace them by NaN; or name the column as 'categorical' if "
+                "it holds codes.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _numbers(
