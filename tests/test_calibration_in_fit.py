@@ -103,6 +103,11 @@ class TestTemperature:
         assert some == fit_temperature(task, logits[:50], codes[:50], weight[:50])
         assert fit_temperature(task, logits, codes, np.zeros(100)) == 1
 
+    def test_where_all_are_as_good_it_is_one(self):
+        """Logits of zero are so at any temperature."""
+        task, codes = LabelTask("a", np.arange(2)), np.arange(100) % 2
+        assert fit_temperature(task, np.zeros((100, 1)), codes, np.ones(100)) == 1
+
 
 class TestFit:
     def test_an_overconfident_network_is_mended_where_it_is(self, overconfident, data):

@@ -17,6 +17,7 @@ from sklearn_mmoe import (
     MultiTaskMMoEMixed,
     MultiTaskMMoERegressor,
 )
+from sklearn_mmoe.inspection import expert_outputs, gate_weights
 
 SMALL = {
     "num_experts": 2,
@@ -225,6 +226,23 @@ class TestPrediction:
         np.testing.assert_array_equal(
             again.predict(scipy.sparse.csr_matrix(X)), chosen.predict(X)
         )
+
+    def test_rows_may_come_in_parts(self, chosen, chosen_classifier, monkeypatch):
+        """Of each member too, and of its experts and gates."""
+        X, _ = regression_data()
+
+        def looks():
+            return [
+                *chosen.predict(X, return_std=True),
+                *chosen_classifier.predict_proba(X),
+                expert_outputs(chosen, X),
+                gate_weights(chosen, X),
+            ]
+
+        whole = looks()
+        monkeypatch.setattr("sklearn_mmoe._batches.arrays._PREDICTION_ROWS", 25)
+        for parts, expected in zip(looks(), whole, strict=True):
+            np.testing.assert_allclose(parts, expected, rtol=1e-4, atol=1e-6)
 
     def test_is_reproducible(self, chosen):
         X, y = regression_data()

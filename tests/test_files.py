@@ -654,6 +654,16 @@ class TestMalice:
 
         refuses(changed(sealed, change), tmp_path / "model", "no estimator")
 
+    def test_an_optimizers_state_of_another_network(self, labels_data, tiny, tmp_path):
+        path = tmp_path / "model"
+        MultiTaskMMoEClassifier(**tiny).partial_fit(*labels_data).save(path)
+        document, arrays = container.read(path)
+        moments = [name for name in arrays if name.startswith("optimizer/")]
+        arrays[moments[-1]] = np.zeros((97, 89), dtype=np.float32)
+        container.write(path, document, arrays)
+        with pytest.raises(ValueError, match="the optimizer's state is not one of"):
+            load(path)
+
     @pytest.mark.parametrize("name", ["dwa", "uniform", "evil", None, 3])
     def test_weights_between_tasks_of_another_kind(
         self, labels_data, tiny, tmp_path, name

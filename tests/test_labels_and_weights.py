@@ -347,6 +347,8 @@ class TestPartialFit:
             clf.partial_fit(X, labels, classes=[[0, 1], ["a", "b"]])
         with pytest.raises(ValueError, match="at least two classes for each of the 2"):
             MultiTaskMMoEClassifier(**tiny).partial_fit(X, labels, classes=[[0, 1]])
+        with pytest.raises(ValueError, match="at least two classes for each of the 1"):
+            MultiTaskMMoEClassifier(**tiny).partial_fit(X, labels["x"], classes=[])
 
     def test_one_task(self, tiny, labels_data):
         X, y = labels_data

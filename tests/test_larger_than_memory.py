@@ -491,7 +491,7 @@ class TestBadInput:
         failing(reg, lambda: chunks, ValueError, "The data has changed")
 
     def test_rows_that_come_or_go(self, reg):
-        for change in (-1, 1):
+        for change, told in ((-1, "only 99"), (1, "more")):
             calls = []
 
             def data(change=change, calls=calls):
@@ -499,9 +499,8 @@ class TestBadInput:
                 n_rows = 100 + (change if len(calls) > 2 else 0)
                 yield np.ones((n_rows, 1)), np.arange(n_rows)
 
-            failing(
-                reg, data, ValueError, "100 rows to train on when it was first read"
-            )
+            match = f"100 rows to train on when it was first read, and {told} in epoch"
+            failing(reg, data, ValueError, match)
 
     @pytest.mark.parametrize(("name", "value"), [("cv", 3), ("warm_start", True)])
     def test_parameters_that_need_rows_in_memory(self, reg, name, value):

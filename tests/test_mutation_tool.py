@@ -114,3 +114,5 @@ def test_watchful_tests_run_first(tree):
     first = ["test_f.py::test_c", "test_gone.py::test_a"]
     assert tree.run(["test_f.py"], 60) == ("killed", "test_f.py::test_a")
     assert tree.run(["test_f.py"], 60, first) == ("killed", first[0])
+    named = ["test_f.py::test_b", "test_f.py"]
+    assert tree.run(named, 60) == ("killed", named[0])

@@ -289,6 +289,16 @@ def test_sizes_match_within_two_per_cent(sharing, to):
         assert matched == pytest.approx(wanted, rel=0.02)
 
 
+@every_way
+def test_matched_sizes_keep_their_proportions(sharing):
+    sizes = Sizes.of(30, [1, 3], {"shared_units": (96,), "expert_units": (48, 24)})
+    matched = matched_sizes(sharing, sizes, 100_000)
+    (shared,), (first, second) = matched.shared_units, matched.expert_units
+    assert shared / first == pytest.approx(2, rel=0.05)
+    assert first / second == pytest.approx(2, rel=0.05)
+    assert matched.tower_units == sizes.tower_units
+
+
 def test_sizes_that_match_nothing():
     with pytest.raises(ValueError, match="'match_parameters' parameter asks for 20"):
         multi_task_network(META, match_parameters=20)

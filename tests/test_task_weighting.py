@@ -256,10 +256,20 @@ class TestDynamicWeightAverage:
 
     def test_a_task_without_targets_in_a_call(self, frame, tiny):
         X, y = frame
-        reg = MultiTaskMMoERegressor(**tiny, task_weighting="dwa").partial_fit(X, y)
-        for _ in range(3):
-            reg.partial_fit(X, y.assign(b=np.nan))
-        assert np.isfinite(list(reg.task_weights_.values())).all()
+        reg = MultiTaskMMoERegressor(**tiny, task_weighting="dwa")
+        calls = [y, y.assign(b=np.nan), y, y]
+        losses, weights = [], []
+        for of_call in calls:
+            reg.partial_fit(X, of_call)
+            losses.append([course[-1] for course in reg.task_loss_curves_.values()])
+            weights.append(list(weights_at_the_end(reg).values()))
+        np.testing.assert_array_equal(weights[:2], 1)
+        # Its last loss is that of the call before the last one.
+        ratios = [[losses[1][0] / losses[0][0], 1]]
+        ratios += [[losses[2][0] / losses[1][0], losses[2][1] / losses[0][1]]]
+        powers = np.exp(np.array(ratios) / 2)
+        expected = 2 * powers / powers.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(weights[2:], expected, rtol=1e-5)
 
 
 class TestLossBalanced:

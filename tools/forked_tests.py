@@ -23,14 +23,23 @@ import pytest
 
 
 class InOrder:
-    """A plugin of pytest that puts some tests before all others."""
+    """A plugin of pytest that puts some tests, classes and files before all others.
+
+    Pytest itself runs a class that is named before its file in the file's place.
+    """
 
     def __init__(self, first: Sequence[str]) -> None:
-        self._rank = {test: i for i, test in enumerate(first)}
+        self._first = first
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Sort the tests that were collected."""
-        items.sort(key=lambda item: self._rank.get(item.nodeid, len(self._rank)))
+        items.sort(key=lambda item: self._rank(item.nodeid))
+
+    def _rank(self, test: str) -> int:
+        for i, name in enumerate(self._first):
+            if test == name or test.startswith((f"{name}::", f"{name}[")):
+                return i
+        return len(self._first)
 
 
 def run(arguments: list[str], first: list[str], timeout: float | None) -> Any:

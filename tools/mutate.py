@@ -292,7 +292,7 @@ class Tree:
         arguments = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
         arguments += ["--tb=no", *tests]
         status, output = self._ask(
-            {"arguments": arguments, "first": list(first), "timeout": timeout}
+            {"arguments": arguments, "first": [*first, *tests], "timeout": timeout}
         )
         if status is None:
             return "timeout", None

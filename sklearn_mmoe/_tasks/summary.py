@@ -78,9 +78,8 @@ class TargetSummary:
         for k, (values, of_values) in enumerate(parts):
             weights[: len(values), k] = of_values
             observed.append(np.arange(n_rows) < len(values))
-            # What is not observed may be any value.
-            filled = values if len(values) else np.ones(1)
-            columns.append(np.resize(filled, n_rows))
+            # What is not observed may be any value; of no values at all it is 0.
+            columns.append(np.resize(values, n_rows))
         return TaskColumns(columns, self._names, observed, named=True), weights
 
     def complete(self, tasks: Sequence[Any]) -> None:

@@ -288,11 +288,9 @@ class LabelTask:
         outputs = outputs / self.temperature
         if LINKS[self.kind] == "softmax":
             return softmax(outputs, axis=1)
-        positive = expit(outputs)
-        if self.units == 1:
-            return np.hstack([1 - positive, positive])
-        # To be above a higher class is never more probable.
-        above = -np.sort(-positive, axis=1)
+        # To be above a higher class is never more probable. Of two classes there is
+        # one output, which is sorted as it is.
+        above = -np.sort(-expit(outputs), axis=1)
         return -np.diff(above, axis=1, prepend=1.0, append=0.0)
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:

@@ -172,7 +172,7 @@ class DynamicWeightAverage(Weighting):
         self._weights, self._last = self._remember(np.ones(n_tasks), np.zeros(n_tasks))
 
     def end_epoch(self, losses: np.ndarray) -> None:
-        before = np.array(self._last.value.numpy(), dtype=np.float64)
+        before = self._last.value.numpy()
         # A call of partial_fit may bring no targets for a task, whose loss is then 0.
         known = (before > 0) & (losses > 0)
         ratios = np.divide(losses, before, out=np.ones(len(losses)), where=known)

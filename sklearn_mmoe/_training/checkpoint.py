@@ -229,9 +229,9 @@ def _table(records: Sequence[EpochRecord]) -> dict[str, np.ndarray]:
     return {
         "task_losses": np.array([record.task_losses for record in records]),
         "task_weight": np.array([record.task_weight for record in records]),
-        "task_weights": np.array(weighed, dtype=np.float64),
+        "task_weights": np.array(weighed),
         "penalties": np.array([record.penalty for record in records]),
-        "scores": np.array(scores, dtype=np.float64),
+        "scores": np.array(scores),
         "are_best": np.array([record.is_best for record in records]),
         "stops": np.array([record.stop for record in records]),
         "n_more": np.array([record.n_more for record in records]),
