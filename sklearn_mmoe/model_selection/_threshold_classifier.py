@@ -258,7 +258,7 @@ class MultiTaskThresholdClassifier(
             if n_labels == 2:
                 check_scorer(targets.names[k], labels, scorer)
             elif n_labels > 2 and by_task:
-                raise _not_binary(targets.names[k], f"has {n_labels} classes")
+                raise _not_binary(targets.names[k], f"has {n_labels} different values")
 
     def _choose(
         self, parts: list[HeldOut], targets: TaskColumns, weight: np.ndarray | None
