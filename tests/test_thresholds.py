@@ -446,7 +446,11 @@ class TestConventions:
             ({"scoring": "f11"}, ValueError, "f11"),
             ({"scoring": {}}, ValueError, "names no task"),
             ({"scoring": {"bye": "f1"}}, ValueError, "no task named 'bye'"),
-            ({"scoring": {"size": "f1"}}, ValueError, "'size', which has 3 different values"),
+            (
+                {"scoring": {"size": "f1"}},
+                ValueError,
+                "'size', which has 3 different values",
+            ),
             ({"scoring": [[0, 1, 2]]}, ValueError, r"costs of shape \(2, 2\)"),
             ({"scoring": {"buy": None}}, ValueError, "scorer, a scorer, costs"),
             ({"scoring": {"buy": "roc_auc"}}, ValueError, "cannot score the labels"),
