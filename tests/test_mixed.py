@@ -96,15 +96,14 @@ def test_doubtful_classifications_are_told_once(data, tiny):
     X, y = data
     n_samples = len(y)
     y = y.assign(
-        visits=np.arange(n_samples) % 14.0,
+        visits=np.minimum(np.arange(n_samples) % 40, 13.0),
+        level=np.arange(n_samples) % 11,
         digit=np.arange(n_samples) % 10,
         price=[f"{i % 12}.5" for i in range(n_samples)],
         who=[f"n{i}" for i in range(n_samples)],
     )
     asked = ["visits", "price", "who"]
-    message = (
-        "classifications: 'visits' .14 .*, 'price' .12 .*, 'who' .*'visits': 'regr"
-    )
+    message = r"classifications: \['visits', 'price', 'who'\].*'visits': 'regr"
     tiny = {**tiny, "max_iter": 1}
     with pytest.warns(UserWarning, match=message) as warned:
         MultiTaskMMoEMixed(**tiny).fit(X, y)
@@ -112,6 +111,21 @@ def test_doubtful_classifications_are_told_once(data, tiny):
     # Whoever says that they are classes hears nothing.
     types = dict.fromkeys(asked, "classification")
     MultiTaskMMoEMixed(**tiny, task_types=types).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "class_weight", [{"hours": "balanced"}, {"size": {1: 3}}, [None, None, {1: 3}]]
+)
+def test_a_regression_has_no_class_weights(data, tiny, class_weight):
+    types = {"hours": "regression", "size": "regression"}
+    model = MultiTaskMMoEMixed(**tiny, task_types=types, class_weight=class_weight)
+    with pytest.raises(ValueError, match=r"'(hours|size)', which is a regression"):
+        model.fit(*data)
+
+
+def test_class_weights_for_all_leave_regressions_alone(data, tiny):
+    model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}, class_weight="balanced")
+    assert model.fit(*data).task_types_[0] == "regression"
 
 
 def test_a_loss_of_regressions_says_how_to_make_one(data):

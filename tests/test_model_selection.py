@@ -20,7 +20,7 @@ from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mmoe import MultiTaskMMoEMixed
+from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor
 from sklearn_mmoe.inspection import TaskScoresDisplay
 from sklearn_mmoe.model_selection import MultiTaskStratifiedKFold, cross_val_predict
 
@@ -192,6 +192,10 @@ class TestCrossValPredict:
         assert cross_val_predict(pipeline, X, y, cv=2)["visits"].notna().all()
         with pytest.warns(UserWarning, match=r"class 13.0 of the task 'visits'"):
             next(MultiTaskStratifiedKFold(2).split(X, y))
+        # Whole numbers of a regressor are no classes either.
+        regressor = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1})
+        counts = y[["visits"]].assign(calls=y["visits"] * 2)
+        assert cross_val_predict(regressor, X, counts, cv=2).notna().all(axis=None)
 
     def test_frames_of_mixed_kinds_and_missing_targets(self, data, tiny):
         X, y = data

@@ -175,6 +175,24 @@ def test_what_is_refused(model, data):
         sharing_report(clone(model).set_params(network=len), X, y)
 
 
+def test_one_network_each_where_ensembles_would_take_long(data, monkeypatch):
+    """All folds do the same, also if some have a row more than others."""
+    place, fits = "sklearn_mmoe.model_selection._sharing_report", []
+
+    def record(estimator, *_):
+        fits.append(estimator.cv)
+        return [0.0, 0.0], 1, None
+
+    monkeypatch.setattr(f"{place}.fit_and_score", record)
+    monkeypatch.setattr(f"{place}.findings", lambda *_: None)
+    monkeypatch.setattr(f"{place}._MOST_ROWS_OF_ENSEMBLES", 133)
+    X, y = data
+    for n_rows, expected in ((200, None), (199, "auto")):
+        fits.clear()
+        sharing_report(MultiTaskMMoERegressor(), X[:n_rows], y[:n_rows], cv=KFold(3))
+        assert set(fits) == {expected}
+
+
 @pytest.mark.slow
 def test_tasks_of_both_kinds_and_missing_targets(data, tiny):
     """Parameters with an entry for each task lose that of the task left out."""

@@ -224,6 +224,9 @@ def _restore(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> A
     set_requests(estimator, decode(document["requests"]))
     fitted = {name: decode(value) for name, value in document["fitted"].items()}
     _check_fitted(cls, fitted)
+    if isinstance(estimator.dropout, float):
+        # Files of before `dropout_` had the one that was given.
+        fitted.setdefault("dropout_", estimator.dropout)
     estimator.__dict__.update(fitted)
     # Said once more, by the tasks, so that all says the same.
     estimator._publish_tasks(None)

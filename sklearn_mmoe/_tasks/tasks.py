@@ -18,6 +18,7 @@ MANY_VALUES = 20
 # From here on numbers that are taken for classes are worth a word.
 _FEW_VALUES = 10
 _FEW_ROWS = 20
+_FEW_OF_A_CLASS = 10
 
 
 def _is_text(labels: np.ndarray) -> bool:
@@ -334,27 +335,35 @@ def warn_of_doubtful_classes(
         Names, targets, and where there are any, of the tasks whose type was inferred
         to be 'classification'.
     """
-    doubtful = {}
+    doubtful = []
     for name, column, there in zip(names, columns, observed, strict=True):
         labels = plain_values(column[there])
         try:
-            values = np.unique(labels)
+            values, counts = np.unique(labels, return_counts=True)
         except TypeError:  # of mixed types: an error of its own
             continue
         of_own = len(labels) >= _FEW_ROWS and 2 * len(values) > len(labels)
-        if of_own or (len(values) > _FEW_VALUES and _are_numbers(values)):
-            doubtful[name] = len(values)
+        if of_own or (_are_numbers(values) and _look_counted(values, counts)):
+            doubtful.append(name)
     if not doubtful:
         return
-    counts = ", ".join(f"{name!r} ({n} classes)" for name, n in doubtful.items())
     types = dict.fromkeys(doubtful, "regression")
     warnings.warn(
-        f"These tasks are taken for classifications: {counts}. If their targets are "
+        f"These tasks are taken for classifications: {doubtful}. If their targets are "
         f"amounts or counts, pass task_types={types}, and make numbers of text with "
         "pd.to_numeric. If they are classes, say so there with 'classification'.",
         UserWarning,
         stacklevel=2,
     )
+
+
+def _look_counted(values: np.ndarray, counts: np.ndarray) -> bool:
+    """Tell amounts from months and ratings: fractions, gaps, or values that are rare."""
+    if len(values) <= _FEW_VALUES:
+        return False
+    numbers = np.sort(values.astype(float))
+    gaps = (np.diff(numbers) != 1).any() or has_fractions(numbers)
+    return bool(gaps or counts.min() < _FEW_OF_A_CLASS)
 
 
 def _are_numbers(values: np.ndarray) -> bool:

@@ -180,6 +180,8 @@ def class_factors(
                 f"The 'class_weight' parameter has {of_classes!r} for the task "
                 f"{task.name!r}; it must be 'balanced', a dict of classes, or None."
             )
+        if not isinstance(task, LabelTask):
+            _check_not_meant(class_weight, of_classes, task.name)
         if of_classes is None or not isinstance(task, LabelTask) or count is None:
             factors.append(None)
             continue
@@ -206,6 +208,18 @@ def class_factors(
             ) from None
         factors.append(of_task)
     return factors
+
+
+def _check_not_meant(class_weight: Any, of_classes: Any, name: str) -> None:
+    """Refuse class weights that are told of a regression; 'balanced' may be for all."""
+    if isinstance(of_classes, Mapping) or (
+        isinstance(class_weight, Mapping) and of_classes is not None
+    ):
+        raise ValueError(
+            f"The 'class_weight' parameter has {of_classes!r} for the task {name!r}, "
+            "which is a regression and has no classes. Leave it out, or pass "
+            f"task_types={{{name!r}: 'classification'}}."
+        )
 
 
 def apply_class_factors(

@@ -103,7 +103,8 @@ class KerasCallbacks(Observer):
 
     def _learning_rate(self) -> float:
         rate = self._trainer.optimizer.learning_rate
-        return float(keras.ops.convert_to_numpy(rate))
+        # A tensor, also where it is a variable of each device.
+        return float(keras.ops.convert_to_tensor(rate))
 
     def _call(self, hook: Any, *args: Any) -> None:
         """Call a hook; refuse a change of a learning rate that would not last."""

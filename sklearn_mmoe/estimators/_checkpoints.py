@@ -92,6 +92,7 @@ def fingerprint(
         names = estimator.feature_names_in_.tolist()
         described["the names of X's columns"] = _short(json.dumps(names))
     described |= data.beyond_sample
+    described["the number of folds that 'cv' makes"] = str(data.n_folds)
     # Otherwise it was set aside of what is described already.
     if validation is not None and validation.targets is not data.sample.targets:
         described |= _of_data(validation, "_val")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import StrOptions, validate_params
@@ -155,8 +155,11 @@ def _splitter(cv: Any, targets: TaskColumns, estimator: Any) -> Any:
 
 
 def _given_regressions(estimator: Any, names: list[str]) -> list[str]:
-    """Return the tasks that the `task_types` of an estimator call regressions."""
-    types = getattr(last_step(estimator), "task_types", None)
+    """Return the tasks that are regressions whatever their numbers look like."""
+    last = last_step(estimator)
+    if is_regressor(last):
+        return names
+    types = getattr(last, "task_types", None)
     if types is None:
         return []
     pairs = (

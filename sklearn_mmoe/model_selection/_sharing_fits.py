@@ -16,9 +16,6 @@ from sklearn_mmoe.metrics._scoring import DEFAULT_SCORING, TaskScoring
 
 __all__ = ["SharingFit", "find_estimator", "fit_and_score"]
 
-# With more rows, networks that cross-validate would make a report last half an hour.
-_MOST_ROWS_OF_ENSEMBLES = 2_000
-
 
 @dataclass(frozen=True)
 class SharingFit:
@@ -68,15 +65,12 @@ def fit_and_score(
     names = list(y.columns)
     kept = [k for k in range(len(names)) if k != left_out]
     settings = {"sharing": sharing, "match_parameters": size, "random_state": seed}
-    train, test = fold
-    last = find_estimator(estimator)[1]
-    if isinstance(last.cv, str) and len(train) > _MOST_ROWS_OF_ENSEMBLES:
-        settings["cv"] = None
     if left_out is not None:
         # The others keep the widths that they have beside it.
         settings["match_parameters"] = None if size == sharing else size
-        settings |= _without(last, left_out, names)
+        settings |= _without(find_estimator(estimator)[1], left_out, names)
     estimator.set_params(**{prefix + name: value for name, value in settings.items()})
+    train, test = fold
     y = y.iloc[:, kept]
     estimator.fit(_safe_indexing(X, train), y.iloc[train])
     X_test = _safe_indexing(X, test)

@@ -28,6 +28,9 @@ from sklearn_mmoe.model_selection._sharing_fits import (
 
 __all__ = ["SharingReport", "sharing_report"]
 
+# With more rows, networks that cross-validate would make a report last half an hour.
+_MOST_ROWS_OF_ENSEMBLES = 2_000
+
 
 @validate_params(
     {
@@ -154,6 +157,9 @@ def sharing_report(
     if scoring is not None:
         scorings = multi_task_scorer(scoring)._by_task(targets.names)
     folds = [*_splitter(cv, targets, estimator).split(X, y, groups)]
+    most_rows = max(len(train) for train, _ in folds)
+    if isinstance(last.cv, str) and most_rows > _MOST_ROWS_OF_ENSEMBLES:
+        estimator = clone(estimator).set_params(**{f"{prefix}cv": None})
     rng = check_random_state(random_state)
     seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
     reference = "mmoe" if last.sharing == "single" else last.sharing
