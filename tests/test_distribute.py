@@ -144,6 +144,7 @@ def _flat(values):
     return np.array([values])
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(tiny):
     """Also where a batch has an odd number of rows, and the last one lacks some."""
     parameters = {**tiny, **SAME, "batch_size": 33}

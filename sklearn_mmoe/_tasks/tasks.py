@@ -358,7 +358,7 @@ def warn_of_doubtful_classes(
 
 
 def _look_counted(values: np.ndarray, counts: np.ndarray) -> bool:
-    """Tell amounts from months and ratings: fractions, gaps, or values that are rare."""
+    """Tell amounts from months and ratings by fractions, gaps and rare values."""
     if len(values) <= _FEW_VALUES:
         return False
     numbers = np.sort(values.astype(float))
