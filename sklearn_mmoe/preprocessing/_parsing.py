@@ -195,13 +195,15 @@ def find_currencies(values: Iterable[Any]) -> set[str]:
     return {
         currency
         for value in values
-        if isinstance(value, str) and not value.isdecimal()
+        if isinstance(value, str)
         for currency in _currencies_of(value)
         if any(pattern.fullmatch(value.strip()) for pattern in _NUMBER.values())
     }
 
 
 def _currencies_of(text: str) -> set[str]:
+    if not text.strip("0123456789.,+-"):  # most of them, without a search
+        return set()
     return {_SIGN_CODES.get(found, found) for found in _CURRENCY.findall(text)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -35,6 +36,9 @@ __all__ = [
 _KIND_OF_ONE = {"numeric": "a number", "datetime": "a date"}
 # A column of these has words in it, or values of several types.
 _MIXED = frozenset({"string", "mixed", "mixed-integer"})
+# Readers that have warned. Python's own memory of that does not last: it is lost with
+# each change of the filters, such as every parallel loop of scikit-learn makes.
+_TOLD_OF: weakref.WeakSet[Reader] = weakref.WeakSet()
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -126,7 +130,7 @@ class Reader:
         -----
         UserWarning
             If there is such a value, other than those of ``fit``, that is taken for
-            missing.
+            missing; the first time only.
         """
         try:
             return self._read(column)
@@ -158,10 +162,9 @@ class Reader:
         return np.append(parsed, np.array([missing], parsed.dtype))[codes]
 
     def _warn_of_unknown(self, lost: np.ndarray) -> None:
-        """Warn of odd values that fit has not seen, always in the same words.
-
-        What is said twice from one place is shown once.
-        """
+        """Warn of odd values that fit has not seen: once, not in each transform."""
+        if self in _TOLD_OF:
+            return
         if all(is_missing_word(value) or value in self.odd for value in lost):
             return
         warn(
@@ -169,6 +172,7 @@ class Reader:
             f"read as {_KIND_OF_ONE[self.kind]}, others than in fit. Such values are "
             "taken for missing. Correct them, or replace them by NaN."
         )
+        _TOLD_OF.add(self)
 
 
 class NumberReader(Reader):

@@ -256,7 +256,7 @@ class TabularPreprocessor(
         -----
         UserWarning
             If a column that had a few odd values in ``fit`` has others now, which are
-            taken for missing.
+            taken for missing: once for each column.
         """
         check_is_fitted(self)
         table = self._matched(read_table(X))
