@@ -144,11 +144,45 @@ def test_one_odd_value_is_missing_with_a_warning(written):
     clean = frame.assign(x=frame["x"].mask(np.arange(N) == 0))
     expected = make_tabular_preprocessor(sparse=False).fit_transform(clean)
     np.testing.assert_array_equal(preprocessor.transform(clean), expected)
-    # What was missing in fit is missing later, and so is another such word.
-    for other in (word, "someday"):
-        with pytest.warns(UserWarning, match="1 of its 1 values .* taken for missing"):
-            encoded = preprocessor.transform(pd.DataFrame({"x": [other]}))
-        np.testing.assert_array_equal(encoded, expected[:1])
+    # What was missing in fit is missing later, without a word.
+    np.testing.assert_array_equal(preprocessor.transform(frame), expected)
+    # So is another such word, with one, that does not point into a library.
+    later = frame[:2].assign(x=[frame["x"].iloc[1], "someday"])
+    message = f"'x' is .* cannot be read as {kind}, others than in fit"
+    with pytest.warns(UserWarning, match=message) as warned:
+        encoded = preprocessor.transform(later)
+    np.testing.assert_array_equal(encoded, expected[[1, 0]])
+    assert [w.filename for w in warned] == [__file__]
+    # It is said once.
+    later["x"] = [frame["x"].iloc[1], "never"]
+    np.testing.assert_array_equal(preprocessor.transform(later), encoded)
+
+
+WHOLE_COLUMNS = {
+    "whole numbers": np.arange(N),
+    "numbers": AMOUNTS,
+    "nullable": pd.Series(AMOUNTS, dtype="Float64"),
+    "dates": DAYS,
+    "date objects": objects(DAYS.date),
+    "durations": pd.to_timedelta(SECONDS, unit="s"),
+    "truths": AMOUNTS > 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "other"),
+    [
+        *(("strings", other) for other in ("dates", "date objects", "durations")),
+        *(("ISO dates", other) for other in WHOLE_COLUMNS if "date" not in other),
+        *(("date objects", other) for other in WHOLE_COLUMNS if "date" not in other),
+    ],
+)
+def test_columns_of_another_type_are_not_a_few_odd_values(written, other):
+    with pytest.warns(UserWarning, match="taken for missing"):
+        preprocessor = fit(ONE_ODD[written][0])
+    later = pd.DataFrame({"x": WHOLE_COLUMNS[other]})
+    with pytest.raises(ValueError, match=r"Column 'x' was .* in fit.*, but now holds"):
+        preprocessor.transform(later)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +192,9 @@ def test_one_odd_value_is_missing_with_a_warning(written):
         ["01234", "04711", *RNG.choice(["99999", "12345"], N - 2)],
         ["maybe", *[bool(x % 2) for x in MINUTES[1:]]],
         ["x"] * 10 + list(RNG.choice(["1", "2", "3"], N - 10)),
+        ["90+"] * 40 + [str(i % 80) for i in range(960)],
     ],
-    ids=["open end", "codes", "truths", "too many"],
+    ids=["open end", "codes", "truths", "too many", "in 4 % of the rows"],
 )
 def test_odd_values_that_say_something(column):
     assert kind(objects(column)) == "categorical"
@@ -173,11 +208,14 @@ def test_too_many_odd_values_are_text_as_before():
 
 MONEY = {
     "after": [f"{x:,.2f} EUR" for x in AMOUNTS],
-    "before": [f"EUR {x:.2f}".replace(".", ",") for x in AMOUNTS],
+    "before": [
+        f"{'-' if x < 0 else ''}EUR {abs(x):.2f}".replace(".", ",") for x in AMOUNTS
+    ],
     "whole": [f"{x} USD" for x in SECONDS],
     "signs and codes": [
-        f"{x} €" if i % 2 else f"EUR{x}" for i, x in enumerate(AMOUNTS)
+        f"{x} €" if i % 2 else f"{x}EUR" for i, x in enumerate(AMOUNTS)
     ],
+    "a sign before": [f"€ {x}" for x in AMOUNTS],
 }
 
 
@@ -188,8 +226,69 @@ def test_amounts_with_the_code_of_their_currency(written):
     np.testing.assert_array_equal(encode(MONEY[written]), encode(numbers))
 
 
-def test_codes_of_currencies_make_no_numbers_of_codes():
-    assert kind([f"ABC {i:04}" for i in range(N)]) == "identifier"
+@pytest.mark.parametrize(
+    "codes",
+    [
+        "SEK001 NOK001 DKK001",
+        "PEN-1000 PEN-1001",
+        "TRY1 MAD1",
+        "COP21 COP22",
+        "PEN_-1000 PEN_-1001",
+        "SEK_007 SEK_008",
+        "007SEK 008SEK",
+        "$007 $008",
+        "ABC_1001 ABC_1002",
+    ],
+)
+def test_codes_of_currencies_make_no_numbers_of_codes(codes):
+    codes = codes.split()
+    column = [codes[i % len(codes)].replace("_", " ") for i in range(N)]
+    assert kind(column) == "categorical"
+
+
+MIXED_MONEY = {
+    "codes": [f"EUR {x}" if i % 2 else f"JPY {x}" for i, x in enumerate(SECONDS)],
+    "signs": [f"${x}" if i % 2 else f"€{x}" for i, x in enumerate(SECONDS)],
+    "sign and code": [f"{x} €" if i % 2 else f"{x} NOK" for i, x in enumerate(SECONDS)],
+    "one of all": ["JPY 965", *[f"EUR {x}" for x in SECONDS[1:]]],
+    "few": [f"{3 + i % 3} {'EUR' if i % 2 else 'USD'}" for i in range(N)],
+}
+
+
+@pytest.mark.parametrize("written", MIXED_MONEY)
+def test_amounts_in_several_currencies_are_no_numbers(written):
+    with pytest.warns(UserWarning, match="'x' is .* more than one currency: [A-Z]{3},"):
+        preprocessor = fit(MIXED_MONEY[written])
+    expected = "categorical" if written == "few" else "text"
+    assert preprocessor.column_to_kind_ == {"x": expected}
+
+
+def test_amounts_in_another_currency_than_in_fit():
+    preprocessor = fit([f"EUR {x}" for x in SECONDS])
+    with pytest.raises(ValueError, match=r"'x' was numeric in fit, in EUR, .* '5 JPY'"):
+        preprocessor.transform(pd.DataFrame({"x": ["€ 3", "5 JPY"]}))
+    preprocessor = fit(SECONDS)
+    with pytest.raises(ValueError, match=r"'x' was numeric in fit, .* '5 JPY'"):
+        preprocessor.transform(pd.DataFrame({"x": ["€ 3", "5 JPY"]}))
+
+
+@pytest.mark.parametrize("text", ["+-5", "-$-5", "- -5", "EUR 5 USD", "EUR5", "5 $ €"])
+def test_what_is_no_amount(text):
+    preprocessor = fit(SECONDS)
+    with pytest.raises(ValueError, match=re.escape(f"now holds {text!r}")):
+        preprocessor.transform(pd.DataFrame({"x": [text]}))
+
+
+def test_most_dates_have_the_months_first():
+    """The few others come first, and are clearest."""
+    days = pd.date_range("2021-01-01", periods=1000)
+    few = days[days.day > 12][:20].strftime("%d/%m/%Y")
+    months_first = days.strftime("%m/%d/%Y")
+    with pytest.warns(UserWarning, match="'x' is datetime, but 20 of its 1020 values"):
+        preprocessor = fit([*few, *months_first])
+    encoded = preprocessor.transform(pd.DataFrame({"x": months_first}))
+    later = preprocessor.transform(pd.DataFrame({"x": days.astype(str)}))
+    np.testing.assert_array_equal(encoded, later)
 
 
 def test_dates_of_mixed_formats_are_no_identifiers():
@@ -367,6 +466,10 @@ def test_frequent_levels_of_a_text_have_columns_of_their_own():
 IDENTIFIERS = {
     "numbered": [f"customer {i}" for i in range(N)],
     "padded": [f"{i:06}" for i in range(N)],
+    "numbers and padded ones": [f"{v:06}" for v in range(999_990, 0, -8_333)][:N],
+    "with a check digit": [
+        f"{i * 87_654_321 % 10**9:09}{'0123456789X'[i % 11]}" for i in range(1, N + 1)
+    ],
     "of one length": [f"{i:04}-{'ABCDEFGH'[i % 8]}HVEG" for i in range(N)],
     "UUIDs": objects([uuid.UUID(bytes=RNG.bytes(16)) for _ in range(N)]),
     "categories": pd.Categorical([f"customer {i}" for i in range(N)]),
@@ -407,6 +510,40 @@ def test_identifiers_are_left_out_with_one_warning(written):
 def test_numbers_that_are_no_identifiers(name, column):
     preprocessor = make_tabular_preprocessor().fit(pd.DataFrame({name: column}))
     assert preprocessor.column_to_kind_ == {name: "numeric"}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [
+            f"{x:,.2f}" if i % 2 else f"{x:_.2f}".replace(".", ",").replace("_", ".")
+            for i, x in enumerate(RNG.permutation(N) * 7.25 + 1e4)
+        ],
+        [
+            f"{x}.{y}%" if x % 2 else f"{x},{y}%"
+            for x in range(10, 22)
+            for y in range(10)
+        ],
+    ],
+)
+def test_amounts_of_mixed_marks_are_no_identifiers(column):
+    with pytest.warns(UserWarning, match="'x' is taken for text"):
+        assert fit(column).column_to_kind_ == {"x": "text"}
+
+
+def test_padded_numbers_behind_many_others_are_identifiers():
+    """A sample from the head alone would see dates."""
+    days = pd.date_range("2001-01-01", periods=1500).strftime("%Y/%m/%d")
+    codes = [f"00{i:04}/{i % 90:02}a" for i in range(3500)]
+    assert kind([*days, *codes]) == "identifier"
+
+
+@pytest.mark.parametrize("odd", ["none yet", None])
+def test_numbers_of_rows_of_which_one_is_odd(odd):
+    column = objects([odd, *map(str, RNG.permutation(400))])
+    with pytest.warns(UserWarning, match=r"\['customer_id'\] are left out") as warned:
+        make_tabular_preprocessor().fit(pd.DataFrame({"customer_id": column}))
+    assert len(warned) == 1
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 3, 5])

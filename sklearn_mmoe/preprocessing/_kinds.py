@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime
 import re
-import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._parsing import (
+    evenly,
+    find_currencies,
     find_date_format,
     find_date_format_of_most,
     find_decimal,
@@ -19,6 +21,7 @@ from sklearn_mmoe.preprocessing._parsing import (
     holds_times,
     is_code,
     is_missing_word,
+    looks_like_amount,
     looks_like_date,
     parse_dates,
     reads_as_number,
@@ -35,6 +38,7 @@ from sklearn_mmoe.preprocessing._readers import (
     is_numeric,
     to_dates,
 )
+from sklearn_mmoe.preprocessing._warnings import warn
 
 __all__ = ["KINDS", "learn_reader"]
 
@@ -56,8 +60,11 @@ _FEW_ROWS = 20
 _FEW_LEVELS = 40
 _MAX_RARE_SHARE = 0.1
 _MAX_RARE_SHARE_OF_FEW = 0.5
-# A few slips of the pen do not make text of a column of numbers.
+# A few slips of the pen do not make text of a column of numbers. One value that is in
+# more than a few rows, and in more than this share of them, is no slip.
 _MAX_ODD_SHARE = 0.05
+_FEW_SLIPS = 3
+_MAX_SHARE_OF_ONE_ODD = 0.01
 # Identifiers may be missing in a few rows.
 _MIN_IDENTIFIED = 0.9
 _MAX_IDENTIFIER_LENGTH = 64
@@ -97,7 +104,8 @@ def learn_reader(name: Hashable, column: pd.Series, categorical: bool) -> Reader
     Warns
     -----
     UserWarning
-        If it is taken for text, but looks like numbers or dates.
+        If it is taken for text, but looks like numbers or dates, or like amounts in
+        more than one currency.
     """
     dtype = column.dtype
     categories = LevelReader(name, "categorical", ("categorical",))
@@ -120,25 +128,48 @@ def learn_reader(name: Hashable, column: pd.Series, categorical: bool) -> Reader
         reader = _reader_of_most(name, column, levels, counts)
     if reader is not None:
         return reader
-    if _identify_rows(levels, counts, len(column)):
+    return _reader_of_strings(name, levels, counts, len(column))
+
+
+def _reader_of_strings(
+    name: Hashable, levels: np.ndarray, counts: np.ndarray, n_samples: int
+) -> Reader:
+    """Return the reader of identifiers, categories or text: of what is nothing else."""
+    if _identify_rows(levels, counts, n_samples):
         return Dropper(name)
+    rare = _share_of_rare(counts, n_samples)
     few = len(levels) <= _FEW_LEVELS
     if rare <= (_MAX_RARE_SHARE_OF_FEW if few else _MAX_RARE_SHARE):
-        return categories
-    names = [str(level) for level in levels]
-    if _share_that_reads(names) >= _MIN_MIXED_SHARE:
-        example = next(name for name in names if _share_that_reads([name]))
-        warnings.warn(
-            f"Column {name!r} is taken for text, although most of its values look like "
-            f"numbers or dates, such as {example!r}: no single way of reading them "
-            "fits all. Convert them before, with pd.to_numeric or pd.to_datetime.",
-            UserWarning,
-            stacklevel=4,
-        )
+        _warn_of_mixture(name, "categorical", levels)
+        return LevelReader(name, "categorical", ("categorical",))
+    _warn_of_mixture(name, "text", levels)
     # Missing is a level too.
-    most = max(counts.max(), len(column) - counts.sum())
-    also = ("categorical",) if most >= _least(len(column)) else ()
+    most = max(counts.max(), n_samples - counts.sum())
+    also = ("categorical",) if most >= _least(n_samples) else ()
     return LevelReader(name, "text", ("text", *also))
+
+
+def _warn_of_mixture(name: Hashable, kind: str, levels: np.ndarray) -> None:
+    """Warn if one by one the values are numbers or dates, but not all together."""
+    some = evenly(levels.tolist(), _SAMPLE_SIZE)
+    names = [str(level) for level in some if not is_missing_word(level)]
+    reads = [text for text in names if _reads(text)]
+    # Codes are right as they are.
+    if len(reads) < _MIN_MIXED_SHARE * len(names) or any(map(is_code, names)):
+        return
+    currencies = sorted(find_currencies(reads))
+    if len(currencies) > 1:
+        warn(
+            f"Column {name!r} is {kind}, although its values look like amounts, such "
+            f"as {reads[0]!r}: they are in more than one currency: "
+            f"{', '.join(currencies)}. Bring them to one before."
+        )
+    elif kind == "text" and reads:
+        warn(
+            f"Column {name!r} is taken for text, although most of its values look like "
+            f"numbers or dates, such as {reads[0]!r}: no single way of reading them "
+            "fits all. Convert them before, with pd.to_numeric or pd.to_datetime."
+        )
 
 
 def _reader_of_words(
@@ -150,7 +181,8 @@ def _reader_of_words(
         return None
     decimal = find_decimal(words)
     if decimal is not None:
-        return _numbers(name, column, NumberReader(name, decimal))
+        currency = next(iter(find_currencies(words)), None)
+        return _numbers(name, column, NumberReader(name, decimal, currency))
     if holds_times(words):
         return TimeReader(name)
     if holds_durations(words):
@@ -170,31 +202,42 @@ def _reader_of_most(
     # Truths are numbers to Python alone.
     if counts.sum() < _FEW_ROWS or any(isinstance(v, bool | np.bool_) for v in levels):
         return None
-    least = _least(len(column))
 
-    def odd_rows(odd: np.ndarray) -> int | None:
-        """Return in how many rows these levels are; None if they say something."""
-        n_rows = counts[odd].sum()
-        rare = odd.mean() <= _MAX_ODD_SHARE or counts[odd].max() < least
-        return n_rows if rare and n_rows <= _MAX_ODD_SHARE * counts.sum() else None
+    def rows_of(odd: np.ndarray) -> int | None:
+        return _rows_of_slips(odd, counts, len(column))
 
     marks = {}
+    currencies = find_currencies(levels)
     for mark in (".", ","):
         odd = np.array([not reads_as_number(level, mark) for level in levels])
-        rows = odd_rows(odd)
+        rows = rows_of(odd)
         if rows is not None and not any(map(is_code, levels[odd])):
-            marks[mark] = rows
+            marks[mark] = (rows, frozenset(levels[odd]))
     if marks:
-        best = min(marks, key=marks.__getitem__)
-        return _numbers(name, column, NumberReader(name, best, lenient=True))
+        if len(currencies) > 1:
+            return None
+        best = min(marks, key=lambda mark: marks[mark][0])
+        currency = next(iter(currencies), None)
+        reader = NumberReader(name, best, currency, marks[best][1])
+        return _numbers(name, column, reader)
     dates = [isinstance(v, datetime.date) or looks_like_date(v) for v in levels]
-    if odd_rows(~np.array(dates)) is None:
+    if rows_of(~np.array(dates)) is None:
         return None
     texts = [v.strip() for v in levels[dates] if isinstance(v, str)]
     form = find_date_format_of_most(texts) if texts else None
-    if odd_rows(np.isnat(parse_dates(levels, form, lenient=True))) is None:
+    odd = np.isnat(parse_dates(levels, form, lenient=True))
+    if rows_of(odd) is None:
         return None
-    return DateReader(name, form, lenient=True)
+    return DateReader(name, form, odd=frozenset(levels[odd]))
+
+
+def _rows_of_slips(odd: np.ndarray, counts: np.ndarray, n_samples: int) -> int | None:
+    """Return in how many rows odd levels are; None if they are no slips of the pen."""
+    n_rows = counts[odd].sum()
+    most = counts[odd].max(initial=0)
+    few = odd.mean() <= _MAX_ODD_SHARE or most < _least(n_samples)
+    slip = most <= max(_FEW_SLIPS, _MAX_SHARE_OF_ONE_ODD * n_samples)
+    return n_rows if few and slip and n_rows <= _MAX_ODD_SHARE * counts.sum() else None
 
 
 def _least(n_samples: int) -> int:
@@ -214,20 +257,29 @@ def _numbers(name: Hashable, column: pd.Series, reader: NumberReader) -> Reader:
     if len(column) < _FEW_ROWS or not _IDENTIFIER_NAME.search(str(name)):
         return reader
     values = reader.read(column)
+    values = values[~np.isnan(values)]
+    if len(values) < _MIN_IDENTIFIED * len(column):
+        return reader
     whole = np.isfinite(values).all() and (values == np.round(values)).all()
     identifies = whole and len(np.unique(values)) == len(values)
     return Dropper(name) if identifies else reader
 
 
-def _share_that_reads(names: list[str]) -> float:
-    """Return the share of strings that are numbers or dates, each in its own way."""
+def _reads(name: str) -> bool:
+    """Tell whether a string is a date or a number, in whatever way."""
+    return looks_like_date(name) or any(reads_as_number(name, mark) for mark in ".,")
+
+
+def _amount_or_date(names: Sequence[Any]) -> bool:
+    """Tell whether most of some strings are amounts or dates, each in its own way.
+
+    Digits alone are what identifiers are made of.
+    """
     reads = [
-        looks_like_date(name)
-        or reads_as_number(name, ".")
-        or reads_as_number(name, ",")
-        for name in names[:_SAMPLE_SIZE]
+        looks_like_date(name) or looks_like_amount(name)
+        for name in evenly(names, _SAMPLE_SIZE)
     ]
-    return float(np.mean(reads))
+    return float(np.mean(reads)) > _MAX_READ_SHARE
 
 
 def _identify_rows(levels: np.ndarray, counts: np.ndarray, n_samples: int) -> bool:
@@ -239,7 +291,7 @@ def _identify_rows(levels: np.ndarray, counts: np.ndarray, n_samples: int) -> bo
     if len(levels) < max(_FEW_ROWS, _MIN_IDENTIFIED * n_samples) or counts.max() > 1:
         return False
     names = [str(level) for level in levels]
-    if _share_that_reads(names) > _MAX_READ_SHARE:
+    if _amount_or_date(names):
         return False
     shapes = {re.sub(r"\d+", "0", name) for name in names}
     lengths = {len(name) for name in names}

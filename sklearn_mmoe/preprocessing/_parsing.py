@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from numbers import Real
@@ -21,6 +20,8 @@ import pandas as pd
 
 __all__ = [
     "UnreadableError",
+    "evenly",
+    "find_currencies",
     "find_date_format",
     "find_date_format_of_most",
     "find_decimal",
@@ -28,6 +29,7 @@ __all__ = [
     "holds_times",
     "is_code",
     "is_missing_word",
+    "looks_like_amount",
     "looks_like_date",
     "parse_dates",
     "parse_durations",
@@ -41,26 +43,31 @@ _MISSING_WORDS = frozenset(
     "...".split()
 ) | {""}
 _SAMPLE_SIZE = 30
+_LARGE_SAMPLE_SIZE = 1000
 
 _PLAIN = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # What an amount is an amount of. Any three letters would make numbers of codes.
-_CURRENCY = (
-    "(?:[$€£¥]|AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|"
+_SIGN_CODES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+_LETTERS = (
+    "(?:AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|"
     "IDR|ILS|INR|ISK|JPY|KES|KRW|MAD|MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|QAR|RON|RSD|"
     "RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR)"
 )
+_CURRENCY = re.compile(rf"[$€£¥]|{_LETTERS}")
+# SEK001 and PEN-1000 are codes: letters stand before a number with a space between.
+_BEFORE = rf"(?:[+-]?(?:[$€£¥]?\s?|{_LETTERS}\s)|[$€£¥]\s?[+-])"
+_AFTER = rf"\s?(?:[%$€£¥]|{_LETTERS})?"
 # By the decimal mark: a number, with the other mark between its thousands or none.
-_BEFORE = rf"[+-]?{_CURRENCY}?\s?[+-]?"
-_AFTER = rf"\s?(?:%|{_CURRENCY})?"
 _NUMBER = {
     ".": re.compile(rf"{_BEFORE}(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?|{_PLAIN}){_AFTER}"),
     ",": re.compile(rf"{_BEFORE}(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)(?:,\d*)?{_AFTER}"),
 }
-_SIGNS = re.compile(rf"{_CURRENCY}|[%\s]")
+_SIGNS = re.compile(rf"{_CURRENCY.pattern}|[%\s]")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 # Post codes and the like: a number would not be written so.
-_LEADING_ZERO = re.compile(r"[+-]?0\d")
-_CODE = re.compile(r"0\d+")
+_LEADING_ZERO = re.compile(r"[^\d.,]*0\d")
+# Digits alone may be a code; these are of amounts.
+_OF_AMOUNTS = re.compile(rf"[%+-]|{_CURRENCY.pattern}|\d[.,]\d{{3}}(?!\d)")
 
 _CLOCK = re.compile(
     r"(-?)(\d+):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?:\s*([AaPp])\.?[Mm]\.?)?"
@@ -118,8 +125,19 @@ def is_missing_word(value: Any) -> bool:
 
 
 def is_code(value: Any) -> bool:
-    """Tell whether a string has a leading zero, as codes have and numbers do not."""
-    return isinstance(value, str) and bool(_CODE.fullmatch(value.strip()))
+    """Tell whether a string is a number but for a leading zero, which codes have."""
+    if not isinstance(value, str) or not _LEADING_ZERO.match(value.strip()):
+        return False
+    return any(pattern.fullmatch(value.strip()) for pattern in _NUMBER.values())
+
+
+def looks_like_amount(value: Any) -> bool:
+    """Tell whether a string is a number with a sign, thousands mark or currency."""
+    return (
+        isinstance(value, str)
+        and bool(_OF_AMOUNTS.search(value))
+        and any(reads_as_number(value, decimal) for decimal in _NUMBER)
+    )
 
 
 def looks_like_date(value: Any) -> bool:
@@ -158,7 +176,8 @@ def find_decimal(values: Iterable[Any]) -> str | None:
     Returns
     -------
     {'.', ','} or None
-        The mark; None if they are not all numbers, or are codes with leading zeros.
+        The mark; None if they are not all numbers, are codes with leading zeros, or
+        amounts in more than one currency.
     """
     values = list(values)
     # Among numbers they are 0 and 1, which Python takes for the same.
@@ -167,8 +186,25 @@ def find_decimal(values: Iterable[Any]) -> str | None:
 
     for decimal in _NUMBER:
         if all(reads_as_number(value, decimal) for value in values):
-            return decimal
+            return decimal if len(find_currencies(values)) <= 1 else None
     return None
+
+
+def find_currencies(values: Iterable[Any]) -> set[str]:
+    """Return the three letters of every currency that amounts among values are in."""
+    return {
+        currency
+        for value in values
+        if isinstance(value, str)
+        for currency in _currencies_of(value)
+        if any(pattern.fullmatch(value.strip()) for pattern in _NUMBER.values())
+    }
+
+
+def _currencies_of(text: str) -> set[str]:
+    if not text.strip("0123456789.,+-"):  # most of them, without a search
+        return set()
+    return {_SIGN_CODES.get(found, found) for found in _CURRENCY.findall(text)}
 
 
 def reads_as_number(value: Any, decimal: str) -> bool:
@@ -182,16 +218,21 @@ def reads_as_number(value: Any, decimal: str) -> bool:
 
 
 def parse_numbers(
-    values: Iterable[Any], decimal: str = ".", lenient: bool = False
+    values: Iterable[Any],
+    decimal: str = ".",
+    currency: str | None = None,
+    lenient: bool = False,
 ) -> np.ndarray:
     """Read numbers from strings, Decimals, fractions and other numbers.
 
-    What is none raises, or is NaN if `lenient`.
+    What is none raises, or is NaN if `lenient`; so do amounts in another currency than
+    this one or, without one, than the first.
     """
     pattern = _NUMBER[decimal]
     thousands = "," if decimal == "." else "."
 
     def parse_one(value: Any) -> float:
+        nonlocal currency
         if _is_number(value):
             return float(value)
         text = value.strip() if isinstance(value, str) else ""
@@ -199,6 +240,10 @@ def parse_numbers(
             return float(text)
         if not pattern.fullmatch(text):
             raise UnreadableError(value)
+        for found in _currencies_of(text):
+            currency = currency or found
+            if found != currency:
+                raise UnreadableError(value)
         text = _SIGNS.sub("", text).replace(thousands, "").replace(decimal, ".")
         return float(text)
 
@@ -305,16 +350,22 @@ def find_date_format(values: Iterable[Any]) -> str | None:
 
 def find_date_format_of_most(values: Sequence[Any]) -> str:
     """Find the format with which the most of some strings are dates."""
-    telling = sorted(values, key=lambda value: not _DAY.match(value))[:_SAMPLE_SIZE]
-    forms = ["ISO8601"]
-    for day_first in (True, False):
-        guesses = [_guess_one(value, day_first) for value in telling]
-        forms += [form for form, _ in Counter(guesses).most_common(1) if form]
-    # In doubt the month comes first: of equals `max` takes the one before.
-    return max(
-        forms[::-1],
-        key=lambda form: (~np.isnat(parse_dates(values, form, lenient=True))).sum(),
-    )
+    values = evenly(values, _LARGE_SAMPLE_SIZE)
+    some = evenly(values, _SAMPLE_SIZE)
+    guesses = (_guess_one(value, first) for first in (False, True) for value in some)
+    forms = dict.fromkeys(["ISO8601", *filter(None, guesses)])
+
+    def merit(form: str) -> tuple[int, bool]:
+        n_read = (~np.isnat(parse_dates(values, form, lenient=True))).sum()
+        # In doubt the month comes first.
+        return n_read, not form.startswith("%d")
+
+    return max(forms, key=merit)
+
+
+def evenly(values: Sequence[Any], n: int) -> Sequence[Any]:
+    """Return about as many of some values as asked, or all, at equal distances."""
+    return values[:: max(1, len(values) // n)]
 
 
 def _guess_one(value: str, day_first: bool) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import weakref
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from sklearn_mmoe.preprocessing._parsing import (
     parse_durations,
     parse_numbers,
 )
+from sklearn_mmoe.preprocessing._table import Table
+from sklearn_mmoe.preprocessing._warnings import warn
 
 __all__ = [
     "DateReader",
@@ -27,8 +30,15 @@ __all__ = [
     "factorize",
     "is_numeric",
     "to_dates",
+    "warn_of_odd_values",
 ]
 
+_KIND_OF_ONE = {"numeric": "a number", "datetime": "a date"}
+# A column of these has words in it, or values of several types.
+_MIXED = frozenset({"string", "mixed", "mixed-integer"})
+# Readers that have warned. Python's own memory of that does not last: it is lost with
+# each change of the filters, such as every parallel loop of scikit-learn makes.
+_TOLD_OF: weakref.WeakSet[Reader] = weakref.WeakSet()
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -91,9 +101,9 @@ class Reader:
         What it holds.
     encodings : tuple of str
         Names of the encoders that take it.
-    lenient : bool, default=False
-        Whether values that are not of this kind are missing ones instead of an error,
-        because ``fit`` saw some.
+    odd : frozenset, default=frozenset()
+        Values that are not of this kind, but that ``fit`` saw. Where there are some,
+        they and others like them are missing ones instead of an error.
     """
 
     def __init__(
@@ -101,12 +111,12 @@ class Reader:
         name: Hashable,
         kind: str,
         encodings: tuple[str, ...],
-        lenient: bool = False,
+        odd: frozenset[Any] = frozenset(),
     ) -> None:
         self.name = name
         self.kind = kind
         self.encodings = encodings
-        self.lenient = lenient
+        self.odd = odd
 
     def read(self, column: pd.Series) -> Any:
         """Return the values as the encoders take them.
@@ -115,6 +125,12 @@ class Reader:
         ------
         ValueError
             If there is a value that is not of the column's kind; it names both.
+
+        Warns
+        -----
+        UserWarning
+            If there is such a value, other than those of ``fit``, that is taken for
+            missing; the first time only.
         """
         try:
             return self._read(column)
@@ -129,23 +145,34 @@ class Reader:
         """Return what the error says of how values were written."""
         return ""
 
-    def unreadable(self, column: pd.Series) -> np.ndarray:
-        """Return the rows whose values are taken for missing, being of another kind."""
-        if not self.lenient or column.dtype.kind in "fiumM":
-            return np.empty(0, dtype=np.intp)
-        words = np.array([not is_missing_word(value) for value in column])
-        lost = pd.isna(self.read(column))
-        return np.flatnonzero(words & lost & column.notna().to_numpy())
-
     def _read(self, column: pd.Series) -> Any:
         raise NotImplementedError
 
     def _parse(self, column: pd.Series, parse: Any, *options: Any) -> np.ndarray:
         """Parse each different value once."""
         codes, levels = factorize(self.name, column)
-        parsed = np.asarray(parse(levels, *options))
+        # A slip of the pen leaves the other cells what they were. A column that is of
+        # another type throughout is another column.
+        if self.odd and pd.api.types.infer_dtype(levels) in _MIXED:
+            parsed = np.asarray(parse(levels, *options, lenient=True))
+            self._warn_of_unknown(levels[pd.isna(parsed)])
+        else:
+            parsed = np.asarray(parse(levels, *options))
         missing = np.datetime64("NaT") if parsed.dtype.kind == "M" else np.nan
         return np.append(parsed, np.array([missing], parsed.dtype))[codes]
+
+    def _warn_of_unknown(self, lost: np.ndarray) -> None:
+        """Warn of odd values that fit has not seen: once, not in each transform."""
+        if self in _TOLD_OF:
+            return
+        if all(is_missing_word(value) or value in self.odd for value in lost):
+            return
+        warn(
+            f"Column {self.name!r} is {self.kind}, but holds values that cannot be "
+            f"read as {_KIND_OF_ONE[self.kind]}, others than in fit. Such values are "
+            "taken for missing. Correct them, or replace them by NaN."
+        )
+        _TOLD_OF.add(self)
 
 
 class NumberReader(Reader):
@@ -157,20 +184,27 @@ class NumberReader(Reader):
         Name of the column.
     decimal : {'.', ','}, default='.'
         Decimal mark of numbers in strings.
-    lenient : bool, default=False
-        Whether other values are missing ones.
+    currency : str or None, default=None
+        The currency that they may be amounts in. None is any, but only one at a time.
+    odd : frozenset, default=frozenset()
+        Values that are no numbers, but that ``fit`` saw.
     """
 
     def __init__(
-        self, name: Hashable, decimal: str = ".", lenient: bool = False
+        self,
+        name: Hashable,
+        decimal: str = ".",
+        currency: str | None = None,
+        odd: frozenset[Any] = frozenset(),
     ) -> None:
-        super().__init__(name, "numeric", ("numeric",), lenient)
+        super().__init__(name, "numeric", ("numeric",), odd)
         self.decimal = decimal
+        self.currency = currency
 
     def _read(self, column: pd.Series) -> np.ndarray:
         dtype = column.dtype
         if not is_numeric(dtype):
-            values = self._parse(column, parse_numbers, self.decimal, self.lenient)
+            values = self._parse(column, parse_numbers, self.decimal, self.currency)
         elif pd.api.types.is_complex_dtype(dtype):
             raise ValueError(
                 f"Column {self.name!r} holds complex numbers. Give their real and "
@@ -179,6 +213,9 @@ class NumberReader(Reader):
         else:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return self._bounded(values)
+
+    def _form(self) -> str:
+        return "" if self.currency is None else f", in {self.currency}"
 
     def _bounded(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
@@ -235,8 +272,8 @@ class DateReader(Reader):
         Format of dates in strings.
     zone : tzinfo or None, default=None
         The time zone. Dates without one are taken for UTC where the column had one.
-    lenient : bool, default=False
-        Whether other values are missing ones.
+    odd : frozenset, default=frozenset()
+        Values that are no dates, but that ``fit`` saw.
     """
 
     def __init__(
@@ -244,16 +281,16 @@ class DateReader(Reader):
         name: Hashable,
         form: str | None = None,
         zone: Any = None,
-        lenient: bool = False,
+        odd: frozenset[Any] = frozenset(),
     ) -> None:
-        super().__init__(name, "datetime", ("datetime",), lenient)
+        super().__init__(name, "datetime", ("datetime",), odd)
         self.form = form
         self.zone = zone
 
     def _read(self, column: pd.Series) -> np.ndarray:
         dates = to_dates(column)
         if dates is None:
-            dates = pd.Series(self._parse(column, parse_dates, self.form, self.lenient))
+            dates = pd.Series(self._parse(column, parse_dates, self.form))
         if dates.dt.tz is None and self.zone is not None:
             dates = dates.dt.tz_localize("UTC")
         if dates.dt.tz is not None:
@@ -293,3 +330,34 @@ class Dropper(Reader):
 
     def _read(self, column: pd.Series) -> np.ndarray:
         return np.zeros(len(column))
+
+
+def warn_of_odd_values(table: Table, readers: Sequence[Reader]) -> None:
+    """Say which values of ``fit`` are taken for missing, being of another kind.
+
+    Parameters
+    ----------
+    table : Table
+        The table of ``fit``.
+    readers : sequence of Reader
+        The readers of its columns.
+
+    Warns
+    -----
+    UserWarning
+        For each column with such values.
+    """
+    for reader, column in zip(readers, table.columns, strict=True):
+        if not reader.odd:
+            continue
+        codes, levels = factorize(reader.name, column)
+        odd = [level in reader.odd for level in levels]
+        rows = np.flatnonzero(np.append(odd, False)[codes])
+        warn(
+            f"Column {reader.name!r} is {reader.kind}, but {len(rows)} of its "
+            f"{column.notna().sum()} values cannot be read as "
+            f"{_KIND_OF_ONE[reader.kind]}: the first is {column.iloc[rows[0]]!r}, in "
+            f"row {table.index[rows[0]]!r}. Such values are taken for missing. Correct "
+            "them, or replace them by NaN; or name the column as 'categorical' if it "
+            "holds codes."
+        )

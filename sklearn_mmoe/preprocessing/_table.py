@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-__all__ = ["Table", "column_label", "read_table"]
+__all__ = ["Table", "column_label", "missing_columns_text", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,20 @@ def column_label(name: Hashable) -> str:
     if isinstance(name, pd.Timestamp) and name == name.normalize():
         return str(name.date())
     return str(name)
+
+
+def missing_columns_text(missing: list[Any], names: list[Any]) -> str:
+    """Say which columns of fit X lacks, and which it has in other letters."""
+    text = f"columns are missing: {missing}. fit saw them, but X does not have them"
+    by_small = {str(name).lower(): name for name in names}
+    alike = {
+        name: by_small[str(name).lower()]
+        for name in missing
+        if str(name).lower() in by_small
+    }
+    if alike:
+        text += f"; it has {list(alike.values())}, in other letters or of another type"
+    return f"{text}."
 
 
 def read_table(X: Any) -> Table:

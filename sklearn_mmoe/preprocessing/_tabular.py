@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -24,10 +23,16 @@ from sklearn_mmoe.preprocessing._categories import CategoryEncoder
 from sklearn_mmoe.preprocessing._kinds import KINDS, learn_reader
 from sklearn_mmoe.preprocessing._output import distinct, wants_frame
 from sklearn_mmoe.preprocessing._piecewise import PiecewiseLinearEncoder
-from sklearn_mmoe.preprocessing._readers import Reader
+from sklearn_mmoe.preprocessing._readers import Reader, warn_of_odd_values
 from sklearn_mmoe.preprocessing._scaling import TailSquashingScaler
-from sklearn_mmoe.preprocessing._table import Table, column_label, read_table
+from sklearn_mmoe.preprocessing._table import (
+    Table,
+    column_label,
+    missing_columns_text,
+    read_table,
+)
 from sklearn_mmoe.preprocessing._text import TextEncoder
+from sklearn_mmoe.preprocessing._warnings import warn
 
 __all__ = ["TabularPreprocessor", "make_tabular_preprocessor"]
 
@@ -210,17 +215,15 @@ class TabularPreprocessor(
         }
         with self._settings_of_transformers():
             encoded = super().fit_transform(frame, y, **params)
-        _warn_of_odd_values(table, readers)
+        warn_of_odd_values(table, readers)
         identifiers = self.kind_to_columns_["identifier"]
         if identifiers:
-            warnings.warn(
+            warn(
                 f"The columns {identifiers} are left out: they have another value in "
                 "each row, as identifiers do, from which nothing can be learned. Drop "
                 "them before, or name them as 'categorical' to keep them. If they are "
                 "amounts or dates, convert them before, with pd.to_numeric or "
-                "pd.to_datetime.",
-                UserWarning,
-                stacklevel=2,
+                "pd.to_datetime."
             )
         return self._as_asked(encoded)
 
@@ -248,11 +251,16 @@ class TabularPreprocessor(
         ValueError
             If columns are missing, or one holds what it did not hold in ``fit``, such
             as text among numbers. The message names the column.
+
+        Warns
+        -----
+        UserWarning
+            If a column that had a few odd values in ``fit`` has others now, which are
+            taken for missing: once for each column.
         """
         check_is_fitted(self)
         table = self._matched(read_table(X))
         frame = _read(table, self._readers)
-        _warn_of_odd_values(table, self._readers)
         with self._settings_of_transformers():
             encoded = super().transform(frame, **params)
         return self._as_asked(encoded)
@@ -278,7 +286,7 @@ class TabularPreprocessor(
             needed = [reader.name for reader in self._readers if reader.encodings]
             missing = [name for name in needed if name not in positions]
             if missing:
-                raise ValueError(_missing_columns(missing, table.names))
+                raise ValueError(missing_columns_text(missing, table.names))
             # What is left out may be missing: any column stands for it.
             columns = [table.columns[positions.get(name, 0)] for name in names]
             return Table(names, columns, table.index, named=True)
@@ -293,11 +301,9 @@ class TabularPreprocessor(
                 f"{names}. Pass a frame with these names."
             )
         if table.by_name:
-            warnings.warn(
+            warn(
                 f"X has feature names, but {type(self).__name__} was fitted without "
-                "feature names: columns are taken by their position.",
-                UserWarning,
-                stacklevel=3,
+                "feature names: columns are taken by their position."
             )
         return Table(names, table.columns, table.index, named=self._named)
 
@@ -357,20 +363,6 @@ class TabularPreprocessor(
         return super().get_feature_names_out(input_features)
 
 
-def _missing_columns(missing: list[Any], names: list[Any]) -> str:
-    """Say which columns of fit X lacks, and which it has in other letters."""
-    text = f"columns are missing: {missing}. fit saw them, but X does not have them"
-    by_small = {str(name).lower(): name for name in names}
-    alike = {
-        name: by_small[str(name).lower()]
-        for name in missing
-        if str(name).lower() in by_small
-    }
-    if alike:
-        text += f"; it has {list(alike.values())}, in other letters or of another type"
-    return f"{text}."
-
-
 def _read(table: Table, readers: Sequence[Reader]) -> pd.DataFrame:
     """Return the table as the encoders take it.
 
@@ -386,24 +378,6 @@ def _read(table: Table, readers: Sequence[Reader]) -> pd.DataFrame:
         frame.columns = pd.Index(table.names)
     frame.attrs[_ENCODINGS] = [reader.encodings for reader in readers]
     return frame
-
-
-def _warn_of_odd_values(table: Table, readers: Sequence[Reader]) -> None:
-    """Say which values are taken for missing, being of another kind than the column."""
-    kinds = {"numeric": "a number", "datetime": "a date"}
-    for reader, column in zip(readers, table.columns, strict=True):
-        rows = reader.unreadable(column)
-        if len(rows):
-            warnings.warn(
-                f"Column {reader.name!r} is {reader.kind}, but {len(rows)} of its "
-                f"{column.notna().sum()} values cannot be read as {kinds[reader.kind]}"
-                f": the first is {column.iloc[rows[0]]!r}, in row "
-                f"{table.index[rows[0]]!r}. Such values are taken for missing. Correct "
-                "them, or replace them by NaN; or name the column as 'categorical' if "
-                "it holds codes.",
-                UserWarning,
-                stacklevel=3,
-            )
 
 
 def _numbers(
