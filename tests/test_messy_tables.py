@@ -251,6 +251,7 @@ MIXED_MONEY = {
     "signs": [f"${x}" if i % 2 else f"€{x}" for i, x in enumerate(SECONDS)],
     "sign and code": [f"{x} €" if i % 2 else f"{x} NOK" for i, x in enumerate(SECONDS)],
     "one of all": ["JPY 965", *[f"EUR {x}" for x in SECONDS[1:]]],
+    "one of many": [*[f"EUR {x}" for x in range(3001)], "JPY 9"],
     "few": [f"{3 + i % 3} {'EUR' if i % 2 else 'USD'}" for i in range(N)],
 }
 
