@@ -659,6 +659,11 @@ class TestReading:
         with pytest.raises(ValueError, match="`values` must be one column, got an arr"):
             censored_intervals([["<5", "1"]])
 
+    def test_currencies_do_not_mix(self):
+        assert censored_intervals(["<5 EUR", "€ 7"])[0].right == 5
+        with pytest.raises(ValueError, match="more than one currency: EUR, JPY"):
+            censored_intervals(["<5 EUR", ">= JPY 7"])
+
     def test_it_is_what_fit_takes(self, X, truth, noisy):
         texts = np.where(noisy[:, 0] < -0.5, "<-0.5", noisy[:, 0].astype(str))
         reg = MultiTaskMMoERegressor(loss="tobit", **{**QUICK, "max_iter": 10})

@@ -158,6 +158,17 @@ def test_one_odd_value_is_missing_with_a_warning(written):
     np.testing.assert_array_equal(preprocessor.transform(later), encoded)
 
 
+@pytest.mark.parametrize(
+    "column", [[2021, *DAYS[1:].date], [DAYS[0].date(), *AMOUNTS[1:]]]
+)
+def test_a_row_alone_is_what_it_is_among_others(column):
+    frame = pd.DataFrame({"x": objects(column)})
+    with pytest.warns(UserWarning, match="'x' is .*, in row 0. .* taken for missing"):
+        preprocessor = make_tabular_preprocessor(sparse=False).fit(frame)
+    alone = preprocessor.transform(frame[:1])
+    np.testing.assert_array_equal(alone, preprocessor.transform(frame)[:1])
+
+
 WHOLE_COLUMNS = {
     "whole numbers": np.arange(N),
     "numbers": AMOUNTS,
@@ -251,6 +262,7 @@ MIXED_MONEY = {
     "signs": [f"${x}" if i % 2 else f"€{x}" for i, x in enumerate(SECONDS)],
     "sign and code": [f"{x} €" if i % 2 else f"{x} NOK" for i, x in enumerate(SECONDS)],
     "one of all": ["JPY 965", *[f"EUR {x}" for x in SECONDS[1:]]],
+    "one of many": [*[f"EUR {x}" for x in range(3001)], "JPY 9"],
     "few": [f"{3 + i % 3} {'EUR' if i % 2 else 'USD'}" for i in range(N)],
 }
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sklearn_mmoe.preprocessing._parsing import (
     UnreadableError,
+    find_currencies,
     is_missing_word,
     parse_numbers,
 )
@@ -45,7 +46,7 @@ def censored_intervals(values: Any, *, decimal: str = ".") -> Any:
     ------
     ValueError
         If a value cannot be read; it is named. If `decimal` is neither mark, or there
-        are several columns.
+        are several columns, or amounts in several currencies.
 
     See Also
     --------
@@ -85,6 +86,13 @@ def censored_intervals(values: Any, *, decimal: str = ".") -> Any:
 def _intervals_of(values: np.ndarray, decimal: str) -> Any:
     """Read each of the values; the different ones once."""
     codes, different = pd.factorize(values)  # -1 is missing
+    texts = [_SIGN.sub("", value, 1) for value in different if isinstance(value, str)]
+    currencies = sorted(find_currencies(texts))
+    if len(currencies) > 1:
+        raise ValueError(
+            "`values` has amounts in more than one currency: "
+            f"{', '.join(currencies)}. Bring them to one before."
+        )
     bounds = np.array([_bounds_of(value, decimal) for value in different])
     bounds = np.vstack([bounds.reshape(-1, 2), [np.nan, np.nan]])[codes]
     lower, upper = bounds.T

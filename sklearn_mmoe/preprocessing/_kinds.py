@@ -157,7 +157,7 @@ def _warn_of_mixture(name: Hashable, kind: str, levels: np.ndarray) -> None:
     # Codes are right as they are.
     if len(reads) < _MIN_MIXED_SHARE * len(names) or any(map(is_code, names)):
         return
-    currencies = sorted(find_currencies(reads))
+    currencies = sorted(find_currencies(levels))
     if len(currencies) > 1:
         warn(
             f"Column {name!r} is {kind}, although its values look like amounts, such "

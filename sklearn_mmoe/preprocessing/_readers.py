@@ -151,15 +151,23 @@ class Reader:
     def _parse(self, column: pd.Series, parse: Any, *options: Any) -> np.ndarray:
         """Parse each different value once."""
         codes, levels = factorize(self.name, column)
-        # A slip of the pen leaves the other cells what they were. A column that is of
-        # another type throughout is another column.
-        if self.odd and pd.api.types.infer_dtype(levels) in _MIXED:
+        if self._may_hold_slips(column, levels):
             parsed = np.asarray(parse(levels, *options, lenient=True))
             self._warn_of_unknown(levels[pd.isna(parsed)])
         else:
             parsed = np.asarray(parse(levels, *options))
         missing = np.datetime64("NaT") if parsed.dtype.kind == "M" else np.nan
         return np.append(parsed, np.array([missing], parsed.dtype))[codes]
+
+    def _may_hold_slips(self, column: pd.Series, levels: np.ndarray) -> bool:
+        """Tell whether values of another kind are slips of the pen in some cells.
+
+        A column that is of another type throughout is another column.
+        """
+        if not self.odd or pd.api.types.infer_dtype(levels) in _MIXED:
+            return bool(self.odd)
+        # Some rows of the table of fit may have nothing but its odd values.
+        return column.dtype == object and not self.odd.isdisjoint(levels)
 
     def _warn_of_unknown(self, lost: np.ndarray) -> None:
         """Warn of odd values that fit has not seen: once, not in each transform."""
