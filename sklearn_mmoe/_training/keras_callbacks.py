@@ -102,9 +102,8 @@ class KerasCallbacks(Observer):
                 keras.callbacks.Callback.set_model(callback, None)
 
     def _learning_rate(self) -> float:
-        rate = self._trainer.optimizer.learning_rate
-        # A tensor, also where it is a variable of each device.
-        return float(keras.ops.convert_to_tensor(rate))
+        # Also where it is a variable of each device.
+        return float(self._trainer.optimizer.learning_rate.value.numpy())
 
     def _call(self, hook: Any, *args: Any) -> None:
         """Call a hook; refuse a change of a learning rate that would not last."""

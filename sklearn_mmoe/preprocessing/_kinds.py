@@ -212,7 +212,7 @@ def _reader_of_most(
         odd = np.array([not reads_as_number(level, mark) for level in levels])
         rows = rows_of(odd)
         if rows is not None and not any(map(is_code, levels[odd])):
-            marks[mark] = (rows, frozenset(levels[odd]))
+            marks[mark] = (rows, set(levels[odd]))
     if marks:
         if len(currencies) > 1:
             return None
@@ -228,7 +228,7 @@ def _reader_of_most(
     odd = np.isnat(parse_dates(levels, form, lenient=True))
     if rows_of(odd) is None:
         return None
-    return DateReader(name, form, odd=frozenset(levels[odd]))
+    return DateReader(name, form, odd=set(levels[odd]))
 
 
 def _rows_of_slips(odd: np.ndarray, counts: np.ndarray, n_samples: int) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ class Reader:
         What it holds.
     encodings : tuple of str
         Names of the encoders that take it.
-    odd : frozenset, default=frozenset()
+    odd : set, default=()
         Values that are not of this kind, but that ``fit`` saw. Where there are some,
         they and others like them are missing ones instead of an error.
     """
@@ -111,12 +111,13 @@ class Reader:
         name: Hashable,
         kind: str,
         encodings: tuple[str, ...],
-        odd: frozenset[Any] = frozenset(),
+        odd: Iterable[Any] = (),
     ) -> None:
         self.name = name
         self.kind = kind
         self.encodings = encodings
-        self.odd = odd
+        # A set, and not a frozen one: those skops knows.
+        self.odd = set(odd)
 
     def read(self, column: pd.Series) -> Any:
         """Return the values as the encoders take them.
@@ -194,7 +195,7 @@ class NumberReader(Reader):
         Decimal mark of numbers in strings.
     currency : str or None, default=None
         The currency that they may be amounts in. None is any, but only one at a time.
-    odd : frozenset, default=frozenset()
+    odd : set, default=()
         Values that are no numbers, but that ``fit`` saw.
     """
 
@@ -203,7 +204,7 @@ class NumberReader(Reader):
         name: Hashable,
         decimal: str = ".",
         currency: str | None = None,
-        odd: frozenset[Any] = frozenset(),
+        odd: Iterable[Any] = (),
     ) -> None:
         super().__init__(name, "numeric", ("numeric",), odd)
         self.decimal = decimal
@@ -280,7 +281,7 @@ class DateReader(Reader):
         Format of dates in strings.
     zone : tzinfo or None, default=None
         The time zone. Dates without one are taken for UTC where the column had one.
-    odd : frozenset, default=frozenset()
+    odd : set, default=()
         Values that are no dates, but that ``fit`` saw.
     """
 
@@ -289,7 +290,7 @@ class DateReader(Reader):
         name: Hashable,
         form: str | None = None,
         zone: Any = None,
-        odd: frozenset[Any] = frozenset(),
+        odd: Iterable[Any] = (),
     ) -> None:
         super().__init__(name, "datetime", ("datetime",), odd)
         self.form = form
