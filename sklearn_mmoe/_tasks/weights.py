@@ -212,8 +212,9 @@ def class_factors(
 
 def _check_not_meant(class_weight: Any, of_classes: Any, name: str) -> None:
     """Refuse class weights that are told of a regression; 'balanced' may be for all."""
-    if isinstance(of_classes, Mapping) or (
-        isinstance(class_weight, Mapping) and of_classes is not None
+    # An empty dict says nothing.
+    if of_classes and (
+        isinstance(of_classes, Mapping) or isinstance(class_weight, Mapping)
     ):
         raise ValueError(
             f"The 'class_weight' parameter has {of_classes!r} for the task {name!r}, "
