@@ -457,6 +457,16 @@ class TestOtherFits:
         with pytest.raises(ValueError, match="'max_iter' was 6, and is now 7"):
             clone(model).set_params(max_iter=7).fit(X, y, weight)
 
+    def test_folds_that_nobody_set(self, tiny, values_data, tmp_path, monkeypatch):
+        """As where `distribute` is set, which cv='auto' makes no folds with."""
+        X, y = values_data
+        model = MultiTaskMMoERegressor(**{**tiny, "max_iter": "auto"})
+        interrupted(model, X, y, tmp_path, 2)
+        place = "sklearn_mmoe.estimators._candidates._MOST_ROWS"
+        monkeypatch.setattr(place, len(X) - 1)
+        with pytest.raises(ValueError, match="'cv' makes was 5, and is now None"):
+            clone(model).set_params(checkpoint_dir=tmp_path).fit(X, y)
+
     def test_what_changes_nothing_is_not_asked_for(self, begun):
         model, X, y, weight = begun
         model = clone(model).set_params(verbose=0, warm_start=True)

@@ -877,6 +877,7 @@ def test_files_of_earlier_releases_load(path):
         of_tasks = of_tasks if isinstance(of_tasks, list) else [of_tasks]
         for of_task, wanted in zip(of_tasks, expected["probabilities"], strict=True):
             np.testing.assert_allclose(of_task, wanted, atol=1e-5)
+    assert isinstance(model.dropout_, float)
     # It goes on as well.
     y = np.asarray(expected["y"], dtype=object)
     assert model.partial_fit(X, y).t_ > expected["t_"]

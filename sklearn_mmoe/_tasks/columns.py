@@ -349,6 +349,40 @@ def join_columns(columns: list[np.ndarray], labels: pd.Index | None = None) -> A
     return np.column_stack(columns)
 
 
+def values_by_name(
+    parameter: str, given: Mapping[Any, Any], names: Sequence[str]
+) -> dict[str, Any]:
+    """Bring a parameter that says something of some tasks to their names.
+
+    Parameters
+    ----------
+    parameter : str
+        Its name.
+    given : mapping
+        What it says, by names of tasks or by the labels that y's columns have.
+    names : sequence of str
+        Names of the tasks.
+
+    Returns
+    -------
+    dict of str to object
+        What it says, by names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such task.
+    """
+    named = {str(name): value for name, value in given.items()}
+    unknown = [name for name in named if name not in names]
+    if unknown:
+        raise ValueError(
+            f"The {parameter!r} parameter names {unknown}, but the tasks are "
+            f"{list(names)}."
+        )
+    return named
+
+
 def task_index(task: Any, names: Sequence[str]) -> int:
     """Find a task by its index or by its name.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sklearn_mmoe._tasks.columns import values_by_name
+
 __all__ = [
     "CLASSIFICATION_LOSSES",
     "CONSTANT_OUTPUTS",
@@ -130,14 +132,7 @@ def _given(loss: Any, names: Sequence[str], types: Sequence[str]) -> Mapping[str
             )
         return {name: loss for name, fits in zip(names, fitting, strict=True) if fits}
     if isinstance(loss, Mapping):
-        given = {str(name): of_task for name, of_task in loss.items()}
-        unknown = [name for name in given if name not in names]
-        if unknown:
-            raise ValueError(
-                f"The 'loss' parameter names {unknown}, but the tasks are "
-                f"{list(names)}."
-            )
-        return given
+        return values_by_name("loss", loss, names)
     if len(loss) != len(names):
         raise ValueError(
             f"The 'loss' parameter has {len(loss)} losses, but there are {len(names)} "

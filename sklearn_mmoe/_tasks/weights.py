@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from sklearn_mmoe._tasks.columns import order_by_name, split_columns
+from sklearn_mmoe._tasks.columns import order_by_name, split_columns, values_by_name
 from sklearn_mmoe._tasks.tasks import LabelTask
 
 
@@ -123,13 +123,7 @@ def _of_names(class_weight: Mapping[Any, Any], names: Sequence[str]) -> list[Any
             f"tasks, such as {{{names[-1]!r}: 'balanced'}} or "
             f"{{{names[-1]!r}: {{label: 5}}}}."
         )
-    given = {str(name): of_task for name, of_task in class_weight.items()}
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise ValueError(
-            f"The 'class_weight' parameter names {unknown}, but the tasks are "
-            f"{list(names)}."
-        )
+    given = values_by_name("class_weight", class_weight, names)
     return [given.get(name) for name in names]
 
 
@@ -270,13 +264,7 @@ def weights_between_tasks(
         of_tasks = np.where(shares > 0, shares, 1).tolist()
         alike = task_weight == "uniform" or len(set(of_tasks)) == 1
         return () if alike else tuple(of_tasks)
-    given = dict(_by_task(task_weight, names))
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise ValueError(
-            f"The 'task_weight' parameter names {unknown}, but the tasks are "
-            f"{list(names)}."
-        )
+    given = _by_task(task_weight, names)
     values = [given.get(name, 1.0) for name in names]
     for name, value in zip(names, values, strict=True):
         if not isinstance(value, Real) or not 0 < float(value) < np.inf:
@@ -290,19 +278,19 @@ def weights_between_tasks(
     return tuple((np.asarray(values, dtype=float) / np.mean(values)).tolist())
 
 
-def _by_task(task_weight: Any, names: Sequence[str]) -> Iterable[tuple[str, Any]]:
+def _by_task(task_weight: Any, names: Sequence[str]) -> dict[str, Any]:
     """Name the weights."""
     index = getattr(task_weight, "index", None)
     by_name = isinstance(task_weight, Mapping) or isinstance(index, pd.Index)
     if by_name and not isinstance(index, pd.RangeIndex):
-        return ((str(name), value) for name, value in task_weight.items())
+        return values_by_name("task_weight", task_weight, names)
     values = list(task_weight)
     if len(values) != len(names):
         raise ValueError(
             f"The 'task_weight' parameter has {len(values)} weights, but there are "
             f"{len(names)} tasks: {list(names)}."
         )
-    return zip(names, values, strict=True)
+    return dict(zip(names, values, strict=True))
 
 
 def check_positive_weights(weights: np.ndarray, names: list[str], each: bool) -> None:

@@ -117,10 +117,12 @@ def _is_left_to_us(estimator: Any) -> bool:
     names = ("max_iter", "feature_penalty", "weight_decay")
     if any(getattr(estimator, name) != "auto" for name in names):
         return False
-    others = [estimator.network, estimator.early_stopping, estimator.warm_start]
-    others.append(estimator.distribute)
-    named = isinstance(estimator.optimizer, str)
-    return named and estimator.task_weighting == "uniform" and not any(others)
+    others = ("network", "early_stopping", "warm_start", "distribute")
+    if any(getattr(estimator, name) for name in others):
+        return False
+    return isinstance(estimator.optimizer, str) and (
+        estimator.task_weighting == "uniform"
+    )
 
 
 def candidates(estimator: Any, n_rows: int, n_folds: int | None) -> list[Candidate]:

@@ -158,8 +158,8 @@ default='uniform'
         5 if there are at most 10,000 rows, each task has at least 30 targets,
         `max_iter`, `feature_penalty` and `weight_decay` are 'auto' too, `optimizer` is
         a name, `task_weighting` is 'uniform', and none of `early_stopping`,
-        `warm_start` and `network` is used; else None. A warm start and ``partial_fit``
-        continue with the members that were kept, each on all rows.
+        `warm_start`, `network` and `distribute` is used; else None. A warm start and
+        ``partial_fit`` continue with the members that were kept, each on all rows.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
         the validation split. The same int gives identical predictions on one machine.

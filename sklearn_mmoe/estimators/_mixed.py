@@ -11,7 +11,12 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mmoe._tasks.columns import TaskColumns, frame_columns, join_columns
+from sklearn_mmoe._tasks.columns import (
+    TaskColumns,
+    frame_columns,
+    join_columns,
+    values_by_name,
+)
 from sklearn_mmoe._tasks.kinds import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
@@ -264,13 +269,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
                     f"{len(targets.names)} tasks."
                 )
             given = dict(zip(targets.names, given, strict=True))
-        given = {str(name): task_type for name, task_type in given.items()}
-        unknown = [name for name in given if name not in targets.names]
-        if unknown:
-            raise ValueError(
-                f"The 'task_types' parameter names {unknown}, but the tasks are "
-                f"{targets.names}."
-            )
+        given = values_by_name("task_types", given, targets.names)
         for name, task_type in given.items():
             if task_type not in _TYPES:
                 raise ValueError(
