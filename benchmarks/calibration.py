@@ -11,15 +11,15 @@ is not run again.
 
 'MMoE' is our default pipeline, 'MMoE, temperature' the same with
 ``calibration="temperature"``, 'MMoE, penalty' with ``feature_penalty=0.25``, which is
-the default's for 150 rows, and so without cross-validation, 'LightGBM' one model for each task that stops early on a
-fifth of the rows and is then fitted to all, and 'LightGBM, 100 trees' one for each task
-as it is. The expected calibration error (ECE) has ten bins of as many rows each, since
-most probabilities are small; the log-loss is a proper score, and says besides how much
-a model knows. Means are over the splits, and differences are paired by split, with
-their standard errors.
+the default's for 150 rows, and so without cross-validation, 'LightGBM' one model for
+each task that stops early on a fifth of the rows and is then fitted to all, and
+'LightGBM, 100 trees' one for each task as it is. The expected calibration error (ECE)
+has ten bins of as many rows each, since most probabilities are small; the log-loss is a
+proper score, and says besides how much a model knows. Means are over the splits, and
+differences are paired by split, with their standard errors.
 
-Our defaults were chosen with seed 0, and those above 2,000 rows with a fold of seed 4100
-of Tox21 among others: other splits are the defaults here. Needs
+Our defaults were chosen with seed 0, and those above 2,000 rows also with a fold of
+seed 4100 of Tox21: other splits are the defaults here. Needs
 ``pip install "sklearn-mmoe[benchmark]"``. Data are looked for, not downloaded (see
 ``table_data.py``).
 """
