@@ -525,6 +525,7 @@ class TestOthersThatTakeTargets:
         assert np.isfinite(scores).all()
         train_test_split(X, frame["low"].array)
 
+    @pytest.mark.slow
     def test_reports_and_importances(self, X, frame, fitted):
         report = sharing_report(
             MultiTaskMMoERegressor(**self.quick),

@@ -158,7 +158,23 @@ def data(labels_data, values_data):
 class TestGoingOn:
     @pytest.mark.filterwarnings("ignore:The validation score")
     @pytest.mark.parametrize(
-        "what", [name for name in models({}) if name != "any seed"]
+        "what",
+        [
+            "plain",
+            "stopping",
+            "cv",
+            "dwa",
+            *(
+                pytest.param(name, marks=pytest.mark.slow)
+                for name in (
+                    "stopping early",
+                    "scorer",
+                    "no score",
+                    "nadam",
+                    "task_weight",
+                )
+            ),
+        ],
     )
     def test_bits_are_those_of_an_uninterrupted_fit(self, tiny, data, tmp_path, what):
         model = models(tiny)[what]

@@ -596,6 +596,7 @@ def test_the_learning_rate_begins_anew_where_training_is_lengthened():
 
 
 @pytest.mark.usefixtures("few_updates")
+@pytest.mark.slow
 def test_a_lengthened_fit_goes_on_from_a_checkpoint(tmp_path):
     X, y = regression_data(1500, 0.0)
     seen = []

@@ -107,7 +107,17 @@ SOURCES = {
 }
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(
+    params=[
+        "folder",
+        "table",
+        "list",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("dataset", "filtered", "dask", "function")
+        ),
+    ]
+)
 def source(request, frame, folder):
     return SOURCES[request.param](frame, folder)
 

@@ -191,6 +191,7 @@ class TestRegressions:
         between = mean_of("huber")
         assert ((median < between) & (between < mean)).all()
 
+    @pytest.mark.slow
     def test_outliers_move_the_robust_ones_little(self, X):
         y = X @ [1.0, 2.0, 0.0]
         wild = y.copy()

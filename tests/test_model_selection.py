@@ -37,7 +37,7 @@ def off_by(y, splitter):
     return worst
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_counts_are_off_by_one_row_and_rounding_at_most(seed, shuffle):
     rng = np.random.default_rng(seed)

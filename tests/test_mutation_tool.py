@@ -107,6 +107,7 @@ def test_outcomes(mutate, tree, test, timeout, outcome):
     assert (tree.folder / "f.py").read_text() == source
 
 
+@pytest.mark.slow
 def test_watchful_tests_run_first(tree):
     (tree.folder / "test_f.py").write_text(
         "".join(f"def test_{name}(): assert False\n" for name in "abc")

@@ -562,6 +562,7 @@ def test_sparse_features(sharing, labels_data):
     np.testing.assert_array_equal(dense, csr)
 
 
+@pytest.mark.slow
 def test_search_over_sharing_at_one_size(labels_data):
     X, y = labels_data
     search = GridSearchCV(

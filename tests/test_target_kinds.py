@@ -115,7 +115,17 @@ def test_every_container_is_read_as_the_same_labels(container, missing, X, model
     assert folds == others
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
+# How each is read is tested above; of fits, these few are tried often.
+FITTED_OFTEN = {"nullable", "categorical", "polars", "array of objects"}
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        pytest.param(name, marks=() if name in FITTED_OFTEN else pytest.mark.slow)
+        for name in CONTAINERS
+    ],
+)
 def test_every_container_is_fitted_alike(container, X, tiny, models):
     y = CONTAINERS[container](labels(True))
     scores = TaskScores({"train": (X, y)}, "accuracy", verbose=False)

@@ -107,6 +107,7 @@ class TestNames:
             np.testing.assert_array_equal(one[1], other[1])
             np.testing.assert_array_equal(one[2], other[2])
 
+    @pytest.mark.slow
     def test_validation_rows_callbacks_and_further_fits(self, data, tiny):
         X, y = data
         y = y[["rich", "size"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -606,6 +607,11 @@ class TestEarlyStopping:
         assert clf.best_epoch_ is None
 
 
+@pytest.fixture(scope="module")
+def warm(labels_data):
+    return MultiTaskMMoEClassifier(**PLAIN, warm_start=True).fit(*labels_data)
+
+
 class TestGoingOn:
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -627,17 +633,19 @@ class TestGoingOn:
             ("network", lambda meta: None),
         ],
     )
-    def test_another_network_is_refused(self, labels_data, name, value):
+    def test_another_network_is_refused(self, warm, labels_data, name, value):
         X, y = labels_data
-        clf = MultiTaskMMoEClassifier(**PLAIN, warm_start=True).fit(X, y)
+        clf = copy.deepcopy(warm)
         before = clf.predict_proba(X)
         for call in (clf.fit, clf.partial_fit):
             clf.set_params(**{name: value})
             with pytest.raises(ValueError, match=f"{name}"):
                 call(X, y)
         np.testing.assert_array_equal(clf.predict_proba(X), before)
-        if name != "network":
-            clf.set_params(warm_start=False).fit(X, y)
+
+    def test_a_fit_from_the_beginning_takes_another_network(self, warm, labels_data):
+        clf = copy.deepcopy(warm).set_params(warm_start=False, num_experts=3)
+        assert clf.fit(*labels_data).n_parameters_ > warm.n_parameters_
 
     @pytest.mark.parametrize(
         ("name", "value"), [("optimizer", "sgd"), ("weight_decay", 0.5)]
