@@ -23,8 +23,8 @@ from sklearn.metrics import roc_auc_score
 
 RESULTS = Path(__file__).parent / "results"
 AUCS = [f"{task} AUC" for task in TASKS]
-PLAIN = {"shared_units": (), "tower_units": (8,)}
-MODELS = {
+PLAIN: dict[str, Any] = {"shared_units": (), "tower_units": (8,)}
+MODELS: dict[str, dict[str, Any]] = {
     "MMOE": {"sharing": "mmoe", "num_experts": 8, "expert_units": 16},
     "PLE": {
         "sharing": "ple",
