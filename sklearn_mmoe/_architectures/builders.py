@@ -50,13 +50,14 @@ def build_network(
     output_activation: str | None = None,
     seed: int | None = None,
     n_members: int | None = None,
+    member_weights: Sequence[float] | None = None,
     **sizes_of_parts: Any,
 ) -> Network:
     """Build the network; the parameters are those of :func:`multi_task_network`.
 
     With `n_members` it is an ensemble of so many networks: `feature_penalty` and
     `dropout` are those of each of them, and the outputs are averaged (see
-    :class:`Network`).
+    :class:`Network`), by `member_weights` if there are any.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def build_network(
     if n_members is not None:
         members = keras.Model(inputs, logits)
         logits = [
-            make.average(logits[k], kind, k)
+            make.average(logits[k], kind, k, member_weights)
             for k, kind in enumerate(meta["task_kinds_"])
         ]
     outputs = [

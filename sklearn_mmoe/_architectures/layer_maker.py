@@ -230,9 +230,12 @@ class LayerMaker:
         layer = make(dtype=self.dtype, name=f"tower_{task}_spread")
         return self._note(layer, "output", task)(x)
 
-    def average(self, x: Any, kind: str, task: int) -> Any:
+    def average(
+        self, x: Any, kind: str, task: int, weights: Sequence[float] | None
+    ) -> Any:
         """Append the mean of a task's members."""
-        layer = AverageMembers(kind, dtype=self.dtype, name=f"task_{task}_members")
+        name = f"task_{task}_members"
+        layer = AverageMembers(kind, weights, dtype=self.dtype, name=name)
         return self._note(layer, "output", task)(x)
 
     def product(self, before: Any, own: Any, task: int) -> Any:

@@ -43,6 +43,8 @@ class NetworkSpec:
     n_members : int or None
         Number of networks in an ensemble; None is one network that is none. Of an
         ensemble, the parameter `feature_penalty` is a tuple of one for each member.
+    member_weights : tuple of float, or None
+        Weight of each member in the prediction. They sum to 1; None weighs all alike.
     """
 
     n_features: int
@@ -52,6 +54,7 @@ class NetworkSpec:
     seed: int = 0
     builder: Callable[..., keras.Model] | None = None
     n_members: int | None = None
+    member_weights: tuple[float, ...] | None = None
 
     @property
     def dtype(self) -> str:
@@ -66,7 +69,8 @@ class NetworkSpec:
         without : collection of str, default=()
             Parameters that may differ too.
         """
-        parameters = sorted(self.parameters.items())
+        weights = {"member_weights": self.member_weights}
+        parameters = sorted({**self.parameters, **weights}.items())
         kept = tuple((name, value) for name, value in parameters if name not in without)
         return (self.n_features, self.kinds, self.units, self.n_members, kept)
 
@@ -121,7 +125,11 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
     """
     if spec.builder is None:
         return build_network(
-            spec.meta, seed=spec.seed, n_members=spec.n_members, **spec.parameters
+            spec.meta,
+            seed=spec.seed,
+            n_members=spec.n_members,
+            member_weights=spec.member_weights,
+            **spec.parameters,
         )
     model = spec.builder(**_accepted(spec, optimizer))
     _check_model(model, spec)

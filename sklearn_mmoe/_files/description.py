@@ -31,6 +31,7 @@ def describe(spec: Any) -> dict[str, Any]:
     return {
         "seed": spec.seed,
         "n_members": spec.n_members,
+        "member_weights": spec.member_weights,
         "parameters": parameters,
     }
 
@@ -110,6 +111,7 @@ def read_description(
         "parameters": parameters,
         "seed": whole(described["seed"]),
         "n_members": n_members,
+        "member_weights": _checked_weights(described.get("member_weights"), n_members),
     }
 
 
@@ -117,6 +119,20 @@ def _checked_pairs(pairs: Any, tasks: Sequence[Any]) -> tuple[tuple[int, int], .
     """Bring pairs of tasks to the order in which they are built."""
     indices = {whole(later): whole(first) for later, first in pairs}
     return dependency_pairs(indices, tasks)
+
+
+def _checked_weights(weights: Any, n_members: Any) -> Any:
+    """Check what the members weigh in the prediction, which older files do not say."""
+    if weights is None:
+        return None
+    if n_members is None:
+        raise ValueError("there are weights of members, but no members")
+    _of_members("weight", weights, n_members)
+    if not all(isinstance(w, float) and 0 < w <= 1 for w in weights):
+        raise ValueError(f"members have the weights {weights}")
+    if abs(sum(weights) - 1) > 1e-6:
+        raise ValueError("the members' weights do not sum to 1")
+    return weights
 
 
 def _of_members(name: str, value: Any, n_members: Any) -> tuple[Any, ...]:

@@ -335,18 +335,27 @@ def _information_transfer(graph: Graph, layer: Any, inputs: list[str]) -> list[s
 def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Average values, or probabilities, which stay logits."""
     (x,) = inputs
-    link = LINKS[layer.kind]
+    link, n_members = LINKS[layer.kind], layer.input.shape[0]
+    weights = np.reshape(
+        layer.member_weights or [1 / n_members] * n_members, (-1, 1, 1)
+    )
     if link == "identity":
-        return [graph.reduce("ReduceMean", x, 0)]
+        shares = graph.constant(weights.astype(layer.compute_dtype))
+        return [graph.reduce("ReduceSum", graph.node("Mul", x, shares), 0)]
+    with np.errstate(divide="ignore"):  # a member without weight counts exp(-inf) times
+        logs = np.log(weights)
+    shares = graph.constant(logs.astype(layer.compute_dtype))
+
+    def average(logs: str) -> str:
+        return graph.reduce("ReduceLogSumExp", graph.node("Add", logs, shares), 0)
+
     if link == "logit":
         yes, no = (
-            graph.reduce("ReduceLogSumExp", _log_sigmoid(graph, logits, layer), 0)
+            average(_log_sigmoid(graph, logits, layer))
             for logits in (x, graph.node("Neg", x))
         )
         return [graph.node("Sub", yes, no)]
-    logs = x if link == "log" else graph.node("LogSoftmax", x, axis=-1)
-    n_members = _number(graph, np.log(layer.input.shape[0]), layer)
-    return [graph.node("Sub", graph.reduce("ReduceLogSumExp", logs, 0), n_members)]
+    return [average(x if link == "log" else graph.node("LogSoftmax", x, axis=-1))]
 
 
 def _learned_spread(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:

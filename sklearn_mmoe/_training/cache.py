@@ -75,7 +75,9 @@ def borrow_trainer(
 
 def find_evaluator(spec: NetworkSpec, of_members: bool = False) -> Evaluator:
     """Return the evaluator of a structure, made now if there is none yet."""
-    key = (spec.structure(without=_FOR_TRAINING_ALONE), of_members)
+    # Members are averaged after they have been evaluated.
+    averaging = ("member_weights",) if of_members else ()
+    key = (spec.structure(without=(*_FOR_TRAINING_ALONE, *averaging)), of_members)
     with building:
         evaluator = _evaluators.get(key)
         if evaluator is None:

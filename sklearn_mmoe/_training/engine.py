@@ -32,6 +32,7 @@ from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
 from sklearn_mmoe._training.out_of_fold import OutOfFold
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
+from sklearn_mmoe.layers._members import average_members
 
 __all__ = ["Engine"]
 
@@ -198,7 +199,7 @@ class Engine:
         -------
         OutOfFold or None
             Of an ensemble, what its members' losses were on the rows that they left
-            out. The members of the best candidate are kept.
+            out. The members that count in the prediction are kept.
 
         Raises
         ------
@@ -221,6 +222,7 @@ class Engine:
                 choice = OutOfFold(
                     trainer,
                     lambda: self.predict_members(data.X, data.rows),
+                    self.spec.kinds,
                     self.spec.losses(),
                     data,
                     plan.n_epochs,
@@ -242,32 +244,37 @@ class Engine:
             self._state = trainer.state(with_optimizer=plan.continuing)
             gates = _gate_weights(trainer, source)
         if choice is not None:
-            self._keep(choice)
-            gates = None if gates is None else gates[choice.members]
+            kept = self._keep(choice.member_weights)
+            gates = None if gates is None else gates[kept]
         if gates is not None and self.spec.n_members is not None:
-            gates = _of_one_mixture(gates)
+            gates = _of_one_mixture(gates, self.spec.member_weights)
         self.gate_weights = gates
         self.optimizer_config = _config(plan) if plan.continuing else None
         self._network = None
         return choice
 
-    def _keep(self, choice: OutOfFold) -> None:
-        """Let go of all members but those of the best candidate."""
+    def _keep(self, member_weights: np.ndarray) -> np.ndarray:
+        """Let go of the members that do not count; return the others."""
         assert self._state is not None
         spec = self.spec
-        of_best = {
-            name: spec.parameters[name][choice.members]
+        kept = np.flatnonzero(member_weights)
+        member_weights = member_weights[kept]
+        of_kept = {
+            name: tuple(np.take(spec.parameters[name], kept).tolist())
             for name in ("feature_penalty", "dropout")
             if isinstance(spec.parameters[name], tuple)
         }
+        alike = (member_weights == member_weights[0]).all()
         self.spec = replace(
             spec,
-            parameters={**spec.parameters, **of_best},
-            n_members=choice.members.stop - choice.members.start,
+            parameters={**spec.parameters, **of_kept},
+            n_members=len(kept),
+            member_weights=None if alike else tuple(member_weights.tolist()),
         )
-        weights = [weight[choice.members] for weight in self._state.weights]
+        weights = [weight[kept] for weight in self._state.weights]
         self._state = TrainingState(weights, self._state.random)
         self._evaluator = None
+        return kept
 
     def _trainer_for(
         self, plan: TrainingPlan, n_folds: int | None, has_callbacks: bool
@@ -373,6 +380,8 @@ class Engine:
             Outputs of each task: logits, or standardised targets.
         """
         keras_import.check_not_forked()
+        if self.spec.n_members is not None:
+            return self._averaged(self.predict_members(X, rows))
         evaluate, weights = self._evaluate(), self._weights()
         # Once for all parts.
         weights = [keras.ops.convert_to_tensor(weight) for weight in weights]
@@ -381,6 +390,13 @@ class Engine:
             for x in dense_parts(X, rows)
         ]
         return [np.concatenate(task) for task in zip(*parts, strict=True)]
+
+    def _averaged(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
+        weights = self.spec.member_weights
+        return [
+            keras.ops.convert_to_numpy(average_members(kind, of_members, weights))
+            for kind, of_members in zip(self.spec.kinds, outputs, strict=True)
+        ]
 
     def predict_members(
         self, X: Any, rows: np.ndarray | None = None
@@ -409,8 +425,8 @@ class Engine:
         ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
                 num_experts)
             Outputs, of the uppermost mixture where there are several. An ensemble is
-            one mixture of the experts of all its members, whose gates weigh an equal
-            part each.
+            one mixture of the experts of all its members, whose gates have the
+            members' weights in the prediction.
 
         Raises
         ------
@@ -438,7 +454,7 @@ class Engine:
         if self.spec.n_members is None:
             return outputs
         if part == "gate_outputs":
-            return _of_one_mixture(outputs)
+            return _of_one_mixture(outputs, self.spec.member_weights)
         return np.concatenate(outputs, axis=1)
 
     def layers(self) -> list[dict[str, Any]]:
@@ -530,12 +546,17 @@ def _gate_weights(trainer: Trainer, source: BatchSource) -> np.ndarray | None:
     return np.concatenate(found, axis=-3) if found else None
 
 
-def _of_one_mixture(gates: np.ndarray) -> np.ndarray:
+def _of_one_mixture(
+    gates: np.ndarray, member_weights: Sequence[float] | None
+) -> np.ndarray:
     """Bring gates of members, (n_members, n_rows, n_gates, n_experts), to one mixture.
 
-    Its experts are those of all members, whose gates weigh an equal part each.
+    Its experts are those of all members, whose gates have the members' weights.
     """
-    return np.concatenate(gates, axis=-1) / len(gates)
+    if member_weights is None:
+        return np.concatenate(gates, axis=-1) / len(gates)
+    weights = np.reshape(np.asarray(member_weights, dtype=gates.dtype), (-1, 1, 1, 1))
+    return np.concatenate(gates * weights, axis=-1)
 
 
 def _config(plan: TrainingPlan) -> dict[str, Any]:

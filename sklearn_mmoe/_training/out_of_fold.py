@@ -1,14 +1,16 @@
-"""Choosing among an ensemble's candidates by the rows that each member left out."""
+"""Weighing an ensemble's candidates by the rows that each member left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sklearn_mmoe._batches.arrays import TaskData
 from sklearn_mmoe._training.observer import EpochRecord, Observer
+from sklearn_mmoe.layers._members import average_members
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.trainer import Trainer
@@ -25,14 +27,22 @@ _GROWTH = 3
 _MOST_ROUNDS = 3
 _ENOUGH = 0.9
 
+# The candidates' weights are multiples of a quarter: finer ones would fit the noise.
+_PARTS = 4
+
 
 class OutOfFold(Observer):
-    """Find the candidate and the epoch whose members predict best what they left out.
+    """Find how well the candidates' members predict what they left out, and weigh them.
 
     The members of an ensemble are a candidate for each way of regularisation, and in
     each candidate one for each fold: member ``c * n_folds + f`` belongs to candidate c,
     and has not seen fold f. So one member of each candidate predicts a row as if it
     were new, and the losses of these predictions compare candidates and epochs.
+
+    Each candidate ends with the weights of its best epoch. The ensemble predicts the
+    mean of the candidates, weighted so that the predictions of these rows have the
+    least loss: stacking by a convex combination [1]_ [2]_. The weights are the same for
+    all tasks; with weights of its own for each task, small tables were overfitted.
 
     Targets with hardly any noise need more updates than others. They are known by this:
     the weakest regularisation does best, and best at the end. Then training is
@@ -45,6 +55,8 @@ class OutOfFold(Observer):
     predict : callable
         Called without arguments, it returns for each task the outputs of all members,
         (n_members, n_rows, units), for the rows that count.
+    kinds : sequence of str
+        Kind of each task.
     losses : sequence of callable
         The loss of each task.
     data : TaskData
@@ -67,13 +79,22 @@ class OutOfFold(Observer):
     best_epoch : int
         The epoch, counted from 1, in which it was.
     best_weights : list of ndarray
-        Its members' weights.
+        Each member's weights in its candidate's best epoch.
+    shares : ndarray of shape (n_candidates,)
+        Weight of each candidate in the prediction. They sum to 1.
+
+    References
+    ----------
+    .. [1] Breiman, L. (1996). "Stacked Regressions". Machine Learning, 24, 49-64.
+    .. [2] van der Laan, M. J., Polley, E. C., & Hubbard, A. E. (2007). "Super Learner".
+       Statistical Applications in Genetics and Molecular Biology, 6(1).
     """
 
     def __init__(
         self,
         trainer: Trainer,
         predict: Callable[[], list[np.ndarray]],
+        kinds: Sequence[str],
         losses: Sequence[Any],
         data: TaskData,
         n_epochs: int,
@@ -85,6 +106,7 @@ class OutOfFold(Observer):
         self._n_folds = data.n_folds
         self._trainer = trainer
         self._predict = predict
+        self._kinds = kinds
         self._losses = losses
         self._data = data
         self._folds = data.folds[data.rows]
@@ -92,7 +114,7 @@ class OutOfFold(Observer):
         self._weakest = weakest
         self._rounds = [range(n_epochs)]
         self._epoch = 0
-        self._best_loss = np.inf
+        self._best_losses: np.ndarray | None = None
         self.epochs: list[int] = []
         self.curves: list[np.ndarray] = []
 
@@ -129,7 +151,8 @@ class OutOfFold(Observer):
         if not before:
             return True
         # A likelihood's loss may be negative.
-        gain = min(before) - self._best_loss
+        assert self._best_losses is not None
+        gain = min(before) - self._best_losses.min()
         return bool(gain > (1 - _ENOUGH) * abs(min(before)))
 
     def arrays(self) -> list[np.ndarray]:
@@ -140,60 +163,93 @@ class OutOfFold(Observer):
     def set_arrays(self, arrays: list[np.ndarray]) -> None:
         if not arrays:
             return
-        epochs, curves, *self.best_weights = arrays
+        epochs, curves, *best_weights = arrays
+        self.best_weights = [weight.copy() for weight in best_weights]
         for epoch, losses in zip(epochs.tolist(), curves, strict=True):
             self._compare(epoch, losses)
 
     def _look(self) -> None:
-        """Evaluate the members, and keep the best candidate's if it is a new one."""
-        if self._compare(self._epoch, self._evaluate()):
-            self.best_weights = [
-                weights[self.members] for weights in self._trainer.weights()
-            ]
+        """Evaluate the members, and keep the weights of those at their best."""
+        better = self._compare(self._epoch, self._evaluate())
+        weights = self._trainer.weights()
+        if len(self.epochs) == 1:
+            self.best_weights = [weight.copy() for weight in weights]
+        of_better = np.repeat(better, self._n_folds)
+        for best, weight in zip(self.best_weights, weights, strict=True):
+            best[of_better] = weight[of_better]
 
-    def _compare(self, epoch: int, losses: np.ndarray) -> bool:
-        """Note the losses of an epoch; return whether it is the best so far."""
+    def _compare(self, epoch: int, losses: np.ndarray) -> np.ndarray:
+        """Note the losses of an epoch; return which candidates are at their best."""
         self.epochs.append(epoch)
         self.curves.append(losses)
         finite = np.where(np.isfinite(losses), losses, np.inf)
-        is_best = finite.min() < self._best_loss or len(self.epochs) == 1
-        if is_best:
-            self._best_loss = float(finite.min())
+        if self._best_losses is None:
+            self._best_losses = np.full_like(finite, np.inf)
+        if len(self.epochs) == 1 or finite.min() < self._best_losses.min():
             self.best_epoch = epoch
             self.best_candidate = int(finite.argmin())
-        return is_best
+        better = finite < self._best_losses
+        self._best_losses = np.minimum(finite, self._best_losses)
+        return better
 
     def on_train_end(self) -> None:
-        """Give the best candidate's members their best weights."""
+        """Give all members their best weights, and weigh the candidates."""
         if self._epoch not in self.epochs:  # a callback has stopped training
             self._look()
-        weights = self._trainer.weights()
-        for weight, best in zip(weights, self.best_weights, strict=True):
-            weight[self.members] = best
-        self._trainer.set_weights(weights)
+        self._trainer.set_weights(self.best_weights)
+        self.shares = self._best_shares()
 
     @property
-    def members(self) -> slice:
-        """The members of the best candidate."""
-        first = self.best_candidate * self._n_folds
-        return slice(first, first + self._n_folds)
+    def member_weights(self) -> np.ndarray:
+        """Weight of each member in the prediction, (n_members,)."""
+        return np.repeat(self.shares, self._n_folds) / self._n_folds
+
+    def _held_out(self) -> Iterator[np.ndarray]:
+        """Predict the rows by the members that have not seen them.
+
+        Yields an array for each task, (n_candidates, n_rows, units).
+        """
+        rows = np.arange(len(self._folds))
+        for outputs in self._predict():
+            of_candidates = outputs.reshape(-1, self._n_folds, *outputs.shape[1:])
+            yield of_candidates[:, self._folds, rows]
+
+    def _loss(self, task: int, outputs: Any) -> float:
+        data = self._data
+        return float(
+            self._losses[task](
+                data.targets[task][data.rows],
+                outputs,
+                sample_weight=data.weights[data.rows, task],
+            )
+        )
 
     def _evaluate(self) -> np.ndarray:
         """Compute the loss of each candidate, summed over tasks."""
-        data, total = self._data, np.zeros(1)
-        for k, (loss, outputs) in enumerate(
-            zip(self._losses, self._predict(), strict=True)
-        ):
-            of_candidates = outputs.reshape(-1, self._n_folds, *outputs.shape[1:])
-            rows = np.arange(len(self._folds))
-            total = total + self._task_weight[k] * np.array(
-                [
-                    loss(
-                        data.targets[k][data.rows],
-                        of_candidate[self._folds, rows],
-                        sample_weight=data.weights[data.rows, k],
-                    )
-                    for of_candidate in of_candidates
-                ]
-            )
-        return total.astype(np.float64)
+        total = np.zeros(1)
+        for k, outputs in enumerate(self._held_out()):
+            of_task = np.array([self._loss(k, of_one) for of_one in outputs])
+            total = total + self._task_weight[k] * of_task
+        return total
+
+    def _best_shares(self) -> np.ndarray:
+        """Find the candidates' weights by which their mean has the least loss."""
+        outputs = list(self._held_out())
+        n_candidates = len(outputs[0])
+        best, least = np.eye(n_candidates)[self.best_candidate], np.inf
+        for parts in itertools.product(range(_PARTS + 1), repeat=n_candidates):
+            if sum(parts) != _PARTS:
+                continue
+            shares = np.array(parts) / _PARTS
+            loss = self._loss_of_mean(outputs, shares)
+            if loss < least:
+                best, least = shares, loss
+        return best
+
+    def _loss_of_mean(self, outputs: list[np.ndarray], shares: np.ndarray) -> float:
+        used = shares > 0  # the outputs of others may not be finite
+        return sum(
+            self._task_weight[k]
+            * self._loss(k, average_members(kind, of_task[used], shares[used].tolist()))
+            for k, (kind, of_task) in enumerate(zip(self._kinds, outputs, strict=True))
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,8 +49,9 @@ class PredictionMixin(EstimatorParameters):
             )
         X = self._validate_features(X, self._engine.spec.dtype)
         outputs = self._engine.predict_members(X)
+        weights = self._engine.spec.member_weights
         return [
-            _spread_of_task(task, of_members.astype(np.float64))
+            _spread_of_task(task, of_members.astype(np.float64), weights)
             for task, of_members in zip(self._tasks, outputs, strict=True)
         ]
 
@@ -77,13 +79,23 @@ def check_finite(outputs: list[np.ndarray], rows_of: str) -> None:
         )
 
 
-def _spread_of_task(task: Any, outputs: np.ndarray) -> np.ndarray:
+def _spread_of_task(
+    task: Any, outputs: np.ndarray, weights: Sequence[float] | None
+) -> np.ndarray:
     """Compute the standard deviation over members, (n_members, n_samples, units)."""
     if not isinstance(task, LabelTask):
-        return np.std([task.decode(output) for output in outputs], axis=0)
-    probabilities = np.array([task.probabilities(output) for output in outputs])
+        return _std([task.decode(output) for output in outputs], weights)
+    probabilities = [task.probabilities(output) for output in outputs]
     # The class that is predicted: of the members' mean before it is calibrated.
     plain = task.with_temperature(1.0)
-    mean = np.mean([plain.probabilities(output) for output in outputs], axis=0)
+    mean = np.average(
+        [plain.probabilities(output) for output in outputs], axis=0, weights=weights
+    )
     chosen = mean.argmax(axis=1)
-    return probabilities.std(axis=0)[np.arange(len(chosen)), chosen]
+    return _std(probabilities, weights)[np.arange(len(chosen)), chosen]
+
+
+def _std(values: list[np.ndarray], weights: Sequence[float] | None) -> np.ndarray:
+    """Compute the weighted standard deviation of arrays."""
+    mean = np.average(values, axis=0, weights=weights)
+    return np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))

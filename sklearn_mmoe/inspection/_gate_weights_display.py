@@ -178,7 +178,8 @@ class GateWeightsDisplay:
         """
         n_samples, n_tasks, n_all = self.weights.shape
         shape = (n_samples, n_tasks, self.n_members, n_all // self.n_members)
-        return self.weights.reshape(shape) * self.n_members
+        weights = self.weights.reshape(shape)
+        return weights / weights.sum(axis=3, keepdims=True)
 
     def _label_experts(self, ax: Any, n_repeats: int = 1) -> None:
         """Name the experts below the axes, once or once for each member."""
