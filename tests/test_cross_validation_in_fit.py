@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 
 import keras
@@ -53,6 +54,11 @@ def chosen():
 @pytest.fixture(scope="module")
 def chosen_classifier():
     return MultiTaskMMoEClassifier(**SMALL, cv=2).fit(*label_data())
+
+
+def member_weights(estimator):
+    spec = estimator._engine.spec
+    return spec.member_weights or [1 / spec.n_members] * spec.n_members
 
 
 def task_data(folds=None, n_folds=None):
@@ -191,33 +197,52 @@ class TestMembers:
         X, _ = regression_data()
         gates = chosen._mixture(X, "gate_outputs")
         experts = chosen._mixture(X, "expert_outputs")
-        assert gates.shape == (60, 2, 4)
-        assert experts.shape == (60, 4, 4)
-        np.testing.assert_allclose(gates.sum(axis=-1), 1, rtol=1e-5)
+        weights = member_weights(chosen)
+        n_experts = 2 * len(weights)
+        assert gates.shape == (60, 2, n_experts)
+        assert experts.shape == (60, n_experts, 4)
+        of_members = gates.reshape(60, 2, -1, 2).sum(axis=-1)
+        np.testing.assert_allclose(
+            of_members, np.broadcast_to(weights, of_members.shape), rtol=1e-5
+        )
         # Experts of the second member follow those of the first.
         layer = chosen._engine.network.mixtures[0]
-        assert layer.num_members == 2
+        assert layer.num_members == len(weights)
         assert np.abs(experts[:, :2] - experts[:, 2:]).max() > 1e-3
 
 
 class TestPrediction:
-    def test_is_the_mean_of_the_members_values(self, chosen):
+    def test_is_the_weighted_mean_of_the_members_values(self, chosen):
         X, y = regression_data()
         members = chosen._engine.network.members(X.astype("float32"))
-        z = np.column_stack([np.mean(task, axis=0) for task in members])
+        weights = member_weights(chosen)
+        z = np.column_stack([np.average(t, axis=0, weights=weights) for t in members])
         np.testing.assert_allclose(
             chosen.predict(X), z * y.std(axis=0) + y.mean(axis=0), atol=1e-5
         )
 
-    def test_is_the_mean_of_the_members_probabilities(self, chosen_classifier):
+    def test_is_the_weighted_mean_of_the_members_probabilities(self, chosen_classifier):
         X, _ = label_data()
         members = chosen_classifier._engine.network.members(X.astype("float32"))
+        weights = member_weights(chosen_classifier)
         binary, several = chosen_classifier.predict_proba(X)
         expected = 1 / (1 + np.exp(-np.asarray(members[0], dtype=float)))
-        np.testing.assert_allclose(binary[:, 1], expected.mean(axis=0)[:, 0], atol=1e-6)
+        expected = np.average(expected, axis=0, weights=weights)
+        np.testing.assert_allclose(binary[:, 1], expected[:, 0], atol=1e-6)
         expected = np.exp(np.asarray(members[1], dtype=float))
         expected /= expected.sum(axis=-1, keepdims=True)
-        np.testing.assert_allclose(several, expected.mean(axis=0), atol=1e-6)
+        expected = np.average(expected, axis=0, weights=weights)
+        np.testing.assert_allclose(several, expected, atol=1e-6)
+
+    def test_is_that_of_the_network_too(self, chosen, chosen_classifier):
+        """Which averages by a layer, for ``to_keras`` and ONNX."""
+        X, _ = regression_data()
+        for estimator in (chosen, chosen_classifier):
+            by_network = estimator._engine.network.model(X.astype("float32"))
+            for one, other in zip(
+                by_network, estimator._engine.predict(X.astype("float32")), strict=True
+            ):
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
     def test_is_the_same_from_sparse_rows_and_after_pickling(self, chosen):
         X, _ = regression_data()
@@ -263,7 +288,7 @@ class TestChoice:
         assert column == used
 
     @pytest.mark.parametrize("kind", ["values", "labels"])
-    def test_loss_is_that_of_the_members_that_did_not_see_the_row(self, kind):
+    def test_weights_have_the_least_loss_of_unseen_rows(self, kind):
         """Recompute it from the kept members, whose one epoch is the chosen one."""
         X, y = regression_data() if kind == "values" else label_data()
         weight = np.linspace(0.1, 2, 60)
@@ -281,18 +306,90 @@ class TestChoice:
             del make._train
         folds = seen[0].folds
         outputs = estimator._engine.network.members(X.astype("float32"))
-        unseen = [np.asarray(o, dtype=float)[folds, np.arange(60)] for o in outputs]
-        if kind == "values":
-            mean = np.average(y, axis=0, weights=weight)
-            std = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
-            errors = (np.column_stack(unseen) - (y - mean) / std) ** 2
-            expected = np.average(errors, axis=0, weights=weight).sum()
-        else:
-            p = 1 / (1 + np.exp(-unseen[0][:, 0]))
-            q = np.exp(unseen[1]) / np.exp(unseen[1]).sum(axis=1, keepdims=True)
-            expected = log_loss(y[:, 0], p, sample_weight=weight)
-            expected += log_loss(y[:, 1], q, sample_weight=weight)
-        assert estimator.cv_losses_.to_numpy().min() == pytest.approx(expected, 1e-4)
+        # For each task (n_kept, n_rows, units).
+        unseen = [
+            np.asarray(o, dtype=float).reshape(-1, 3, *o.shape[1:])[
+                :, folds, np.arange(60)
+            ]
+            for o in outputs
+        ]
+
+        def loss(shares):
+            if kind == "values":
+                mean = np.average(y, axis=0, weights=weight)
+                std = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+                z = [np.average(o, axis=0, weights=shares) for o in unseen]
+                errors = (np.column_stack(z) - (y - mean) / std) ** 2
+                return np.average(errors, axis=0, weights=weight).sum()
+            p = 1 / (1 + np.exp(-unseen[0][..., 0]))
+            q = np.exp(unseen[1]) / np.exp(unseen[1]).sum(axis=-1, keepdims=True)
+            p, q = (np.average(each, axis=0, weights=shares) for each in (p, q))
+            return log_loss(y[:, 0], p, sample_weight=weight) + log_loss(
+                y[:, 1], q, sample_weight=weight
+            )
+
+        shares = estimator.cv_weights_
+        assert shares.sum() == 1
+        kept = np.flatnonzero(shares)
+        assert len(kept) == len(unseen[0]) > 1
+        of_one = estimator.cv_losses_.to_numpy()[0]
+        for place, candidate in enumerate(kept):
+            assert loss(np.eye(len(kept))[place]) == pytest.approx(
+                of_one[candidate], rel=1e-4
+            )
+        others = [
+            np.array(parts)
+            for parts in itertools.product(range(5), repeat=len(kept))
+            if sum(parts) == 4
+        ]
+        losses = [loss(parts) for parts in others]
+        np.testing.assert_array_equal(others[np.argmin(losses)] / 4, shares[kept])
+        assert min(losses) < of_one.min()
+
+    def test_a_candidate_that_diverges_does_not_count(self, monkeypatch):
+        from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+        evaluate = OutOfFold._held_out
+
+        def with_infinity(self):
+            for outputs in evaluate(self):
+                outputs = outputs.copy()
+                outputs[0] = np.nan
+                yield outputs
+
+        monkeypatch.setattr(OutOfFold, "_held_out", with_infinity)
+        model = MultiTaskMMoERegressor(**SMALL, cv=2).fit(*regression_data())
+        assert model.cv_weights_[0] == 0
+        assert model.cv_weights_.sum() == 1
+        assert np.isnan(model.cv_losses_.iloc[:, 0]).all()
+        assert np.isfinite(model.predict(regression_data()[0])).all()
+
+    def test_each_candidate_is_kept_from_its_best_epoch(self, monkeypatch):
+        """What the trainer is given at the end is what each had in that epoch."""
+        from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+        seen, ends = [], []
+        look, end = OutOfFold._look, OutOfFold.on_train_end
+
+        def looking(self):
+            look(self)
+            seen.append([weight.copy() for weight in self._trainer.weights()])
+
+        def ending(self):
+            end(self)
+            ends.append((self._trainer.weights(), np.array(self.curves)))
+
+        monkeypatch.setattr(OutOfFold, "_look", looking)
+        monkeypatch.setattr(OutOfFold, "on_train_end", ending)
+        options = {**SMALL, "max_iter": 12, "learning_rate": 0.1}
+        MultiTaskMMoERegressor(**options, cv=2).fit(*regression_data(noise=2.0))
+        ((weights, curves),) = ends
+        best = curves.argmin(axis=0)
+        assert len(set(best)) > 1  # or this would say little
+        for candidate, at in enumerate(best):
+            members = slice(2 * candidate, 2 * candidate + 2)
+            for weight, then in zip(weights, seen[at], strict=True):
+                np.testing.assert_array_equal(weight[members], then[members])
 
     def test_finds_that_noise_wants_much_and_a_clear_signal_little(self):
         options = {**SMALL, "max_iter": 30, "cv": 3}
@@ -419,7 +516,10 @@ class TestParameter:
     @pytest.mark.usefixtures("quick")
     def test_auto_is_five_where_all_is_left_to_us(self):
         X, y = regression_data()
-        assert MultiTaskMMoERegressor(**self.AUTO).fit(X, y)._engine.spec.n_members == 5
+        assert (
+            MultiTaskMMoERegressor(**self.AUTO).fit(X, y)._engine.spec.n_members % 5
+            == 0
+        )
 
     @pytest.mark.usefixtures("quick")
     @pytest.mark.parametrize(
@@ -568,6 +668,7 @@ def test_a_round_has_to_pay(before, after, n_more):
     choice = OutOfFold(
         Trainer(),
         lambda: [np.zeros((4, len(data.rows), 1))],
+        ["regression"],
         [lambda *_, **__: next(losses)],
         data,
         n_epochs=1,

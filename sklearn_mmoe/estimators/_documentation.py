@@ -152,9 +152,11 @@ default='uniform'
         strengths of regularisation (the usual one, very little, and much; of those of
         `feature_penalty`, `weight_decay` and `dropout` that are 'auto') it has one
         member for each fold, trained on all other rows. All members are trained at
-        once. The strength and the epoch with the lowest loss on the held-out rows are
-        kept, and the predictions of their members are averaged: values, or
-        probabilities. None trains one network on all rows, to the last epoch. 'auto' is
+        once, and each strength's are kept from the epoch with the lowest loss on the
+        held-out rows. The members' predictions are averaged, values or probabilities,
+        with the weight of each strength (a multiple of a quarter, often 0) that gives
+        the lowest loss on these rows. Members without weight are dropped. None trains
+        one network on all rows, to the last epoch. 'auto' is
         5 if there are at most 10,000 rows, each task has at least 30 targets,
         `max_iter`, `feature_penalty` and `weight_decay` are 'auto' too, `optimizer` is
         a name, `task_weighting` is 'uniform', and none of `early_stopping`,
@@ -255,8 +257,12 @@ _ATTRIBUTES = """n_outputs_ : int
         With cross-validation (`cv`), the loss on the held-out rows, summed over tasks:
         a row for each epoch in which it was computed, a column for each strength of
         regularisation, (feature_penalty, weight_decay, dropout); else None.
+    cv_weights_ : ndarray of shape (n_strengths,) or None
+        With cross-validation (`cv`), the weight of each strength in the prediction, in
+        the order of the columns of ``cv_losses_``; else None. They sum to 1.
     feature_penalty_, weight_decay_, dropout_ : float
-        The strength of regularisation that was used, or chosen by cross-validation."""
+        The strength of regularisation that was used, or of several the one with the
+        lowest loss in cross-validation."""
 
 
 TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \

@@ -213,6 +213,7 @@ class TrainingMixin(EstimatorParameters):
             self._publish_strength(compared[choice.best_candidate])
             self.best_epoch_ = choice.best_epoch
             self.cv_losses_ = loss_table(choice, compared)
+            self.cv_weights_ = choice.shares
         n_updates = (self.n_iter_ - plan.first_epoch) * -(-n_rows // plan.batch_size)
         # After fewer the gates are as they were drawn, or as wild features make them.
         self._publish_expert_use(
