@@ -18,6 +18,7 @@ from sklearn_mmoe import (
     MultiTaskMMoEMixed,
     MultiTaskMMoERegressor,
 )
+from sklearn_mmoe._tasks.kinds import LINKS
 from sklearn_mmoe.inspection import expert_outputs, gate_weights
 
 SMALL = {
@@ -209,6 +210,26 @@ class TestMembers:
         layer = chosen._engine.network.mixtures[0]
         assert layer.num_members == len(weights)
         assert np.abs(experts[:, :2] - experts[:, 2:]).max() > 1e-3
+
+
+@pytest.mark.parametrize("weights", [None, (0.25, 0.75, 0.0)])
+@pytest.mark.parametrize("kind", LINKS)
+def test_the_mean_is_that_of_what_a_task_predicts(kind, weights):
+    """Of values or of probabilities, in the outputs of a network."""
+    from sklearn_mmoe.layers._members import average_members
+
+    outputs = np.random.default_rng(0).normal(size=(3, 5, 4))
+
+    def predicted(x):
+        if LINKS[kind] == "softmax":
+            return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+        if LINKS[kind] == "logit":
+            return 1 / (1 + np.exp(-x))
+        return np.exp(x) if LINKS[kind] == "log" else x
+
+    found = predicted(np.asarray(average_members(kind, outputs, weights)))
+    expected = np.average(predicted(outputs), axis=0, weights=weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 class TestPrediction:

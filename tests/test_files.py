@@ -114,9 +114,10 @@ def variants():
 
 @pytest.fixture(scope="module")
 def sealed_ensemble(values_data, tiny, tmp_path_factory):
-    """Return the bytes of a small file of an ensemble."""
+    """Return the bytes of a small file of an ensemble of two members."""
     path = tmp_path_factory.mktemp("sealed") / "model.mmoe"
-    MultiTaskMMoERegressor(**tiny, cv=2).fit(*values_data).save(path)
+    strength = {"feature_penalty": 0.0, "weight_decay": 0.1, "dropout": 0.2}
+    MultiTaskMMoERegressor(**tiny, **strength, cv=2).fit(*values_data).save(path)
     return path.read_bytes()
 
 
@@ -203,7 +204,12 @@ class TestRoundTrip:
         if "cv" in parameters:
             names = ["feature_penalty", "weight_decay", "dropout"]
             assert again.cv_losses_.columns.names == names
-            assert again._engine.spec.n_members == 2
+            assert again._engine.spec.n_members == 2 * np.count_nonzero(
+                again.cv_weights_
+            )
+            assert (
+                again._engine.spec.member_weights == model._engine.spec.member_weights
+            )
         # As it was built, whatever a later release would match by.
         assert again._engine.network.sizes == model._engine.network.sizes
         models = [model.partial_fit(X, y), again.partial_fit(X, y)]
@@ -618,6 +624,30 @@ class TestMalice:
     def test_absurd_ensembles(self, sealed_ensemble, tmp_path, no_keras, n_members):
         def change(document):
             document["network"]["n_members"] = n_members
+
+        content = changed(sealed_ensemble, change)
+        refuses(content, tmp_path / "model", "no estimator")
+
+    @pytest.mark.parametrize(
+        "weights",
+        [
+            [1.0],
+            [0.5, 0.25, 0.25],
+            [1.5, -0.5],
+            [1.0, 0.0],
+            [0.5, 0.4],
+            [1, 0.5],
+            ["0.5", 0.5],
+            None,
+        ],
+        ids=str,
+    )
+    def test_absurd_weights_of_members(
+        self, sealed_ensemble, tmp_path, no_keras, weights
+    ):
+        def change(document):
+            given = {"!": "tuple", "items": weights} if weights else 0.5
+            document["network"]["member_weights"] = given
 
         content = changed(sealed_ensemble, change)
         refuses(content, tmp_path / "model", "no estimator")

@@ -88,10 +88,14 @@ def test_a_single_gate_serves_all_tasks(values_data, tiny):
     np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
 
 
+# With these an ensemble has a member for each fold, all of the same weight.
+ONE_STRENGTH = {"feature_penalty": 0.0, "weight_decay": 0.0, "dropout": 0.0}
+
+
 @pytest.fixture(scope="module")
 def ensemble(values_data, tiny):
     """An ensemble of five members with eight experts each."""
-    parameters = {**tiny, "num_experts": 8, "max_iter": 1, "cv": 5}
+    parameters = {**tiny, **ONE_STRENGTH, "num_experts": 8, "max_iter": 1, "cv": 5}
     return MultiTaskMMoERegressor(**parameters).fit(*values_data)
 
 
@@ -113,7 +117,8 @@ def test_experts_of_members_can_be_told_apart(ensemble, values_data):
 def test_experts_of_the_tasks_own_are_named(cv, values_data, tiny):
     X, y = values_data
     changed = {"sharing": "cgc", "num_experts": 1, "num_task_experts": 2, "cv": cv}
-    reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1, **changed}).fit(X, y)
+    parameters = {**tiny, **ONE_STRENGTH, "max_iter": 1, **changed}
+    reg = MultiTaskMMoERegressor(**parameters).fit(X, y)
     names = ["shared 0", "task_0 0", "task_0 1", "task_1 0", "task_1 1"]
     if cv:
         names = [f"member {m}, {name}" for m in range(2) for name in names]
@@ -123,7 +128,7 @@ def test_experts_of_the_tasks_own_are_named(cv, values_data, tiny):
 
 
 def test_one_expert_of_each_member_is_not_warned_of(values_data, tiny):
-    parameters = {**tiny, "num_experts": 1, "max_iter": 1, "cv": 2}
+    parameters = {**tiny, **ONE_STRENGTH, "num_experts": 1, "max_iter": 1, "cv": 2}
     reg = MultiTaskMMoERegressor(**parameters).fit(*values_data)
     assert reg.expert_use_.to_numpy().tolist() == [[0.5, 0.5]] * 2
 
@@ -219,6 +224,16 @@ def test_gate_weights_display_of_an_ensemble(ensemble, values_data):
     assert labels_of(boxes.xaxis) == [f"member {m}" for m in range(5)]
     assert len(boxes.patches) == 80
     assert display.figure_.get_figwidth() <= 18
+
+
+def test_gate_weights_display_shows_each_members_own_weights():
+    """Whatever the members weigh in the prediction."""
+    own = np.random.default_rng(0).dirichlet(np.ones(2), size=(50, 2, 2))
+    weights = (own * [[0.25], [0.75]]).reshape(50, 2, 4)
+    display = GateWeightsDisplay(weights, ["a", "b"], n_members=2).plot(kind="heatmap")
+    shown = [text.get_text() for text in display.axes_[0].texts]
+    expected = own.mean(axis=0).swapaxes(0, 1).ravel()
+    assert shown == [f"{mean:.2f}" for mean in expected]
 
 
 def test_gate_weights_display_of_few_members_numbers_all_experts():

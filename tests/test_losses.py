@@ -463,6 +463,13 @@ class TestByTask:
             reg.fit(X, frame[["sum", "plain"]])
 
 
+def weighted_std(of_members, estimator):
+    shares = estimator.cv_weights_[estimator.cv_weights_ > 0]
+    weights = np.repeat(shares, len(of_members) // len(shares))
+    mean = np.average(of_members, axis=0, weights=weights)
+    return np.sqrt(np.average((of_members - mean) ** 2, axis=0, weights=weights))
+
+
 class TestStandardDeviations:
     def test_of_values(self, X):
         y = np.column_stack([X[:, 0], 100 * X[:, 0] ** 2])
@@ -472,7 +479,7 @@ class TestStandardDeviations:
         np.testing.assert_array_equal(mean, reg.predict(X))
         members = reg._engine.predict_members(X.astype(np.float32))
         expected = [
-            m[:, :, 0].std(axis=0) * task.scale
+            weighted_std(m[:, :, 0], reg) * task.scale
             for m, task in zip(members, reg._tasks, strict=True)
         ]
         np.testing.assert_allclose(std, np.column_stack(expected), rtol=1e-3, atol=1e-6)
@@ -485,7 +492,7 @@ class TestStandardDeviations:
         labels, std = clf.predict(X, return_std=True)
         assert list(std.columns) == list(labels.columns) == ["a", "b"]
         logits = clf._engine.predict_members(X.astype(np.float32))[0][:, :, 0]
-        expected = (1 / (1 + np.exp(-logits))).std(axis=0)
+        expected = weighted_std(1 / (1 + np.exp(-logits)), clf)
         np.testing.assert_allclose(std["a"], expected, rtol=1e-3, atol=1e-6)
         assert std["b"].between(0, 0.5).all()
 

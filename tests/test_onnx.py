@@ -595,6 +595,13 @@ def test_sharings(sharing, n_members, tmp_path):
     assert_same_network(model, tmp_path, "float64")
 
 
+def test_weights_of_members(tmp_path):
+    model = small_network([1, 3, 1], n_members=3, member_weights=(0.2, 0.7, 0.1))
+    assert_same_network(model, tmp_path)
+    model = small_network(n_members=2, member_weights=(0.25, 0.75), dtype="float64")
+    assert_same_network(model, tmp_path, "float64")
+
+
 @pytest.mark.parametrize("n_members", [None, 2])
 def test_chains_of_tasks(n_members, tmp_path):
     chain = [(1, 0), (2, 1)]
