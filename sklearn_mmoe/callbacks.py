@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+from sklearn_mmoe._warnings import warn
 
 # isort: split
 import keras
@@ -153,11 +153,10 @@ class TaskScores(keras.callbacks.Callback):
             if self.verbose:
                 print(f"Epoch {epoch + 1}, {name}: {_line(rows)}")
         if undefined and epoch == 0:
-            warnings.warn(
+            warn(
                 "TaskScores has NaN where a score is undefined: "
                 + "; ".join(f"{where}: {why}" for where, why in undefined.items()),
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
 
     def on_train_end(self, logs: Any = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from scipy.special import entr, expit, softmax
 from sklearn_mmoe._tasks.columns import TaskColumns, plain_values
 from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
+from sklearn_mmoe._warnings import warn
 
 MANY_VALUES = 20
 # From here on numbers that are taken for classes are worth a word.
@@ -348,12 +348,10 @@ def warn_of_doubtful_classes(
     if not doubtful:
         return
     types = dict.fromkeys(doubtful, "regression")
-    warnings.warn(
+    warn(
         f"These tasks are taken for classifications: {doubtful}. If their targets are "
         f"amounts or counts, pass task_types={types}, and make numbers of text with "
         "pd.to_numeric. If they are classes, say so there with 'classification'.",
-        UserWarning,
-        stacklevel=2,
     )
 
 
@@ -427,11 +425,9 @@ def warn_of_constants(tasks: Sequence[Any]) -> None:
     }
     if constant:
         labels = ", ".join(f"{name!r} ({label!r})" for name, label in constant.items())
-        warnings.warn(
+        warn(
             f"y has only one class in the tasks {labels}, which is predicted for every "
             "row.",
-            UserWarning,
-            stacklevel=2,
         )
 
 

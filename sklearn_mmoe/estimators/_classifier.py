@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from sklearn_mmoe._tasks.tasks import (
     warn_of_constants,
 )
 from sklearn_mmoe._tasks.weights import task_weights
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._documentation import (
     CALIBRATION,
@@ -395,10 +395,9 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             right[of_task] &= predicted[of_task] == true
         counts = asked.any(axis=1)
         if not counts.any():
-            warnings.warn(
+            warn(
                 "The accuracy is NaN: y has no label of positive weight.",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
             return float("nan")
         of_rows = weights.sum(axis=1)[counts] / asked.sum(axis=1)[counts]

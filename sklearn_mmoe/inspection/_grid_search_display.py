@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.inspection._style import axes_in_a_row, line_style
 
 __all__ = ["GridSearchDisplay"]
@@ -254,12 +254,10 @@ def _tell_failures(table: pd.DataFrame, column: str, names: Sequence[str]) -> No
         )
     rows = table[[f"mean_test_{name}" for name in names]].isna().any(axis=1)
     values = list(dict.fromkeys(map(repr, table.loc[rows, column])))
-    warnings.warn(
+    warn(
         f"Candidates without a score are left out ({lacking} of {len(table)}), with "
         f"{column[6:]} among {', '.join(values)}: a fit failed, or the score is "
         "undefined.",
-        UserWarning,
-        stacklevel=3,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from sklearn_mmoe._tasks.columns import (
     split_columns,
 )
 from sklearn_mmoe._tasks.tasks import class_codes
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.metrics._predictions import Predictions, classifies
 from sklearn_mmoe.model_selection._kfold import MultiTaskStratifiedKFold, is_stratified
 
@@ -229,10 +229,8 @@ def _join_probabilities(
         joined.append(np.concatenate(arrays)[order])
     if lacking:
         told = "; ".join(f"{task!r}: {sorted(some)}" for task, some in lacking.items())
-        warnings.warn(
+        warn(
             f"Some folds were fitted without any row of these classes, which have "
             f"probability 0 there: {told}.",
-            UserWarning,
-            stacklevel=3,
         )
     return joined[0] if len(targets) == 1 else joined

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_groups
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.model_selection._kfold import (
     MultiTaskStratifiedKFold,
     RepeatedMultiTaskStratifiedKFold,
@@ -50,12 +50,10 @@ def _warn_of_rare(
     counts = np.bincount(pairs[:, 0], minlength=len(classes))[: len(classes)]
     if len(classes) and counts.min() < n_splits:
         label = classes.tolist()[counts.argmin()]
-        warnings.warn(
+        warn(
             f"The class {label!r} of the task {targets.names[k]!r} is in only "
             f"{counts.min()} groups, fewer than n_splits={n_splits}; some folds will "
             "lack it.",
-            UserWarning,
-            stacklevel=3,
         )
 
 

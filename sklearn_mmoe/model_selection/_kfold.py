@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator
 from numbers import Integral
 from typing import Any
@@ -18,6 +17,7 @@ from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.folds import spread_over_folds
 from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import MANY_VALUES, has_fractions
+from sklearn_mmoe._warnings import warn
 
 
 def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
@@ -57,12 +57,10 @@ def _share_codes(y: Any, n_splits: int, regressions: Collection[str]) -> np.ndar
         counts = np.bincount(codes[targets.observed[k]])
         if len(classes) and counts.min() < n_splits:
             label = classes.tolist()[counts.argmin()]
-            warnings.warn(
+            warn(
                 f"The class {label!r} of the task {targets.names[k]!r} has only "
                 f"{counts.min()} rows, fewer than n_splits={n_splits}; some folds will "
                 "lack it.",
-                UserWarning,
-                stacklevel=4,
             )
     return share_columns(targets, are_labels)[0]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from itertools import chain
 from numbers import Integral
@@ -16,6 +15,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, inde
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_over_parts
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.model_selection._kfold import is_stratified
 
 
@@ -155,11 +155,9 @@ def _warn_of_single(targets: TaskColumns, k: int) -> None:
     counts = np.bincount(codes[targets.observed[k]], minlength=len(classes))
     if len(classes) and counts.min() < 2:
         label = classes.tolist()[counts.argmin()]
-        warnings.warn(
+        warn(
             f"The class {label!r} of the task {targets.names[k]!r} has only one row; "
             "it is either trained on or tested.",
-            UserWarning,
-            stacklevel=4,
         )
 
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
 from sklearn_mmoe.preprocessing._kinds import KINDS, learn_reader
@@ -32,7 +33,6 @@ from sklearn_mmoe.preprocessing._table import (
     read_table,
 )
 from sklearn_mmoe.preprocessing._text import TextEncoder
-from sklearn_mmoe.preprocessing._warnings import warn
 
 __all__ = ["TabularPreprocessor", "make_tabular_preprocessor"]
 
