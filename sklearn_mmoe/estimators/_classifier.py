@@ -19,6 +19,7 @@ from sklearn_mmoe._tasks.columns import (
     split_columns,
 )
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, losses_by_task
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
@@ -382,6 +383,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             instead of numbers. A label that ``fit`` has not seen counts as wrong.
         """
         check_is_fitted(self)
+        warn_of_row_order(X, y, sample_weight)
         targets = split_columns(y).matched(self.task_names_, type(self).__name__)
         check_consistent_length(X, targets.columns[0])
         weights = task_weights(sample_weight, targets.columns[0], targets.names)

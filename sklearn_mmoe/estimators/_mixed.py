@@ -22,6 +22,7 @@ from sklearn_mmoe._tasks.kinds import (
     REGRESSION_LOSSES,
     losses_by_task,
 )
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
@@ -461,6 +462,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             instead of numbers. A label that ``fit`` has not seen counts as wrong.
         """
         check_is_fitted(self)
+        warn_of_row_order(X, y, sample_weight)
         metrics = {"classification": "accuracy", "regression": "r2"}
         scorings = [metrics[task.type] for task in self._tasks]
         return TaskScoring(self, X, y, sample_weight).mean(scorings)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_groups
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.model_selection._kfold import (
     MultiTaskStratifiedKFold,
@@ -142,6 +143,7 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, MultiTaskStratifiedKFol
         X, groups = indexable(X, groups)
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])
+        warn_of_row_order(X, y)
         group = _group_codes(groups, self.n_splits)
         are_labels = [
             is_stratified(targets, k, self.n_splits) for k in range(len(targets))

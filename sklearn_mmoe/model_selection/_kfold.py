@@ -16,6 +16,7 @@ from sklearn_mmoe._tasks.balance import label_codes, share_columns
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.folds import spread_over_folds
 from sklearn_mmoe._tasks.intervals import holds_intervals
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.tasks import MANY_VALUES, has_fractions
 from sklearn_mmoe._warnings import warn
 
@@ -177,6 +178,7 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
             raise ValueError("MultiTaskStratifiedKFold splits by y, which is None.")
         X, *_ = indexable(X)
         check_consistent_length(X, y)
+        warn_of_row_order(X, y)
         labels = _share_codes(y, self.n_splits, self._regressions)
         if len(labels) < self.n_splits:
             raise ValueError(

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, inde
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_over_parts
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.model_selection._kfold import is_stratified
 
@@ -114,6 +115,7 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         X, *_ = indexable(X)
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])
+        warn_of_row_order(X, y)
         yield from self._iter_indices(X, targets)
 
     def _iter_indices(

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
@@ -195,6 +196,7 @@ class TabularPreprocessor(
             for missing, here and in ``transform``.
         """
         table = read_table(X)
+        warn_of_row_order(X, y)
         unknown = [name for name in self.categorical if name not in table.names]
         if unknown:
             raise ValueError(
