@@ -235,6 +235,14 @@ class _BaseMultiTaskMMoE(
         TypeError
             If a callback is none of Keras', or a metric does not return one number.
 
+        Warns
+        -----
+        UserWarning
+            If X and y, or weights, of pandas have the same row labels in another order:
+            positions pair them. If a task has one class alone.
+        ConvergenceWarning
+            If some experts are used by no task, or all gates are alike.
+
         Notes
         -----
         A fit that fails, or is interrupted by Ctrl-C, leaves the estimator exactly as

@@ -133,7 +133,8 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, MultiTaskStratifiedKFol
         Warns
         -----
         UserWarning
-            If a class is in fewer groups than there are folds.
+            If a class is in fewer groups than there are folds, or X and y of
+            pandas have the same row labels in another order.
         """
         for name, given in [("y", y), ("groups", groups)]:
             if given is None:

@@ -172,7 +172,8 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         Warns
         -----
         UserWarning
-            If a class has fewer rows than there are folds.
+            If a class has fewer rows than there are folds, or X and y of
+            pandas have the same row labels in another order.
         """
         if y is None:
             raise ValueError("MultiTaskStratifiedKFold splits by y, which is None.")

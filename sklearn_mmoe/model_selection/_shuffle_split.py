@@ -106,7 +106,8 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         Warns
         -----
         UserWarning
-            If a class has a single row, which cannot be on both sides.
+            If a class has a single row, which cannot be on both sides, or X and y of
+            pandas have the same row labels in another order.
         """
         if y is None:
             raise ValueError(

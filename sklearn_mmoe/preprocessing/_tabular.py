@@ -193,7 +193,8 @@ class TabularPreprocessor(
         UserWarning
             If there are identifiers, which are left out, or a few values that are no
             numbers in a column of numbers, or no dates in one of dates: they are taken
-            for missing, here and in ``transform``.
+            for missing, here and in ``transform``. Also if X and y of pandas have the
+            same row labels in another order.
         """
         table = read_table(X)
         warn_of_row_order(X, y)
