@@ -37,6 +37,7 @@ from sklearn_mmoe.estimators._documentation import (
     documented,
 )
 from sklearn_mmoe.estimators._fitted import is_fitted
+from sklearn_mmoe.estimators._parameters import naming_unknown_parameters
 
 
 @documented(
@@ -102,6 +103,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         "task_dependencies": [dict, None],
     }
 
+    @naming_unknown_parameters
     def __init__(
         self,
         num_experts: int = 8,

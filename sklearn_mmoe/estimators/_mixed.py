@@ -41,6 +41,7 @@ from sklearn_mmoe.estimators._documentation import (
     documented,
 )
 from sklearn_mmoe.estimators._fitted import is_fitted
+from sklearn_mmoe.estimators._parameters import naming_unknown_parameters
 from sklearn_mmoe.estimators._quantiles import QuantileMixin
 from sklearn_mmoe.metrics._scoring import TaskScoring
 
@@ -125,6 +126,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         "task_dependencies": [dict, None],
     }
 
+    @naming_unknown_parameters
     def __init__(
         self,
         num_experts: int = 8,
