@@ -344,6 +344,23 @@ class TabularPreprocessor(
             encoded if self.sparse_threshold < 1 else scipy_sparse.csr_matrix(encoded)
         )
 
+    def _sk_visual_block_(self) -> Any:
+        """Leave what got no columns out of scikit-learn's diagram, once that is known.
+
+        scikit-learn draws all transformers, also those that it did not fit.
+        """
+        block = super()._sk_visual_block_()
+        drawn = [
+            part
+            for part in zip(
+                block.names, block.estimators, block.name_details, strict=True
+            )
+            if not hasattr(part[2], "__len__") or len(part[2])
+        ]
+        if drawn:
+            block.names, block.estimators, block.name_details = zip(*drawn, strict=True)
+        return block
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the features.
 
