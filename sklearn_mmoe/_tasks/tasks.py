@@ -299,52 +299,55 @@ class LabelTask:
         return self.classes[self.probabilities(outputs).argmax(axis=1)]
 
 
-def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
+def infer_task_type(targets: TaskColumns, k: int) -> str:
     """Guess whether a column of targets is to be classified or regressed.
 
     Parameters
     ----------
-    column : ndarray of shape (n_samples,)
-        The targets of one task.
-    observed : ndarray of bool of shape (n_samples,)
-        Where there are any.
+    targets : TaskColumns
+        The targets of all tasks.
+    k : int
+        Which of them.
 
     Returns
     -------
     {'classification', 'regression'}
-        'regression' for numbers with fractions, for more than 20 different whole
-        numbers and for intervals, else 'classification'.
+        'regression' for numbers with fractions, for intervals, and for more than 20
+        different whole numbers that are no categories, else 'classification'.
     """
-    values = plain_values(column[observed])
+    values = plain_values(targets.values(k))
     if holds_intervals(values):
         return "regression"
     if values.dtype.kind not in "iuf":
         return "classification"
-    many = len(np.unique(values)) > MANY_VALUES
+    many = not targets.are_categories[k] and len(np.unique(values)) > MANY_VALUES
     return "regression" if has_fractions(values) or many else "classification"
 
 
-def warn_of_doubtful_classes(
-    names: Sequence[str], columns: Sequence[np.ndarray], observed: Sequence[np.ndarray]
-) -> None:
+def warn_of_doubtful_classes(targets: TaskColumns, inferred: Sequence[int]) -> None:
     """Warn once of tasks that are taken for classifications, but hardly look like it.
+
+    Whoever made a column categorical has said that it is one.
 
     Parameters
     ----------
-    names, columns, observed : sequence
-        Names, targets, and where there are any, of the tasks whose type was inferred
-        to be 'classification'.
+    targets : TaskColumns
+        The targets of all tasks.
+    inferred : sequence of int
+        The tasks whose type was inferred to be 'classification'.
     """
     doubtful = []
-    for name, column, there in zip(names, columns, observed, strict=True):
-        labels = plain_values(column[there])
+    for k in inferred:
+        if targets.are_categories[k]:
+            continue
+        labels = plain_values(targets.values(k))
         try:
             values, counts = np.unique(labels, return_counts=True)
         except TypeError:  # of mixed types: an error of its own
             continue
         of_own = len(labels) >= _FEW_ROWS and 2 * len(values) > len(labels)
         if of_own or (_are_numbers(values) and _look_counted(values, counts)):
-            doubtful.append(name)
+            doubtful.append(targets.names[k])
     if not doubtful:
         return
     types = dict.fromkeys(doubtful, "regression")

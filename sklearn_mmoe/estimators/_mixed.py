@@ -293,20 +293,16 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
 
     def _inferred(self, targets: TaskColumns, given: Mapping[str, str]) -> list[str]:
         """Infer the types that are not given, and warn of those that are doubtful."""
-        of_tasks = list(
-            zip(targets.names, targets.columns, targets.observed, strict=True)
-        )
         types = [
-            given.get(name) or infer_task_type(column, observed)
-            for name, column, observed in of_tasks
+            given.get(name) or infer_task_type(targets, k)
+            for k, name in enumerate(targets.names)
         ]
-        guessed = [
-            of_task
-            for of_task, task_type in zip(of_tasks, types, strict=True)
-            if of_task[0] not in given and task_type == _TYPES[0]
+        inferred = [
+            k
+            for k, name in enumerate(targets.names)
+            if name not in given and types[k] == _TYPES[0]
         ]
-        if guessed:
-            warn_of_doubtful_classes(*zip(*guessed, strict=True))
+        warn_of_doubtful_classes(targets, inferred)
         return types
 
     def _publish_tasks(self, y: Any) -> None:
