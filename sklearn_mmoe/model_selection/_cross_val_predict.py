@@ -120,7 +120,7 @@ def cross_val_predict(
     X, y, groups = indexable(X, y, groups)
     targets = split_columns(y)
     check_consistent_length(X, targets.columns[0])
-    folds = list(_splitter(cv, targets, estimator).split(X, y, groups))
+    folds = make_folds(cv, targets, estimator, X, y, groups=groups)
     test = np.concatenate([rows for _, rows in folds])
     if not np.array_equal(np.sort(test), np.arange(_num_samples(X))):
         raise ValueError(
@@ -142,16 +142,18 @@ def cross_val_predict(
     return _join_probabilities(parts, targets, order, method)
 
 
-def _splitter(cv: Any, targets: TaskColumns, estimator: Any) -> Any:
-    """Return a splitter; a number makes folds that suit the tasks of the estimator."""
+def make_folds(
+    cv: Any, targets: TaskColumns, estimator: Any, X: Any, y: Any, **params: Any
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split the rows; a number makes folds that suit the tasks of the estimator."""
     if cv is None or isinstance(cv, int | np.integer):
         n_splits = 5 if cv is None else int(cv)
         if any(is_stratified(targets, k, n_splits) for k in range(len(targets))):
+            regressions = _given_regressions(estimator, targets.names)
             splitter = MultiTaskStratifiedKFold(n_splits)
-            splitter._regressions = _given_regressions(estimator, targets.names)
-            return splitter
-        return check_cv(n_splits)
-    return check_cv(cv)
+            return list(splitter._split(X, y, regressions))
+        cv = n_splits
+    return list(check_cv(cv).split(X, y, **params))
 
 
 def _given_regressions(estimator: Any, names: list[str]) -> list[str]:

@@ -108,8 +108,6 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
     n_splits: int
     shuffle: bool
     random_state: Any
-    # Names of tasks that an estimator takes for regressions, whatever they look like.
-    _regressions: Collection[str] = ()
 
     def __init__(
         self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None
@@ -175,12 +173,18 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
             If a class has fewer rows than there are folds, or X and y of
             pandas have the same row labels in another order.
         """
+        yield from self._split(X, y)
+
+    def _split(
+        self, X: Any, y: Any, regressions: Collection[str] = ()
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Split as ``split`` does, where some tasks are known to be regressions."""
         if y is None:
             raise ValueError("MultiTaskStratifiedKFold splits by y, which is None.")
         X, *_ = indexable(X)
         check_consistent_length(X, y)
         warn_of_row_order(X, y)
-        labels = _share_codes(y, self.n_splits, self._regressions)
+        labels = _share_codes(y, self.n_splits, regressions)
         if len(labels) < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} is more than n_samples={len(labels)}."
