@@ -133,8 +133,8 @@ class TaskScores(keras.callbacks.Callback):
         """Check that there is an estimator of these tasks; forget earlier scores."""
         if self._estimator is None:
             raise ValueError(
-                "TaskScores scores the tasks of our estimators: give it to one, as "
-                "callbacks=[TaskScores(...)]."
+                "TaskScores scores the tasks of an estimator of sklearn_mmoe. Give it "
+                "to one, as callbacks=[TaskScores(...)]."
             )
         for name, (_, y) in self.sets.items():
             try:

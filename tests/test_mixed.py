@@ -323,7 +323,7 @@ class TestClassesOfPartialFit:
         [
             ([["no", "yes"]], "at least two classes for each of the 3 tasks"),
             ([None, ["no"], [0, 1]], "at least two classes for each of the 3 tasks"),
-            ({"poor": ["no", "yes"]}, r"no tasks \['poor'\]"),
+            ({"poor": ["no", "yes"]}, r"classes names \['poor'\]"),
             ([None, None, [0, 1, 2]], "make the task 'rich' a regression, but"),
         ],
     )

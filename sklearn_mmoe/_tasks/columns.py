@@ -190,7 +190,10 @@ def _of_rows(rows: Sequence[Any]) -> list[Any]:
             "None, for every task."
         )
     if any(isinstance(target, list | tuple | np.ndarray) for target in rows[0]):
-        raise ValueError("y has more than two dimensions: a column for each task.")
+        raise ValueError(
+            "y has more than two dimensions; it needs a row for each sample and a "
+            "column for each task."
+        )
     frame = pd.DataFrame([list(row) for row in rows], dtype=object)
     return [frame[k] for k in frame]
 

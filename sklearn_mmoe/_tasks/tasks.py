@@ -353,8 +353,8 @@ def warn_of_doubtful_classes(targets: TaskColumns, inferred: Sequence[int]) -> N
     types = dict.fromkeys(doubtful, "regression")
     warn(
         f"These tasks are taken for classifications: {doubtful}. If their targets are "
-        f"amounts or counts, pass task_types={types}, and make numbers of text with "
-        "pd.to_numeric. If they are classes, say so there with 'classification'.",
+        f"amounts or counts, pass task_types={types}, and turn text into numbers with "
+        "pd.to_numeric. If they are classes, pass 'classification' there.",
     )
 
 
@@ -463,7 +463,7 @@ def announced_classes(classes: Any, names: Sequence[str]) -> list[np.ndarray | N
         by_name = {str(name): labels for name, labels in classes.items()}
         unknown = [name for name in by_name if name not in names]
         if unknown:
-            raise ValueError(f"classes has no tasks {unknown} to speak of: {[*names]}.")
+            raise ValueError(f"classes names {unknown}, but the tasks are {[*names]}.")
         given = [by_name.get(name) for name in names]
     elif len(names) == 1 and not _is_nested(classes):
         given = [classes]

@@ -75,7 +75,7 @@ class Checkpoints:
                 document, arrays = container.read(path)
                 if document.get("checkpoint") == _FORMAT:
                     return document, arrays
-                reason = "it is one of another release"
+                reason = "it is one of another release."
             except ValueError as error:
                 reason = str(error)
             warn(

@@ -49,7 +49,10 @@ from sklearn_mmoe.estimators._validation import check_validation_arguments
 def partial_fit_available(estimator: Any) -> bool:
     """Tell scikit-learn, and by an AttributeError the user, when there is none."""
     if estimator.early_stopping:
-        raise AttributeError("There is no partial_fit with early_stopping=True.")
+        raise AttributeError(
+            "There is no partial_fit with early_stopping=True. Set it to False, "
+            "or call fit."
+        )
     return True
 
 
@@ -316,7 +319,8 @@ class _BaseMultiTaskMMoE(
         if asks_for_balance(getattr(self, "class_weight", None)):
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which does "
-                "not know how often each class will occur; give a dict for each task."
+                "not know how often each class will occur. Give the weights, "
+                "such as {'status': {'left': 5}}."
             )
         refuse_calibration(self)
         devices = find_distribution(self)

@@ -217,7 +217,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         if silent:
             raise ValueError(
                 f"classes must give at least two classes for each of the {len(names)} "
-                f"tasks; nothing is said of {silent}."
+                f"tasks; it has none for {silent}."
             )
         return [labels for labels in announced if labels is not None]
 

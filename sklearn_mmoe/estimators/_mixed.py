@@ -269,7 +269,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             if len(given) != len(targets.names):
                 raise ValueError(
                     f"The 'task_types' parameter has {len(given)} types, but y has "
-                    f"{len(targets.names)} tasks."
+                    f"{len(targets.names)} tasks: {targets.names}. Give one for each, "
+                    "or a dict by their names."
                 )
             given = dict(zip(targets.names, given, strict=True))
         given = values_by_name("task_types", given, targets.names)

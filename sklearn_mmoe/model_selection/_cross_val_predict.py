@@ -124,7 +124,8 @@ def cross_val_predict(
     test = np.concatenate([rows for _, rows in folds])
     if not np.array_equal(np.sort(test), np.arange(_num_samples(X))):
         raise ValueError(
-            "cross_val_predict needs a 'cv' that tests every row exactly once."
+            "cross_val_predict needs a 'cv' that tests every row exactly once, as "
+            "KFold does."
         )
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_predict)(
@@ -195,7 +196,9 @@ def _fit_and_predict(
     if method == "predict":
         return predictions.labels_or_values
     if not classifies(estimator):
-        raise ValueError(f"{type(estimator).__name__} has no {method}.")
+        raise ValueError(
+            f"{type(estimator).__name__} has no {method}; take method='predict'."
+        )
     with np.errstate(divide="ignore"):
         return [
             (

@@ -139,7 +139,8 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, MultiTaskStratifiedKFol
         for name, given in [("y", y), ("groups", groups)]:
             if given is None:
                 raise ValueError(
-                    f"MultiTaskStratifiedGroupKFold splits by {name}, which is None."
+                    f"MultiTaskStratifiedGroupKFold splits by {name}, which is None; "
+                    "pass it to split."
                 )
         X, groups = indexable(X, groups)
         targets = split_columns(y)
