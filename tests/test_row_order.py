@@ -91,6 +91,7 @@ def test_of_splits(turned):
 
 
 NUMBERS = [3, 1, 2, 0]
+SPANS = [pd.Interval(i, i + 2) for i in range(4)]
 PAIRS = [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
 DAYS = ["2024-01-02", "2024-01-01", "2024-01-03", "2024-01-04"]
 # Labels of X and y, and whether they are the same in another order.
@@ -104,6 +105,7 @@ LABELS = {
     "text and numbers": (NUMBERS, [*map(str, NUMBERS[::-1])], False),
     "days": (pd.to_datetime(DAYS), pd.to_datetime(DAYS[::-1]), True),
     "days and text": (pd.to_datetime(DAYS), DAYS[::-1], False),
+    "overlapping intervals": (SPANS, SPANS[::-1], True),
     "pairs": (PAIRS, PAIRS[::-1], True),
     "pairs and single ones": (PAIRS, NUMBERS, False),
     "mixed": ([1, "a", None, 2.5], ["a", 1, None, 2.5], True),

@@ -49,4 +49,4 @@ def _is_other_order(first: pd.Index, second: pd.Index) -> bool:
     # pandas would read dates in strings, which are labels of another kind.
     alike = first.inferred_type == second.inferred_type
     unique = alike and first.is_unique and second.is_unique
-    return unique and bool(second.isin(first).all())
+    return unique and bool((first.get_indexer_for(second) >= 0).all())
