@@ -32,7 +32,9 @@ def warn_of_row_order(
         for name, given in [("X", X), ("y", y), ("sample_weight", sample_weight)]
         if isinstance(given, pd.DataFrame | pd.Series)
     }
-    first, *others = labels or [""]
+    if len(labels) < 2:
+        return
+    first, *others = labels
     for name in others:
         if _is_other_order(labels[first], labels[name]):
             warn(

@@ -54,9 +54,9 @@ def curves_of_estimator(
     """
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
-            "The 'estimator' parameter must have predict_proba, which "
-            f"{type(last_step(estimator)).__name__} has not; its tasks have no "
-            "such curves."
+            "The 'estimator' parameter must have predict_proba, but "
+            f"{type(last_step(estimator)).__name__} has none, so that its tasks have "
+            "no such curves."
         )
     tasks = split_columns(y)
     names = task_names(estimator)
@@ -128,8 +128,8 @@ def _curves(
         kept = [curve.name for curve in drawn]
         without = [curve.name for curve in curves if curve.name not in kept]
         warn(
-            f"y has not both positive and negative rows for {without}, which have no "
-            "curve.",
+            f"y does not have both positive and negative rows for {without}, which "
+            "have no curve.",
             UndefinedMetricWarning,
         )
     return drawn
