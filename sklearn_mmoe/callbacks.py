@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
+from sklearn_mmoe._warnings import warn
 
 # isort: split
 import keras
@@ -133,8 +133,8 @@ class TaskScores(keras.callbacks.Callback):
         """Check that there is an estimator of these tasks; forget earlier scores."""
         if self._estimator is None:
             raise ValueError(
-                "TaskScores scores the tasks of our estimators: give it to one, as "
-                "callbacks=[TaskScores(...)]."
+                "TaskScores scores the tasks of an estimator of sklearn_mmoe. Give it "
+                "to one, as callbacks=[TaskScores(...)]."
             )
         for name, (_, y) in self.sets.items():
             try:
@@ -153,11 +153,10 @@ class TaskScores(keras.callbacks.Callback):
             if self.verbose:
                 print(f"Epoch {epoch + 1}, {name}: {_line(rows)}")
         if undefined and epoch == 0:
-            warnings.warn(
+            warn(
                 "TaskScores has NaN where a score is undefined: "
                 + "; ".join(f"{where}: {why}" for where, why in undefined.items()),
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
 
     def on_train_end(self, logs: Any = None) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+)
 
 ESTIMATORS = [MultiTaskMMoEClassifier, MultiTaskMMoERegressor]
 
@@ -70,6 +76,29 @@ def test_parameters_out_of_range(labels_data, name, values):
     for value in values:
         with pytest.raises((ValueError, TypeError), match=f"{name}"):
             MultiTaskMMoEClassifier(**{name: value}).fit(*labels_data)
+
+
+class Named(MultiTaskMMoERegressor):
+    """An estimator of a user, who gives all parameters on."""
+
+    def __init__(self, name, **parameters):
+        super().__init__(**parameters)
+        self.name = name
+
+
+@pytest.mark.parametrize("estimator", [*ESTIMATORS, MultiTaskMMoEMixed, Named])
+def test_unknown_parameters_are_named(estimator):
+    given = {"name": "Ada"} if estimator is Named else {}
+    message = f"^{estimator.__name__} has no parameter 'n_experts'. Did you mean 'num_e"
+    with pytest.raises(TypeError, match=message):
+        estimator(n_experts=3, **given)
+    with pytest.raises(TypeError, match=f"^{estimator.__name__} .* 'zzz'.$"):
+        estimator(zzz=3, **given)
+    assert estimator(num_experts=3, **given).num_experts == 3
+    if estimator is not Named:
+        assert next(iter(inspect.signature(estimator).parameters)) == "num_experts"
+        with pytest.raises(TypeError, match=f"^{estimator.__name__} takes 'num_exp"):
+            estimator(3, "mmoe")
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

@@ -553,7 +553,7 @@ class TestErrors:
         return estimator(**quick).fit(X, y)
 
     def test_another_loss(self, X, frame):
-        message = "The task 'low' has intervals in y, of which loss='squared_error' can"
+        message = "The task 'low' has intervals in y, which loss='squared_error' does"
         with pytest.raises(ValueError, match=message):
             self.fit(frame, X)
         with pytest.raises(ValueError, match=r"Set loss={'low': 'tobit'}"):

@@ -25,6 +25,7 @@ from sklearn_mmoe import (
     MultiTaskMMoERegressor,
     load,
 )
+from sklearn_mmoe._training import checkpoint
 from sklearn_mmoe._training.checkpoint import Checkpoints
 from sklearn_mmoe.estimators._fitted import fitted_attributes
 
@@ -358,6 +359,15 @@ class TestDamage:
             again, epochs = gone_on(model, X, y, tmp_path)
         assert epochs[0] == 0
         assert_same_fit(again, clone(model).fit(X, y))
+
+    def test_of_another_release_none_is_used(self, tiny, data, tmp_path, monkeypatch):
+        model = models(tiny)["plain"]
+        X, y = data(model)
+        interrupted(model, X, y, tmp_path, 2)
+        monkeypatch.setattr(checkpoint, "_FORMAT", 99)
+        with pytest.warns(UserWarning, match=r"of another release\. Training goes on"):
+            _, epochs = gone_on(model, X, y, tmp_path)
+        assert epochs[0] == 0
 
     def test_a_full_disk_leaves_the_estimator_and_the_checkpoints(
         self, tiny, data, tmp_path

@@ -380,11 +380,11 @@ def test_grid_search_display_of_words(search):
 
 
 def test_grid_search_display_names_what_is_wrong(search, fitted_regressor):
-    with pytest.raises(ValueError, match=r"\['num_experts', 'sharing'\]; say which"):
+    with pytest.raises(ValueError, match=r"\['num_experts', 'sharing'\]; name one"):
         GridSearchDisplay.from_estimator(search)
-    with pytest.raises(ValueError, match="no parameters named 'width'"):
+    with pytest.raises(ValueError, match="'width', but the search has no parameters"):
         GridSearchDisplay.from_estimator(search, param="width")
-    with pytest.raises(ValueError, match=r"no scores \['income'\]"):
+    with pytest.raises(ValueError, match=r"'scores' parameter names \['income'\]"):
         GridSearchDisplay.from_estimator(search, param="sharing", scores=["income"])
     with pytest.raises(TypeError, match="'search' parameter"):
         GridSearchDisplay.from_estimator(fitted_regressor)
@@ -497,7 +497,7 @@ def test_failed_candidates_of_a_search_are_left_out(values_data, tiny):
         pytest.warns(UserWarning, match="non-finite"),
     ):
         search.fit(*values_data)
-    with pytest.warns(UserWarning, match=r"left out .* num_experts among 0"):
+    with pytest.warns(UserWarning, match=r"left out: 1 for .* num_experts is 0\."):
         display = GridSearchDisplay.from_estimator(search)
     assert display.results["value"].unique().tolist() == [1, 2]
     assert display.results["mean"].notna().all()

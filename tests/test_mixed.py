@@ -60,9 +60,10 @@ def test_types_are_inferred(fitted):
     ],
 )
 def test_inference_rules(column, expected):
+    from sklearn_mmoe._tasks.columns import split_columns
     from sklearn_mmoe._tasks.tasks import infer_task_type
 
-    assert infer_task_type(column, ~np.asarray(pd.isna(column))) == expected
+    assert infer_task_type(split_columns(column), 0) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,22 @@ def test_doubtful_classifications_are_told_once(data, tiny):
     # Whoever says that they are classes hears nothing.
     types = dict.fromkeys(asked, "classification")
     MultiTaskMMoEMixed(**tiny, task_types=types).fit(X, y)
+
+
+def test_a_category_dtype_says_that_it_is_a_classification(data, tiny):
+    X, y = data
+    numbers = np.arange(len(y)) % 30
+    y = pd.DataFrame(
+        {
+            "visits": pd.Categorical(np.minimum(2 * numbers, 25)),
+            "zone": pd.Categorical(numbers),
+            "who": pd.Categorical([f"n{i}" for i in range(len(y))]),
+            "half": pd.Categorical(numbers / 2),
+        }
+    )
+    model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}).fit(X, y)
+    # Numbers with fractions cannot be classes.
+    assert model.task_types_ == ["classification"] * 3 + ["regression"]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +323,7 @@ class TestClassesOfPartialFit:
         [
             ([["no", "yes"]], "at least two classes for each of the 3 tasks"),
             ([None, ["no"], [0, 1]], "at least two classes for each of the 3 tasks"),
-            ({"poor": ["no", "yes"]}, r"no tasks \['poor'\]"),
+            ({"poor": ["no", "yes"]}, r"classes names \['poor'\]"),
             ([None, None, [0, 1, 2]], "make the task 'rich' a regression, but"),
         ],
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
 
 import joblib
@@ -362,6 +363,22 @@ def test_clone_and_pickle(frame):
         clone(preprocessor).fit(frame),
     ):
         np.testing.assert_array_equal(again.transform(frame).toarray(), expected)
+
+
+def test_the_diagram_has_no_branch_without_columns(frame):
+    def branches(preprocessor):
+        names = {"piecewise", "scaled", "one_hot", "datetime", "text"}
+        return names & set(re.findall(r">(\w+)<", preprocessor._repr_html_()))
+
+    preprocessor = make_tabular_preprocessor()
+    assert len(branches(preprocessor)) == 5
+    preprocessor.fit(frame[["age", "sex"]])
+    assert branches(preprocessor) == {"piecewise", "scaled", "one_hot"}
+    assert branches(preprocessor.fit(frame[["sex"]])) == {"one_hot"}
+    # Where every column is left out, there is something to show all the same.
+    identifiers = pd.DataFrame({"id": [f"{i * 7919:08x}" for i in range(400)]})
+    with pytest.warns(UserWarning, match="are left out"):
+        assert len(branches(preprocessor.fit(identifiers))) == 5
 
 
 def test_only_categories():

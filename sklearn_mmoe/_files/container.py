@@ -159,8 +159,8 @@ def read(
         return _parse(parts[_DOCUMENT]), copies
     except _DAMAGES as error:
         raise ValueError(
-            f"The file {str(path)!r} has a whole seal but a wrong content: {error}. "
-            "Nothing was loaded from it."
+            f"The file {str(path)!r} has the right checksum but a wrong content: "
+            f"{error}. Nothing was loaded from it."
         ) from error
 
 

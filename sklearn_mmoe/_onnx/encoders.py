@@ -249,7 +249,7 @@ class _Columns:
             if not name:
                 raise ValueError(
                     f"Column {j} has an empty name, which cannot be exported to ONNX. "
-                    "Fit with another name of it."
+                    "Give it a name, and fit again."
                 )
             self._declared[j] = self._graph.input(name, dtype, 1, doc)
             self.described.append(

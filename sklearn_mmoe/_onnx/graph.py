@@ -75,7 +75,7 @@ class Graph:
             why = "also that of an input" if name else "empty"
             raise ValueError(
                 f"The task {name!r} cannot be exported: its name is {why}, and an ONNX "
-                "file needs one name for each. Fit with another name of y's column."
+                "file needs one name for each. Rename y's column, and fit again."
             )
         self._nodes.append(
             self._onnx.helper.make_node("Identity", [tensor], [name], f"/{name}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from sklearn.exceptions import InconsistentVersionWarning
 
 from sklearn_mmoe._version import __version__
+from sklearn_mmoe._warnings import warn
 
 __all__ = ["VersionedStateMixin"]
 
@@ -28,12 +28,11 @@ class VersionedStateMixin:
         state = dict(state)
         written = state.pop(_KEY, "unknown")
         if written != __version__:
-            warnings.warn(
+            warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
                     current_sklearn_version=__version__,
                     original_sklearn_version=written,
                 ),
-                stacklevel=2,
             )
         super().__setstate__(state)  # type: ignore[misc]

@@ -41,6 +41,8 @@ class TaskColumns:
         ``task_0``, ``task_1``, ...
     observed : list of ndarray of bool of shape (n_samples,)
         For each task, where it has a target: neither NaN, None, NaT nor ``pd.NA``.
+    are_categories : list of bool
+        For each task, whether it came as categories, of pandas' dtype for these.
     named : bool
         Whether y had names, so that tasks are matched by them.
     """
@@ -48,6 +50,7 @@ class TaskColumns:
     columns: list[np.ndarray]
     names: list[str]
     observed: list[np.ndarray]
+    are_categories: list[bool]
     named: bool
 
     def __len__(self) -> int:
@@ -91,6 +94,7 @@ class TaskColumns:
             columns=[self.columns[k] for k in order],
             names=[self.names[k] for k in order],
             observed=[self.observed[k] for k in order],
+            are_categories=[self.are_categories[k] for k in order],
         )
 
 
@@ -186,7 +190,10 @@ def _of_rows(rows: Sequence[Any]) -> list[Any]:
             "None, for every task."
         )
     if any(isinstance(target, list | tuple | np.ndarray) for target in rows[0]):
-        raise ValueError("y has more than two dimensions: a column for each task.")
+        raise ValueError(
+            "y has more than two dimensions; it needs a row for each sample and a "
+            "column for each task."
+        )
     frame = pd.DataFrame([list(row) for row in rows], dtype=object)
     return [frame[k] for k in frame]
 
@@ -310,6 +317,7 @@ def split_columns(y: Any) -> TaskColumns:
         [column for column, _ in plain],
         names,
         [observed for _, observed in plain],
+        [isinstance(getattr(c, "dtype", None), pd.CategoricalDtype) for c in raw],
         named=given is not None,
     )
 

@@ -47,7 +47,7 @@ def dependency_pairs(
         if LINKS[tasks[k].kind] != "logit" or tasks[k].units > 1:
             raise ValueError(
                 "The 'task_dependencies' parameter takes classifications of two "
-                f"classes; the task {names[k]!r} is none."
+                f"classes, but the task {names[k]!r} {_what_it_is(tasks[k])}."
             )
     pairs: list[tuple[int, int]] = []
     waiting = dict(earlier)
@@ -55,11 +55,17 @@ def dependency_pairs(
         ready = [k for k, first in waiting.items() if first not in waiting]
         if not ready:
             raise ValueError(
-                "The 'task_dependencies' parameter lets tasks wait for each other: "
-                f"{[names[k] for k in waiting]}."
+                f"The tasks {[names[k] for k in waiting]} depend on each other in a "
+                "circle by the 'task_dependencies' parameter. Leave one of them out."
             )
         pairs += [(k, waiting.pop(k)) for k in ready]
     return tuple(pairs)
+
+
+def _what_it_is(task: Any) -> str:
+    if task.type == "regression":
+        return "is a regression"
+    return f"has {len(task.classes)}: {task.classes.tolist()}"
 
 
 def follow_dependencies(
@@ -104,8 +110,8 @@ def follow_dependencies(
                 f"By task_dependencies there is no {tasks[later].name!r} without "
                 f"{tasks[first].name!r}, but {len(wrong)} rows of y have "
                 f"{tasks[later].name}={tasks[later].classes.tolist()[1]!r} and "
-                f"{tasks[first].name}={tasks[first].classes.tolist()[0]!r}, first row "
-                f"{wrong[0]}."
+                f"{tasks[first].name}={tasks[first].classes.tolist()[0]!r}, first in "
+                f"row {wrong[0]}. Correct these rows, or leave the dependency out."
             )
         codes[later] = np.where(never, 0, code)
         columns[later] = tasks[later].encode_codes(codes[later])

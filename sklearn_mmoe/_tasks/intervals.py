@@ -98,8 +98,9 @@ def _bounds_of_objects(name: str, values: np.ndarray) -> tuple[np.ndarray, np.nd
     ]
     if strange:
         raise ValueError(
-            f"The task {name!r} has intervals, but also {strange[0]!r}. "
-            "sklearn_mmoe.preprocessing.censored_intervals makes intervals of text."
+            f"The task {name!r} has intervals, but also {strange[0]!r}, which is "
+            "neither an interval nor a number. Make intervals of text with "
+            "sklearn_mmoe.preprocessing.censored_intervals."
         )
     pairs = [
         (np.nan, np.nan)

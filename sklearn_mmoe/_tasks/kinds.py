@@ -126,9 +126,10 @@ def _given(loss: Any, names: Sequence[str], types: Sequence[str]) -> Mapping[str
     if isinstance(loss, str):
         fitting = [loss in _BY_TYPE[task_type] for task_type in types]
         if not any(fitting):
+            other = next(of for of, losses in _BY_TYPE.items() if loss in losses)
             raise ValueError(
                 f"The 'loss' parameter is {loss!r}, which fits none of the tasks: "
-                f"{dict(zip(names, types, strict=True))}."
+                f"{dict(zip(names, types, strict=True))}. It is one of {other}s."
             )
         return {name: loss for name, fits in zip(names, fitting, strict=True) if fits}
     if isinstance(loss, Mapping):
@@ -136,6 +137,6 @@ def _given(loss: Any, names: Sequence[str], types: Sequence[str]) -> Mapping[str
     if len(loss) != len(names):
         raise ValueError(
             f"The 'loss' parameter has {len(loss)} losses, but there are {len(names)} "
-            f"tasks: {list(names)}."
+            f"tasks: {list(names)}. Give one for each, or a dict by their names."
         )
     return dict(zip(names, loss, strict=True))

@@ -80,7 +80,11 @@ class TargetSummary:
             observed.append(np.arange(n_rows) < len(values))
             # What is not observed may be any value; of no values at all it is 0.
             columns.append(np.resize(values, n_rows))
-        return TaskColumns(columns, self._names, observed, named=True), weights
+        are_categories = [False] * len(parts)  # what is left of them are values
+        targets = TaskColumns(
+            columns, self._names, observed, are_categories, named=True
+        )
+        return targets, weights
 
     def complete(self, tasks: Sequence[Any]) -> None:
         """Let tasks that were found in the table know what only all rows tell.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from scipy.special import entr, expit, softmax
 from sklearn_mmoe._tasks.columns import TaskColumns, plain_values
 from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
+from sklearn_mmoe._warnings import warn
 
 MANY_VALUES = 20
 # From here on numbers that are taken for classes are worth a word.
@@ -299,61 +299,62 @@ class LabelTask:
         return self.classes[self.probabilities(outputs).argmax(axis=1)]
 
 
-def infer_task_type(column: np.ndarray, observed: np.ndarray) -> str:
+def infer_task_type(targets: TaskColumns, k: int) -> str:
     """Guess whether a column of targets is to be classified or regressed.
 
     Parameters
     ----------
-    column : ndarray of shape (n_samples,)
-        The targets of one task.
-    observed : ndarray of bool of shape (n_samples,)
-        Where there are any.
+    targets : TaskColumns
+        The targets of all tasks.
+    k : int
+        Which of them.
 
     Returns
     -------
     {'classification', 'regression'}
-        'regression' for numbers with fractions, for more than 20 different whole
-        numbers and for intervals, else 'classification'.
+        'regression' for numbers with fractions, for intervals, and for more than 20
+        different whole numbers that are no categories, else 'classification'.
     """
-    values = plain_values(column[observed])
+    values = plain_values(targets.values(k))
     if holds_intervals(values):
         return "regression"
     if values.dtype.kind not in "iuf":
         return "classification"
-    many = len(np.unique(values)) > MANY_VALUES
+    many = not targets.are_categories[k] and len(np.unique(values)) > MANY_VALUES
     return "regression" if has_fractions(values) or many else "classification"
 
 
-def warn_of_doubtful_classes(
-    names: Sequence[str], columns: Sequence[np.ndarray], observed: Sequence[np.ndarray]
-) -> None:
+def warn_of_doubtful_classes(targets: TaskColumns, inferred: Sequence[int]) -> None:
     """Warn once of tasks that are taken for classifications, but hardly look like it.
+
+    Whoever made a column categorical has said that it is one.
 
     Parameters
     ----------
-    names, columns, observed : sequence
-        Names, targets, and where there are any, of the tasks whose type was inferred
-        to be 'classification'.
+    targets : TaskColumns
+        The targets of all tasks.
+    inferred : sequence of int
+        The tasks whose type was inferred to be 'classification'.
     """
     doubtful = []
-    for name, column, there in zip(names, columns, observed, strict=True):
-        labels = plain_values(column[there])
+    for k in inferred:
+        if targets.are_categories[k]:
+            continue
+        labels = plain_values(targets.values(k))
         try:
             values, counts = np.unique(labels, return_counts=True)
         except TypeError:  # of mixed types: an error of its own
             continue
         of_own = len(labels) >= _FEW_ROWS and 2 * len(values) > len(labels)
         if of_own or (_are_numbers(values) and _look_counted(values, counts)):
-            doubtful.append(name)
+            doubtful.append(targets.names[k])
     if not doubtful:
         return
     types = dict.fromkeys(doubtful, "regression")
-    warnings.warn(
+    warn(
         f"These tasks are taken for classifications: {doubtful}. If their targets are "
-        f"amounts or counts, pass task_types={types}, and make numbers of text with "
-        "pd.to_numeric. If they are classes, say so there with 'classification'.",
-        UserWarning,
-        stacklevel=2,
+        f"amounts or counts, pass task_types={types}, and turn text into numbers with "
+        "pd.to_numeric. If they are classes, pass 'classification' there.",
     )
 
 
@@ -427,11 +428,9 @@ def warn_of_constants(tasks: Sequence[Any]) -> None:
     }
     if constant:
         labels = ", ".join(f"{name!r} ({label!r})" for name, label in constant.items())
-        warnings.warn(
+        warn(
             f"y has only one class in the tasks {labels}, which is predicted for every "
             "row.",
-            UserWarning,
-            stacklevel=2,
         )
 
 
@@ -464,7 +463,7 @@ def announced_classes(classes: Any, names: Sequence[str]) -> list[np.ndarray | N
         by_name = {str(name): labels for name, labels in classes.items()}
         unknown = [name for name in by_name if name not in names]
         if unknown:
-            raise ValueError(f"classes has no tasks {unknown} to speak of: {[*names]}.")
+            raise ValueError(f"classes names {unknown}, but the tasks are {[*names]}.")
         given = [by_name.get(name) for name in names]
     elif len(names) == 1 and not _is_nested(classes):
         given = [classes]

@@ -27,8 +27,8 @@ _NORMAL_RANGE = 1.3489795
 def _as_values(name: str, values: np.ndarray, loss: str) -> np.ndarray:
     if holds_intervals(values):
         raise ValueError(
-            f"The task {name!r} has intervals in y, of which loss={loss!r} can make "
-            f"nothing. Set loss={{{name!r}: 'tobit'}}."
+            f"The task {name!r} has intervals in y, which loss={loss!r} does not "
+            f"take. Set loss={{{name!r}: 'tobit'}}."
         )
     try:
         values = values.astype(np.float64)
@@ -60,8 +60,8 @@ def _check_two_sided(name: str, bounds: np.ndarray) -> None:
     for end, text in (("lower", "a lower"), ("upper", "an upper")):
         if np.isinf(bounds[end]).all():
             raise ValueError(
-                f"No target of the task {name!r} in y has {text} bound; 'tobit' needs "
-                "some that have, such as known values."
+                f"No target of the task {name!r} in y has {text} bound. The loss "
+                "'tobit' needs some that have one, such as known values."
             )
 
 

@@ -102,8 +102,8 @@ def _by_tasks(class_weight: Any, names: Sequence[str]) -> list[Any]:
     if len(class_weight) != len(names):
         raise ValueError(
             f"The 'class_weight' parameter has {len(class_weight)} dicts, but there "
-            f"are {len(names)} tasks: {list(names)}. With None for some of them, or "
-            "with a dict by their names, it fits."
+            f"are {len(names)} tasks: {list(names)}. Give one or None "
+            "for each, or a dict by their names."
         )
     return list(class_weight)
 
@@ -288,7 +288,8 @@ def _by_task(task_weight: Any, names: Sequence[str]) -> dict[str, Any]:
     if len(values) != len(names):
         raise ValueError(
             f"The 'task_weight' parameter has {len(values)} weights, but there are "
-            f"{len(names)} tasks: {list(names)}."
+            f"{len(names)} tasks: {list(names)}. Give one for each, or a dict by their "
+            "names."
         )
     return dict(zip(names, values, strict=True))
 

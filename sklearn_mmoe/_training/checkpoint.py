@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from sklearn_mmoe._files import container
 from sklearn_mmoe._training.observer import EpochRecord, Observer
+from sklearn_mmoe._warnings import warn
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.trainer import Trainer
@@ -75,14 +75,12 @@ class Checkpoints:
                 document, arrays = container.read(path)
                 if document.get("checkpoint") == _FORMAT:
                     return document, arrays
-                reason = "it is one of another release"
+                reason = "it is one of another release."
             except ValueError as error:
                 reason = str(error)
-            warnings.warn(
+            warn(
                 f"The checkpoint {str(path)!r} cannot be used: {reason} Training goes "
                 "on from the one before it, if there is one, and else begins anew.",
-                UserWarning,
-                stacklevel=4,
             )
         return None
 

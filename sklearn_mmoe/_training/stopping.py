@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sklearn_mmoe._training.observer import EpochRecord, Observer
+from sklearn_mmoe._warnings import warn
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.trainer import Trainer
@@ -95,9 +95,7 @@ class EarlyStopping(Observer):
             self._trainer.set_weights(self._best_weights)
 
     def _warn(self, score: float, epoch: int) -> None:
-        warnings.warn(
+        warn(
             f"The validation score (early_stopping_metric) is {score} after epoch "
             f"{epoch + 1}; this counts as no improvement.",
-            UserWarning,
-            stacklevel=2,
         )

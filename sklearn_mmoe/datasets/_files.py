@@ -7,13 +7,14 @@ import hashlib
 import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pooch
+
+from sklearn_mmoe._warnings import warn
 
 _logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def load(
             trouble = f"{path} is damaged: {error}."
     if download_if_missing:
         if damaged:
-            warnings.warn(f"{trouble} It is fetched again.", UserWarning, stacklevel=3)
+            warn(f"{trouble} It is fetched again.")
         try:
             return _download(file, path, read)
         except OSError as error:

@@ -49,7 +49,10 @@ from sklearn_mmoe.estimators._validation import check_validation_arguments
 def partial_fit_available(estimator: Any) -> bool:
     """Tell scikit-learn, and by an AttributeError the user, when there is none."""
     if estimator.early_stopping:
-        raise AttributeError("There is no partial_fit with early_stopping=True.")
+        raise AttributeError(
+            "There is no partial_fit with early_stopping=True. Set it to False, "
+            "or call fit."
+        )
     return True
 
 
@@ -235,6 +238,14 @@ class _BaseMultiTaskMMoE(
         TypeError
             If a callback is none of Keras', or a metric does not return one number.
 
+        Warns
+        -----
+        UserWarning
+            If X and y, or weights, of pandas have the same row labels in another order:
+            positions pair them. If a task has one class alone.
+        ConvergenceWarning
+            If some experts are used by no task, or all gates are alike.
+
         Notes
         -----
         A fit that fails, or is interrupted by Ctrl-C, leaves the estimator exactly as
@@ -308,7 +319,8 @@ class _BaseMultiTaskMMoE(
         if asks_for_balance(getattr(self, "class_weight", None)):
             raise ValueError(
                 "class_weight='balanced' is not supported by partial_fit, which does "
-                "not know how often each class will occur; give a dict for each task."
+                "not know how often each class will occur. Give the weights, "
+                "such as {'status': {'left': 5}}."
             )
         refuse_calibration(self)
         devices = find_distribution(self)

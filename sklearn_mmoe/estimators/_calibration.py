@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.temperature import fit_temperature
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.estimators._fit_data import FitData
 
 __all__ = [
@@ -98,11 +98,9 @@ def calibrated(tasks: list[Any], outputs: list[np.ndarray], data: FitData) -> li
         temperature = fit_temperature(task, outputs[k], codes[data.rows], weight)
         found.append(task.with_temperature(temperature))
     if unknown:
-        warnings.warn(
+        warn(
             f"There are no rows to calibrate the tasks {unknown} with: none that were "
             "held out has a label. Their temperature is 1.",
-            UserWarning,
-            stacklevel=2,
         )
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from sklearn_mmoe._tasks.columns import (
     split_columns,
 )
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, losses_by_task
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
@@ -27,6 +27,7 @@ from sklearn_mmoe._tasks.tasks import (
     warn_of_constants,
 )
 from sklearn_mmoe._tasks.weights import task_weights
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._documentation import (
     CALIBRATION,
@@ -36,6 +37,7 @@ from sklearn_mmoe.estimators._documentation import (
     documented,
 )
 from sklearn_mmoe.estimators._fitted import is_fitted
+from sklearn_mmoe.estimators._parameters import naming_unknown_parameters
 
 
 @documented(
@@ -101,6 +103,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         "task_dependencies": [dict, None],
     }
 
+    @naming_unknown_parameters
     def __init__(
         self,
         num_experts: int = 8,
@@ -214,7 +217,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         if silent:
             raise ValueError(
                 f"classes must give at least two classes for each of the {len(names)} "
-                f"tasks; nothing is said of {silent}."
+                f"tasks; it has none for {silent}."
             )
         return [labels for labels in announced if labels is not None]
 
@@ -382,6 +385,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             instead of numbers. A label that ``fit`` has not seen counts as wrong.
         """
         check_is_fitted(self)
+        warn_of_row_order(X, y, sample_weight)
         targets = split_columns(y).matched(self.task_names_, type(self).__name__)
         check_consistent_length(X, targets.columns[0])
         weights = task_weights(sample_weight, targets.columns[0], targets.names)
@@ -395,10 +399,9 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             right[of_task] &= predicted[of_task] == true
         counts = asked.any(axis=1)
         if not counts.any():
-            warnings.warn(
+            warn(
                 "The accuracy is NaN: y has no label of positive weight.",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
             return float("nan")
         of_rows = weights.sum(axis=1)[counts] / asked.sum(axis=1)[counts]

@@ -268,10 +268,11 @@ _ATTRIBUTES = """n_outputs_ : int
 TASK_TYPES = """task_types : list or dict of {'classification', 'regression'} or None, \
 default=None
         The type of each task, in the order of y's columns or by their names. With None,
-        and for tasks that a dict leaves out, it is inferred: numbers with fractions,
-        and more than 20 different whole numbers, are regressions; all others are
-        classifications, with a warning where that looks wrong: more than 10 different
-        numbers, in text too, or a class for nearly each row."""
+        and for tasks that a dict leaves out, it is inferred: numbers with fractions
+        are regressions, and so are more than 20 different whole numbers whose dtype is
+        not pandas' 'category'; all others are classifications, with a warning where
+        that looks wrong: more than 10 different numbers, in text too, or a class for
+        nearly each row."""
 
 _OF_REGRESSIONS = """'squared_error' predicts means; 'absolute_error' medians; 'huber'
           means of all but far outliers, which it counts by their distance (Huber, 1964,

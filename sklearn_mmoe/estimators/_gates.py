@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_mmoe._warnings import warn
 
 __all__ = ["expert_names", "names_in_members", "use_table", "warn_of_idle_gates"]
 
@@ -94,16 +95,18 @@ def warn_of_idle_gates(
     most_used = gates.mean(axis=0).max(axis=0)
     dead = [experts[i] for i in np.flatnonzero(most_used < _DEAD / n_experts)]
     if dead:
-        _warn(
+        warn(
             f"No task uses {_listed(dead)} of {n_experts}: no gate gives them "
             f"{_DEAD:.1%} of an equal share (see expert_use_). Lower num_experts, or "
-            "keep them in use with load_balance_penalty=0.1 or gate_dropout=0.1."
+            "keep them in use with load_balance_penalty=0.1 or gate_dropout=0.1.",
+            ConvergenceWarning,
         )
     elif gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE:
-        _warn(
+        warn(
             f"The gates of the tasks {task_names} are all alike: in each row they give "
             "the experts the same weights (see expert_use_), as one gate for all "
-            "would. Lower gate_temperature, or do without gates of their own."
+            "would. Lower gate_temperature, or do without gates of their own.",
+            ConvergenceWarning,
         )
 
 
@@ -111,7 +114,3 @@ def _listed(names: list[str], most: int = 10) -> str:
     more = [f"{len(names) - most} more"] if len(names) > most else []
     separator = "; " if any("," in name for name in names) else ", "
     return separator.join([*names[:most], *more])
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, ConvergenceWarning, stacklevel=2)

@@ -22,6 +22,7 @@ from sklearn_mmoe._tasks.kinds import (
     REGRESSION_LOSSES,
     losses_by_task,
 )
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
@@ -40,6 +41,7 @@ from sklearn_mmoe.estimators._documentation import (
     documented,
 )
 from sklearn_mmoe.estimators._fitted import is_fitted
+from sklearn_mmoe.estimators._parameters import naming_unknown_parameters
 from sklearn_mmoe.estimators._quantiles import QuantileMixin
 from sklearn_mmoe.metrics._scoring import TaskScoring
 
@@ -124,6 +126,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         "task_dependencies": [dict, None],
     }
 
+    @naming_unknown_parameters
     def __init__(
         self,
         num_experts: int = 8,
@@ -266,7 +269,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             if len(given) != len(targets.names):
                 raise ValueError(
                     f"The 'task_types' parameter has {len(given)} types, but y has "
-                    f"{len(targets.names)} tasks."
+                    f"{len(targets.names)} tasks: {targets.names}. Give one for each, "
+                    "or a dict by their names."
                 )
             given = dict(zip(targets.names, given, strict=True))
         given = values_by_name("task_types", given, targets.names)
@@ -290,20 +294,16 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
 
     def _inferred(self, targets: TaskColumns, given: Mapping[str, str]) -> list[str]:
         """Infer the types that are not given, and warn of those that are doubtful."""
-        of_tasks = list(
-            zip(targets.names, targets.columns, targets.observed, strict=True)
-        )
         types = [
-            given.get(name) or infer_task_type(column, observed)
-            for name, column, observed in of_tasks
+            given.get(name) or infer_task_type(targets, k)
+            for k, name in enumerate(targets.names)
         ]
-        guessed = [
-            of_task
-            for of_task, task_type in zip(of_tasks, types, strict=True)
-            if of_task[0] not in given and task_type == _TYPES[0]
+        inferred = [
+            k
+            for k, name in enumerate(targets.names)
+            if name not in given and types[k] == _TYPES[0]
         ]
-        if guessed:
-            warn_of_doubtful_classes(*zip(*guessed, strict=True))
+        warn_of_doubtful_classes(targets, inferred)
         return types
 
     def _publish_tasks(self, y: Any) -> None:
@@ -461,6 +461,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             instead of numbers. A label that ``fit`` has not seen counts as wrong.
         """
         check_is_fitted(self)
+        warn_of_row_order(X, y, sample_weight)
         metrics = {"classification": "accuracy", "regression": "r2"}
         scorings = [metrics[task.type] for task in self._tasks]
         return TaskScoring(self, X, y, sample_weight).mean(scorings)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import os
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -24,9 +27,12 @@ __all__ = [
     "auto_epochs",
     "by_rows",
     "check_units",
+    "naming_unknown_parameters",
     "network_parameters",
     "writable_strategy",
 ]
+
+_Init = TypeVar("_Init", bound=Callable[..., None])
 
 # The architectures of sklearn_mmoe._architectures.registry, which needs Keras.
 SHARING = (
@@ -208,11 +214,38 @@ def network_parameters(estimator: Any) -> dict[str, Any]:
     }
 
 
+def naming_unknown_parameters(init: _Init) -> _Init:
+    """Let an ``__init__`` say of which class a parameter is unknown, and what is near.
+
+    Python names the function, which may be that of a base class that no user knows.
+    The signature stays, from which scikit-learn reads the parameters.
+    """
+    names = [*inspect.signature(init).parameters][1:]  # but self
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        owner = type(self).__name__
+        for name in kwargs:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"{owner} has no parameter {name!r}.{hint}")
+        if len(args) > 1:
+            raise TypeError(
+                f"{owner} takes {names[0]!r} alone by its position, got {len(args)} "
+                "values; give the others by name."
+            )
+        init(self, *args, **kwargs)
+
+    return cast(_Init, checked)
+
+
 class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
     """What all estimators are made with, and what their kinds differ in."""
 
     _parameter_constraints: dict[str, list[Any]] = PARAMETER_CONSTRAINTS
 
+    @naming_unknown_parameters
     def __init__(
         self,
         num_experts: int = 8,

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
 from sklearn_mmoe._tasks.encode import EncodedTargets, encode_targets
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.weights import (
     apply_class_factors,
     check_positive_weights,
@@ -51,6 +52,7 @@ class ReadingMixin(EstimatorParameters):
                 "the target y is None."
             )
         check_consistent_length(features, y)
+        warn_of_row_order(X, y, sample_weight)
         columns = split_columns(y)
         if resume:
             columns = columns.matched(self.task_names_, type(self).__name__)
@@ -77,6 +79,7 @@ class ReadingMixin(EstimatorParameters):
                 "through its steps as X does, by Pipeline's 'transform_input'."
             ) from error
         check_consistent_length(features, y)
+        warn_of_row_order(X, y, sample_weight, suffix="_val")
         columns = split_columns(y)
         columns = columns.matched(data.names, type(self).__name__)
         try:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.columns import TaskColumns, frame_columns, join_columns
 from sklearn_mmoe._tasks.kinds import REGRESSION_LOSSES, losses_by_task
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._documentation import LOSS_OF_REGRESSIONS, documented
@@ -178,4 +179,5 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
             If y has other tasks than in ``fit``.
         """
         check_is_fitted(self)
+        warn_of_row_order(X, y, sample_weight)
         return mean_task_scorer("r2")(self, X, y, sample_weight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from sklearn_mmoe._sklearn.look_through import last_step, task_names
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe._tasks.weights import task_weights
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.metrics._predictions import Predictions, type_name
 
 __all__ = ["ClassCurve", "curves_of_estimator", "curves_of_predictions"]
@@ -54,9 +54,9 @@ def curves_of_estimator(
     """
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
-            "The 'estimator' parameter must have predict_proba, which "
-            f"{type(last_step(estimator)).__name__} has not; its tasks have no "
-            "such curves."
+            "The 'estimator' parameter must have predict_proba, but "
+            f"{type(last_step(estimator)).__name__} has none, so that its tasks have "
+            "no such curves."
         )
     tasks = split_columns(y)
     names = task_names(estimator)
@@ -127,11 +127,10 @@ def _curves(
     if len(drawn) < len(curves):
         kept = [curve.name for curve in drawn]
         without = [curve.name for curve in curves if curve.name not in kept]
-        warnings.warn(
-            f"y has not both positive and negative rows for {without}, which have no "
-            "curve.",
+        warn(
+            f"y does not have both positive and negative rows for {without}, which "
+            "have no curve.",
             UndefinedMetricWarning,
-            stacklevel=4,
         )
     return drawn
 

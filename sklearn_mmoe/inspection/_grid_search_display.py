@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.inspection._style import axes_in_a_row, line_style
 
 __all__ = ["GridSearchDisplay"]
@@ -214,14 +214,15 @@ def _param_column(table: pd.DataFrame, param: str | None) -> str:
         if len(varied) != 1:
             raise ValueError(
                 "The search tried several values of "
-                f"{[name[6:] for name in varied]}; say which by the 'param' parameter."
+                f"{[name[6:] for name in varied]}; name one of them by 'param'."
             )
         return varied[0]
     found = [n for n in columns if n[6:] == param or n.endswith(f"__{param}")]
     if len(found) != 1:
         raise ValueError(
-            f"The search has {'several' if found else 'no'} parameters named "
-            f"{param!r}; there are {[name[6:] for name in columns]}."
+            f"The 'param' parameter is {param!r}, but the search has "
+            f"{'several' if found else 'no'} parameters of this name; there are "
+            f"{[name[6:] for name in columns]}."
         )
     return found[0]
 
@@ -234,7 +235,10 @@ def _score_names(table: pd.DataFrame, scores: Sequence[str] | None) -> list[str]
         return names
     unknown = [name for name in scores if name not in names]
     if unknown:
-        raise ValueError(f"The search has no scores {unknown}; there are {names}.")
+        raise ValueError(
+            f"The 'scores' parameter names {unknown}, but the scores of the search are "
+            f"{names}."
+        )
     return list(scores)
 
 
@@ -254,12 +258,11 @@ def _tell_failures(table: pd.DataFrame, column: str, names: Sequence[str]) -> No
         )
     rows = table[[f"mean_test_{name}" for name in names]].isna().any(axis=1)
     values = list(dict.fromkeys(map(repr, table.loc[rows, column])))
-    warnings.warn(
-        f"Candidates without a score are left out ({lacking} of {len(table)}), with "
-        f"{column[6:]} among {', '.join(values)}: a fit failed, or the score is "
-        "undefined.",
-        UserWarning,
-        stacklevel=3,
+    counts = ", ".join(f"{count} for {name!r}" for name, count in lacking.items())
+    warn(
+        f"Some of the {len(table)} candidates have no score and are left out: "
+        f"{counts}. Their {column[6:]} is {' or '.join(values)}. A fit failed, or the "
+        "score is undefined."
     )
 
 

@@ -261,7 +261,7 @@ def _responses(estimator: Any, X: Any) -> tuple[pd.DataFrame, bool]:
     if any(predictions.are_classified) and not hasattr(estimator, "predict_proba"):
         raise TypeError(
             "The 'estimator' parameter must have predict_proba to draw "
-            f"classifications, which {type(last).__name__} has not."
+            f"classifications, but {type(last).__name__} has none."
         )
     columns = {}
     for k, name in enumerate(names):

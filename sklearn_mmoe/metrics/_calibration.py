@@ -194,8 +194,8 @@ def expected_calibration_error(
         weight = _check_sample_weight(sample_weight, probabilities, dtype=np.float64)
         if (weight < 0).any() or not weight.any():
             raise ValueError(
-                "The 'sample_weight' parameter must have weights of 0 or more, one of "
-                "which at least is positive."
+                "The 'sample_weight' parameter must have weights of 0 or more, and at "
+                "least one above 0."
             )
     n_classes = probabilities.shape[1]
     if n_classes > 2 and multi_class == "confidence":
@@ -220,7 +220,7 @@ def _checked(y_true: Any, y_prob: Any, labels: Any) -> tuple[np.ndarray, np.ndar
     )
     check_consistent_length(y_true, probabilities)
     if probabilities.min() < 0 or probabilities.max() > 1:
-        raise ValueError("y_prob has values outside of [0, 1].")
+        raise ValueError("y_prob has values outside of [0, 1]; it takes probabilities.")
     if pd.isna(y_true).any():
         raise ValueError(
             "y_true has missing labels; leave these rows out, as the scorers of "

@@ -112,7 +112,7 @@ class _Scorer:
         if without:
             raise ValueError(
                 f"There is no scorer for the task {without[0]!r}, only for "
-                f"{list(self.scoring)}."
+                f"{list(self.scoring)}. Give one for each task."
             )
         return [found[k] for k in range(len(names))]
 

@@ -18,6 +18,7 @@ from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import known_labels
 from sklearn_mmoe._tasks.weights import task_weights
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.metrics._calibration import expected_calibration_error
 from sklearn_mmoe.metrics._censored import is_of_sklearn, scorer_of_intervals
 from sklearn_mmoe.metrics._predictions import (
@@ -225,9 +226,7 @@ class TaskScoring:
             # There is no probability of a class that the estimator does not know.
             raise _Undefined(undefined or "")
         for warning in caught:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
+            warn(warning.message, warning.category)
         return score
 
     def _advice(self, k: int, called: str, error: Exception) -> str:
@@ -268,10 +267,9 @@ class TaskScoring:
             tasks = "; ".join(
                 f"{name!r}: {why}" for name, why in self.undefined.items()
             )
-            warnings.warn(
+            warn(
                 f"The score is undefined on these rows, and NaN, for the task {tasks}.",
                 UndefinedMetricWarning,
-                stacklevel=3,
             )
 
 

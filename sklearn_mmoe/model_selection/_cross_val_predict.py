@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from sklearn_mmoe._tasks.columns import (
     split_columns,
 )
 from sklearn_mmoe._tasks.tasks import class_codes
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.metrics._predictions import Predictions, classifies
 from sklearn_mmoe.model_selection._kfold import MultiTaskStratifiedKFold, is_stratified
 
@@ -120,11 +120,12 @@ def cross_val_predict(
     X, y, groups = indexable(X, y, groups)
     targets = split_columns(y)
     check_consistent_length(X, targets.columns[0])
-    folds = list(_splitter(cv, targets, estimator).split(X, y, groups))
+    folds = make_folds(cv, targets, estimator, X, y, groups=groups)
     test = np.concatenate([rows for _, rows in folds])
     if not np.array_equal(np.sort(test), np.arange(_num_samples(X))):
         raise ValueError(
-            "cross_val_predict needs a 'cv' that tests every row exactly once."
+            "cross_val_predict needs a 'cv' that tests every row exactly once, as "
+            "KFold does."
         )
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_predict)(
@@ -142,16 +143,18 @@ def cross_val_predict(
     return _join_probabilities(parts, targets, order, method)
 
 
-def _splitter(cv: Any, targets: TaskColumns, estimator: Any) -> Any:
-    """Return a splitter; a number makes folds that suit the tasks of the estimator."""
+def make_folds(
+    cv: Any, targets: TaskColumns, estimator: Any, X: Any, y: Any, **params: Any
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split the rows; a number makes folds that suit the tasks of the estimator."""
     if cv is None or isinstance(cv, int | np.integer):
         n_splits = 5 if cv is None else int(cv)
         if any(is_stratified(targets, k, n_splits) for k in range(len(targets))):
+            regressions = _given_regressions(estimator, targets.names)
             splitter = MultiTaskStratifiedKFold(n_splits)
-            splitter._regressions = _given_regressions(estimator, targets.names)
-            return splitter
-        return check_cv(n_splits)
-    return check_cv(cv)
+            return list(splitter._split(X, y, regressions))
+        cv = n_splits
+    return list(check_cv(cv).split(X, y, **params))
 
 
 def _given_regressions(estimator: Any, names: list[str]) -> list[str]:
@@ -193,7 +196,9 @@ def _fit_and_predict(
     if method == "predict":
         return predictions.labels_or_values
     if not classifies(estimator):
-        raise ValueError(f"{type(estimator).__name__} has no {method}.")
+        raise ValueError(
+            f"{type(estimator).__name__} has no {method}; take method='predict'."
+        )
     with np.errstate(divide="ignore"):
         return [
             (
@@ -229,10 +234,8 @@ def _join_probabilities(
         joined.append(np.concatenate(arrays)[order])
     if lacking:
         told = "; ".join(f"{task!r}: {sorted(some)}" for task, some in lacking.items())
-        warnings.warn(
+        warn(
             f"Some folds were fitted without any row of these classes, which have "
             f"probability 0 there: {told}.",
-            UserWarning,
-            stacklevel=3,
         )
     return joined[0] if len(targets) == 1 else joined

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,8 @@ from sklearn.utils.validation import check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_groups
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.model_selection._kfold import (
     MultiTaskStratifiedKFold,
     RepeatedMultiTaskStratifiedKFold,
@@ -50,12 +51,10 @@ def _warn_of_rare(
     counts = np.bincount(pairs[:, 0], minlength=len(classes))[: len(classes)]
     if len(classes) and counts.min() < n_splits:
         label = classes.tolist()[counts.argmin()]
-        warnings.warn(
+        warn(
             f"The class {label!r} of the task {targets.names[k]!r} is in only "
             f"{counts.min()} groups, fewer than n_splits={n_splits}; some folds will "
             "lack it.",
-            UserWarning,
-            stacklevel=3,
         )
 
 
@@ -134,16 +133,19 @@ class MultiTaskStratifiedGroupKFold(GroupsConsumerMixin, MultiTaskStratifiedKFol
         Warns
         -----
         UserWarning
-            If a class is in fewer groups than there are folds.
+            If a class is in fewer groups than there are folds, or X and y of
+            pandas have the same row labels in another order.
         """
         for name, given in [("y", y), ("groups", groups)]:
             if given is None:
                 raise ValueError(
-                    f"MultiTaskStratifiedGroupKFold splits by {name}, which is None."
+                    f"MultiTaskStratifiedGroupKFold splits by {name}, which is None; "
+                    "pass it to split."
                 )
         X, groups = indexable(X, groups)
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])
+        warn_of_row_order(X, y)
         group = _group_codes(groups, self.n_splits)
         are_labels = [
             is_stratified(targets, k, self.n_splits) for k in range(len(targets))

@@ -32,7 +32,7 @@ from sklearn.utils.validation import (
 from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe.metrics._predictions import type_name
-from sklearn_mmoe.model_selection._cross_val_predict import _splitter
+from sklearn_mmoe.model_selection._cross_val_predict import make_folds
 from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
 
 __all__ = ["HeldOut", "HeldOutMixin", "estimator_has"]
@@ -169,17 +169,17 @@ class HeldOutMixin:
         if isinstance(self.cv, str):
             rows = np.arange(_num_samples(X))
             return [ask(self.estimator, X, targets, rows, None)]
-        if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
-            splitter: Any = MultiTaskStratifiedShuffleSplit(
-                1, test_size=float(self.cv), random_state=self.random_state
+        cv = self.cv
+        if isinstance(cv, Real) and not isinstance(cv, Integral):
+            cv = MultiTaskStratifiedShuffleSplit(
+                1, test_size=float(cv), random_state=self.random_state
             )
-        else:
-            splitter = _splitter(self.cv, targets, self.estimator)
         with warnings.catch_warnings():
             if self.cv is None or isinstance(self.cv, Real):
                 # Nobody asked for folds that are stratified by every value.
                 warnings.filterwarnings("ignore", "The (tasks|class) ", UserWarning)
-            folds = list(splitter.split(X, y, **routed.splitter.split))
+            params = routed.splitter.split
+            folds = make_folds(cv, targets, self.estimator, X, y, **params)
         if not self.refit and len(folds) > 1:
             raise ValueError("When cv has several folds, refit cannot be False.")
         return Parallel(n_jobs=self.n_jobs)(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator
 from numbers import Integral
 from typing import Any
@@ -17,7 +16,9 @@ from sklearn_mmoe._tasks.balance import label_codes, share_columns
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe._tasks.folds import spread_over_folds
 from sklearn_mmoe._tasks.intervals import holds_intervals
+from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._tasks.tasks import MANY_VALUES, has_fractions
+from sklearn_mmoe._warnings import warn
 
 
 def is_stratified(targets: TaskColumns, k: int, n_splits: int) -> bool:
@@ -57,12 +58,10 @@ def _share_codes(y: Any, n_splits: int, regressions: Collection[str]) -> np.ndar
         counts = np.bincount(codes[targets.observed[k]])
         if len(classes) and counts.min() < n_splits:
             label = classes.tolist()[counts.argmin()]
-            warnings.warn(
+            warn(
                 f"The class {label!r} of the task {targets.names[k]!r} has only "
                 f"{counts.min()} rows, fewer than n_splits={n_splits}; some folds will "
                 "lack it.",
-                UserWarning,
-                stacklevel=4,
             )
     return share_columns(targets, are_labels)[0]
 
@@ -109,8 +108,6 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
     n_splits: int
     shuffle: bool
     random_state: Any
-    # Names of tasks that an estimator takes for regressions, whatever they look like.
-    _regressions: Collection[str] = ()
 
     def __init__(
         self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None
@@ -173,13 +170,21 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         Warns
         -----
         UserWarning
-            If a class has fewer rows than there are folds.
+            If a class has fewer rows than there are folds, or X and y of
+            pandas have the same row labels in another order.
         """
+        yield from self._split(X, y)
+
+    def _split(
+        self, X: Any, y: Any, regressions: Collection[str] = ()
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Split as ``split`` does, where some tasks are known to be regressions."""
         if y is None:
             raise ValueError("MultiTaskStratifiedKFold splits by y, which is None.")
         X, *_ = indexable(X)
         check_consistent_length(X, y)
-        labels = _share_codes(y, self.n_splits, self._regressions)
+        warn_of_row_order(X, y)
+        labels = _share_codes(y, self.n_splits, regressions)
         if len(labels) < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} is more than n_samples={len(labels)}."

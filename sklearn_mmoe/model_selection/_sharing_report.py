@@ -18,7 +18,7 @@ from sklearn_mmoe._tasks.columns import split_columns
 from sklearn_mmoe._tasks.intervals import holds_intervals, to_pandas
 from sklearn_mmoe.estimators._parameters import SHARING
 from sklearn_mmoe.metrics import multi_task_scorer
-from sklearn_mmoe.model_selection._cross_val_predict import _splitter
+from sklearn_mmoe.model_selection._cross_val_predict import make_folds
 from sklearn_mmoe.model_selection._sharing_findings import SharingReport, findings
 from sklearn_mmoe.model_selection._sharing_fits import (
     SharingFit,
@@ -156,7 +156,7 @@ def sharing_report(
     scorings = None
     if scoring is not None:
         scorings = multi_task_scorer(scoring)._by_task(targets.names)
-    folds = [*_splitter(cv, targets, estimator).split(X, y, groups)]
+    folds = make_folds(cv, targets, estimator, X, y, groups=groups)
     most_rows = max(len(train) for train, _ in folds)
     if isinstance(last.cv, str) and most_rows > _MOST_ROWS_OF_ENSEMBLES:
         estimator = clone(estimator).set_params(**{f"{prefix}cv": None})

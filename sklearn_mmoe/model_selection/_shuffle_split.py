@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from itertools import chain
 from numbers import Integral
@@ -16,6 +15,8 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, inde
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_over_parts
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.model_selection._kfold import is_stratified
 
 
@@ -105,7 +106,8 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         Warns
         -----
         UserWarning
-            If a class has a single row, which cannot be on both sides.
+            If a class has a single row, which cannot be on both sides, or X and y of
+            pandas have the same row labels in another order.
         """
         if y is None:
             raise ValueError(
@@ -114,6 +116,7 @@ class MultiTaskStratifiedShuffleSplit(BaseShuffleSplit):
         X, *_ = indexable(X)
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])
+        warn_of_row_order(X, y)
         yield from self._iter_indices(X, targets)
 
     def _iter_indices(
@@ -155,11 +158,9 @@ def _warn_of_single(targets: TaskColumns, k: int) -> None:
     counts = np.bincount(codes[targets.observed[k]], minlength=len(classes))
     if len(classes) and counts.min() < 2:
         label = classes.tolist()[counts.argmin()]
-        warnings.warn(
+        warn(
             f"The class {label!r} of the task {targets.names[k]!r} has only one row; "
             "it is either trained on or tested.",
-            UserWarning,
-            stacklevel=4,
         )
 
 

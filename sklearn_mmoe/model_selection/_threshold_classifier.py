@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -30,6 +29,7 @@ from sklearn_mmoe._tasks.columns import (
 )
 from sklearn_mmoe._tasks.tasks import class_codes, has_fractions
 from sklearn_mmoe._tasks.weights import task_weights
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.metrics import mean_task_scorer
 from sklearn_mmoe.metrics._predictions import Predictions
 from sklearn_mmoe.metrics._scoring import TaskScoring
@@ -299,11 +299,9 @@ class MultiTaskThresholdClassifier(
                 undecided[name] = str(why)
         if undecided:
             told = "; ".join(f"{name!r}: {why}" for name, why in undecided.items())
-            warnings.warn(
+            warn(
                 "These tasks have nothing to choose a threshold by, and keep the most "
                 f"probable class: {told}.",
-                UserWarning,
-                stacklevel=3,
             )
         return chosen
 

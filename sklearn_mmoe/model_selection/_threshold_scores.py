@@ -87,7 +87,10 @@ def as_scorers(scoring: Any) -> Any:
     if not isinstance(scoring, Mapping):
         return as_scorer(scoring)
     if not scoring:
-        raise ValueError("The 'scoring' parameter names no task.")
+        raise ValueError(
+            "The 'scoring' parameter is an empty mapping, which names no task. Name "
+            "one of two classes, or give a scorer for all."
+        )
     return {task: as_scorer(by) for task, by in scoring.items()}
 
 

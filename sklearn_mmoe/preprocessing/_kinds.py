@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._parsing import (
     evenly,
@@ -38,7 +39,6 @@ from sklearn_mmoe.preprocessing._readers import (
     is_numeric,
     to_dates,
 )
-from sklearn_mmoe.preprocessing._warnings import warn
 
 __all__ = ["KINDS", "learn_reader"]
 

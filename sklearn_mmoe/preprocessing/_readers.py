@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._parsing import (
     UnreadableError,
     is_missing_word,
@@ -17,7 +18,6 @@ from sklearn_mmoe.preprocessing._parsing import (
     parse_numbers,
 )
 from sklearn_mmoe.preprocessing._table import Table
-from sklearn_mmoe.preprocessing._warnings import warn
 
 __all__ = [
     "DateReader",

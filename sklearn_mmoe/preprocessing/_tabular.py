@@ -18,6 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
 from sklearn_mmoe.preprocessing._kinds import KINDS, learn_reader
@@ -32,7 +34,6 @@ from sklearn_mmoe.preprocessing._table import (
     read_table,
 )
 from sklearn_mmoe.preprocessing._text import TextEncoder
-from sklearn_mmoe.preprocessing._warnings import warn
 
 __all__ = ["TabularPreprocessor", "make_tabular_preprocessor"]
 
@@ -192,9 +193,11 @@ class TabularPreprocessor(
         UserWarning
             If there are identifiers, which are left out, or a few values that are no
             numbers in a column of numbers, or no dates in one of dates: they are taken
-            for missing, here and in ``transform``.
+            for missing, here and in ``transform``. Also if X and y of pandas have the
+            same row labels in another order.
         """
         table = read_table(X)
+        warn_of_row_order(X, y)
         unknown = [name for name in self.categorical if name not in table.names]
         if unknown:
             raise ValueError(
@@ -340,6 +343,23 @@ class TabularPreprocessor(
         return (
             encoded if self.sparse_threshold < 1 else scipy_sparse.csr_matrix(encoded)
         )
+
+    def _sk_visual_block_(self) -> Any:
+        """Leave what got no columns out of scikit-learn's diagram, once that is known.
+
+        scikit-learn draws all transformers, also those that it did not fit.
+        """
+        block = super()._sk_visual_block_()
+        drawn = [
+            part
+            for part in zip(
+                block.names, block.estimators, block.name_details, strict=True
+            )
+            if not hasattr(part[2], "__len__") or len(part[2])
+        ]
+        if drawn:
+            block.names, block.estimators, block.name_details = zip(*drawn, strict=True)
+        return block
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the features.
