@@ -22,12 +22,13 @@ _MOST_KEPT = 16
 # Larger networks are not kept: tracing is then a small part of a fit.
 _MOST_BYTES = 2**26
 
-# Parameters of a network that do not change what it computes for given weights.
-_FOR_TRAINING_ALONE = (
+# What does not change the outputs of a network, or of members, for given weights.
+_IRRELEVANT_TO_OUTPUTS = (
     "dropout",
     "feature_penalty",
     "gate_dropout",
     "load_balance_penalty",
+    "member_weights",  # members are averaged after they have been evaluated
 )
 
 # Networks are built and traced one at a time: Keras promises no safety with threads.
@@ -73,15 +74,13 @@ def borrow_trainer(
                 del _idle_trainers[oldest]
 
 
-def find_evaluator(spec: NetworkSpec, of_members: bool = False) -> Evaluator:
+def find_evaluator(spec: NetworkSpec) -> Evaluator:
     """Return the evaluator of a structure, made now if there is none yet."""
-    # Members are averaged after they have been evaluated.
-    averaging = ("member_weights",) if of_members else ()
-    key = (spec.structure(without=(*_FOR_TRAINING_ALONE, *averaging)), of_members)
+    key = spec.structure(without=_IRRELEVANT_TO_OUTPUTS)
     with building:
         evaluator = _evaluators.get(key)
         if evaluator is None:
-            evaluator = _evaluators[key] = Evaluator(spec, of_members)
+            evaluator = _evaluators[key] = Evaluator(spec)
         _evaluators.move_to_end(key)
         while len(_evaluators) > _MOST_KEPT:
             _evaluators.popitem(last=False)

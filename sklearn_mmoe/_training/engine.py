@@ -382,14 +382,7 @@ class Engine:
         keras_import.check_not_forked()
         if self.spec.n_members is not None:
             return self._averaged(self.predict_members(X, rows))
-        evaluate, weights = self._evaluate(), self._weights()
-        # Once for all parts.
-        weights = [keras.ops.convert_to_tensor(weight) for weight in weights]
-        parts = [
-            [output.numpy() for output in evaluate(weights, x)]
-            for x in dense_parts(X, rows)
-        ]
-        return [np.concatenate(task) for task in zip(*parts, strict=True)]
+        return self._outputs(X, rows)
 
     def _averaged(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
         weights = self.spec.member_weights
@@ -402,13 +395,18 @@ class Engine:
         self, X: Any, rows: np.ndarray | None = None
     ) -> list[np.ndarray]:
         """Evaluate all members of an ensemble; (n_members, n_rows, units) by task."""
-        evaluate = find_evaluator(self.spec, of_members=True)
-        weights = self._weights()
+        return self._outputs(X, rows)
+
+    def _outputs(self, X: Any, rows: np.ndarray | None) -> list[np.ndarray]:
+        """Evaluate the network, or the members of an ensemble."""
+        evaluate = self._evaluate()
+        # Once for all parts.
+        weights = [keras.ops.convert_to_tensor(weight) for weight in self._weights()]
         parts = [
             [output.numpy() for output in evaluate(weights, x)]
             for x in dense_parts(X, rows)
         ]
-        return [np.concatenate(task, axis=1) for task in zip(*parts, strict=True)]
+        return [np.concatenate(task, axis=-2) for task in zip(*parts, strict=True)]
 
     def mixture(self, X: Any, part: str) -> np.ndarray:
         """Evaluate the experts, or the gates that mix them.

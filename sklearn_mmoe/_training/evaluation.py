@@ -26,8 +26,6 @@ class Evaluator:
     ----------
     spec : NetworkSpec
         The structure.
-    of_members : bool, default=False
-        Whether to evaluate the members of an ensemble instead of their mean.
 
     Attributes
     ----------
@@ -35,9 +33,10 @@ class Evaluator:
         Shape and type of each weight, in the order of ``keras.Model.weights``.
     """
 
-    def __init__(self, spec: NetworkSpec, of_members: bool = False) -> None:
+    def __init__(self, spec: NetworkSpec) -> None:
         network = build(spec)
-        model: Any = network.members if of_members else network.model
+        # Members are averaged elsewhere: by weights that differ from fit to fit.
+        model: Any = network.model if network.members is None else network.members
         self.weights = [(tuple(v.shape), v.dtype) for v in model.weights]
 
         def evaluate(weights: list[Any], x: Any) -> list[Any]:
