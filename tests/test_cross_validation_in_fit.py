@@ -212,12 +212,23 @@ class TestMembers:
         assert np.abs(experts[:, :2] - experts[:, 2:]).max() > 1e-3
 
 
-@pytest.mark.parametrize("weights", [None, (0.25, 0.75, 0.0)])
-@pytest.mark.parametrize("kind", LINKS)
-def test_the_mean_is_that_of_what_a_task_predicts(kind, weights):
-    """Of values or of probabilities, in the outputs of a network."""
-    from sklearn_mmoe.layers._members import average_members
+def by_numpy(kind, outputs, weights):
+    from sklearn_mmoe._training.averaging import average_outputs
 
+    return average_outputs(kind, outputs, weights)
+
+
+def by_layer(kind, outputs, weights):
+    from sklearn_mmoe.layers._members import AverageMembers
+
+    return np.asarray(AverageMembers(kind, weights, dtype="float64")(outputs))
+
+
+@pytest.mark.parametrize("average", [by_numpy, by_layer])
+@pytest.mark.parametrize("weights", [None, (0.25, 0.6, 0.15)])
+@pytest.mark.parametrize("kind", LINKS)
+def test_the_mean_is_that_of_what_a_task_predicts(kind, weights, average):
+    """Of values or of probabilities, in the outputs of a network."""
     outputs = np.random.default_rng(0).normal(size=(3, 5, 4))
 
     def predicted(x):
@@ -227,9 +238,9 @@ def test_the_mean_is_that_of_what_a_task_predicts(kind, weights):
             return 1 / (1 + np.exp(-x))
         return np.exp(x) if LINKS[kind] == "log" else x
 
-    found = predicted(np.asarray(average_members(kind, outputs, weights)))
+    found = predicted(average(kind, outputs, weights))
     expected = np.average(predicted(outputs), axis=0, weights=weights)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 class TestPrediction:
@@ -366,6 +377,29 @@ class TestChoice:
         losses = [loss(parts) for parts in others]
         np.testing.assert_array_equal(others[np.argmin(losses)] / 4, shares[kept])
         assert min(losses) < of_one.min()
+
+    def test_of_equal_ones_the_best_is_used_alone(self):
+        """As for a constant target, which all predict alike."""
+        from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+        class Trainer:
+            def weights(self):
+                return [np.zeros((6, 1))]
+
+            def set_weights(self, weights):
+                pass
+
+        choice = OutOfFold(
+            Trainer(),
+            lambda: [np.zeros((6, 60, 1))] * 2,
+            ["regression"] * 2,
+            [lambda *_, **__: 1.0] * 2,
+            task_data(folds=np.arange(60) % 2, n_folds=2),
+            n_epochs=1,
+        )
+        choice._look()
+        choice.on_train_end()
+        assert choice.shares.tolist() == [1, 0, 0]
 
     def test_a_candidate_that_diverges_does_not_count(self, monkeypatch):
         from sklearn_mmoe._training.out_of_fold import OutOfFold

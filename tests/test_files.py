@@ -894,6 +894,13 @@ def test_files_of_earlier_releases_load(path):
     model = load(path)
     X = np.asarray(expected["X"])
     assert type(model).__name__ == expected["estimator"]
+    # What came later is there as well.
+    if model.cv_losses_ is None:
+        assert model.cv_weights_ is None
+    else:
+        used = model.cv_losses_.columns[model.cv_weights_.argmax()]
+        assert used[:2] == (model.feature_penalty_, model.weight_decay_)
+        assert model.cv_weights_.sum() == model.cv_weights_.max() == 1
     predicted = np.asarray(model.predict(X), dtype=object).tolist()
     for row, wanted in zip(predicted, expected["predictions"], strict=True):
         for value, of_then in zip(row, wanted, strict=True):

@@ -156,6 +156,19 @@ class TestFit:
             np.testing.assert_array_equal(first, second)
         assert any(map(np.any, map(np.subtract, weights[0][:2], weights[2][:2])))
 
+    def test_categories_of_numbers_are_classes_as_in_memory(self, tiny):
+        rng = np.random.default_rng(0)
+        codes = pd.Series(np.arange(400) % 25)
+        y = pd.DataFrame(
+            {"code": codes.astype("category"), "cost": rng.normal(size=400)}
+        )
+        X = rng.normal(size=(400, 2))
+        mixed = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
+        chunks = [(X[:200], y[:200]), (X[200:], y[200:])]
+        model = MultiTaskOutOfCore(mixed).fit(chunks)
+        assert model.estimator_.task_types_ == ["classification", "regression"]
+        assert mixed.fit(X, y).task_types_ == model.estimator_.task_types_
+
     def test_what_tasks_are_is_learnt_from_all_rows(self, tiny):
         """Not from the sample alone: of targets with many values, and with few."""
         n = 30_000

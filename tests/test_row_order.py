@@ -107,6 +107,7 @@ LABELS = {
     "days and text": (pd.to_datetime(DAYS), DAYS[::-1], False),
     "overlapping intervals": (SPANS, SPANS[::-1], True),
     "pairs": (PAIRS, PAIRS[::-1], True),
+    "pairs and triples": (PAIRS, [(*pair, 0) for pair in PAIRS[::-1]], False),
     "pairs and single ones": (PAIRS, NUMBERS, False),
     "mixed": ([1, "a", None, 2.5], ["a", 1, None, 2.5], True),
 }

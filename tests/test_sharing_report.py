@@ -219,3 +219,15 @@ def test_tasks_of_both_kinds_and_missing_targets(data, tiny):
         3,
         3,
     )  # of the MMoE that tasks are left out of
+
+
+def test_sizes_are_those_of_one_member(data, tiny):
+    """Of how many members an ensemble is, the rows decide."""
+    report = sharing_report(
+        MultiTaskMMoERegressor(**{**tiny, "max_iter": 1}, cv=2), *data,
+        cv=2, sharing=["single", "mmoe"], leave_one_out=False,
+    )  # fmt: skip
+    single, mmoe = report.overall["n_parameters"]
+    assert abs(single / mmoe - 1) < 0.05
+    alone = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1}, cv=None).fit(*data)
+    assert mmoe == alone.n_parameters_

@@ -42,7 +42,8 @@ class NetworkSpec:
         :func:`sklearn_mmoe.networks.multi_task_network`.
     n_members : int or None
         Number of networks in an ensemble; None is one network that is none. Of an
-        ensemble, the parameter `feature_penalty` is a tuple of one for each member.
+        ensemble, the parameter `feature_penalty` is a tuple of one for each member, and
+        `dropout` may be.
     member_weights : tuple of float, or None
         Weight of each member in the prediction. They sum to 1; None weighs all alike.
     """
@@ -64,13 +65,14 @@ class NetworkSpec:
     def structure(self, without: Collection[str] = ()) -> tuple[Any, ...]:
         """Return what two networks have in common that differ in their weights alone.
 
+        The members' weights in the prediction are not part of it.
+
         Parameters
         ----------
         without : collection of str, default=()
             Parameters that may differ too.
         """
-        weights = {"member_weights": self.member_weights}
-        parameters = sorted({**self.parameters, **weights}.items())
+        parameters = sorted(self.parameters.items())
         kept = tuple((name, value) for name, value in parameters if name not in without)
         return (self.n_features, self.kinds, self.units, self.n_members, kept)
 

@@ -227,6 +227,7 @@ def _restore(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> A
     if isinstance(estimator.dropout, float):
         # Files of before `dropout_` had the one that was given.
         fitted.setdefault("dropout_", estimator.dropout)
+    fitted.setdefault("cv_weights_", _only_best(fitted))
     estimator.__dict__.update(fitted)
     # Said once more, by the tasks, so that all says the same.
     estimator._publish_tasks(None)
@@ -235,6 +236,14 @@ def _restore(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> A
     if set(fitted_attributes(estimator)) != {*fitted, "_engine"}:
         raise ValueError("attributes are missing")
     return estimator
+
+
+def _only_best(fitted: Mapping[str, Any]) -> np.ndarray | None:
+    """Weigh strengths as before they were averaged: the best one alone."""
+    losses = fitted.get("cv_losses_")
+    if losses is None:
+        return None
+    return np.eye(losses.shape[1])[int(losses.to_numpy().min(axis=0).argmin())]
 
 
 def _check_fitted(cls: Any, fitted: Mapping[str, Any]) -> None:

@@ -342,9 +342,7 @@ def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     if link == "identity":
         shares = graph.constant(weights.astype(layer.compute_dtype))
         return [graph.reduce("ReduceSum", graph.node("Mul", x, shares), 0)]
-    with np.errstate(divide="ignore"):  # a member without weight counts exp(-inf) times
-        logs = np.log(weights)
-    shares = graph.constant(logs.astype(layer.compute_dtype))
+    shares = graph.constant(np.log(weights).astype(layer.compute_dtype))
 
     def average(logs: str) -> str:
         return graph.reduce("ReduceLogSumExp", graph.node("Add", logs, shares), 0)

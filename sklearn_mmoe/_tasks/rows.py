@@ -50,5 +50,6 @@ def _is_other_order(first: pd.Index, second: pd.Index) -> bool:
         return False
     # pandas would read dates in strings, which are labels of another kind.
     alike = first.inferred_type == second.inferred_type
+    alike = alike and first.nlevels == second.nlevels
     unique = alike and first.is_unique and second.is_unique
     return unique and bool((first.get_indexer_for(second) >= 0).all())

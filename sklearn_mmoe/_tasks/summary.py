@@ -47,6 +47,7 @@ class TargetSummary:
         """
         for k, column in enumerate(self._columns):
             column.add(targets.values(k), weights[targets.observed[k], k])
+            column.is_category &= targets.are_categories[k]
 
     def condensed(
         self, sample: TaskColumns, weights: np.ndarray
@@ -80,9 +81,12 @@ class TargetSummary:
             observed.append(np.arange(n_rows) < len(values))
             # What is not observed may be any value; of no values at all it is 0.
             columns.append(np.resize(values, n_rows))
-        are_categories = [False] * len(parts)  # what is left of them are values
         targets = TaskColumns(
-            columns, self._names, observed, are_categories, named=True
+            columns,
+            self._names,
+            observed,
+            [column.is_category for column in self._columns],
+            named=True,
         )
         return targets, weights
 
@@ -106,6 +110,7 @@ class _ColumnSummary:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.is_category = True  # as long as all rows say so
         self._sums: dict[Any, float] | None = {}
         self._weight = self.mean = self._squares = 0.0
 

@@ -22,13 +22,12 @@ _MOST_KEPT = 16
 # Larger networks are not kept: tracing is then a small part of a fit.
 _MOST_BYTES = 2**26
 
-# What does not change the outputs of a network, or of members, for given weights.
-_IRRELEVANT_TO_OUTPUTS = (
+# Parameters of a network that do not change what it computes for given weights.
+_FOR_TRAINING_ALONE = (
     "dropout",
     "feature_penalty",
     "gate_dropout",
     "load_balance_penalty",
-    "member_weights",  # members are averaged after they have been evaluated
 )
 
 # Networks are built and traced one at a time: Keras promises no safety with threads.
@@ -76,7 +75,7 @@ def borrow_trainer(
 
 def find_evaluator(spec: NetworkSpec) -> Evaluator:
     """Return the evaluator of a structure, made now if there is none yet."""
-    key = spec.structure(without=_IRRELEVANT_TO_OUTPUTS)
+    key = spec.structure(without=_FOR_TRAINING_ALONE)
     with building:
         evaluator = _evaluators.get(key)
         if evaluator is None:

@@ -7,7 +7,7 @@ they are needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import TaskData, dense_parts
 from sklearn_mmoe._batches.source import BatchSource, TrainingData
+from sklearn_mmoe._training.averaging import average_outputs
 from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
 from sklearn_mmoe._training.checkpoint import Checkpoints
@@ -32,7 +33,6 @@ from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
 from sklearn_mmoe._training.out_of_fold import OutOfFold
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
-from sklearn_mmoe.layers._members import average_members
 
 __all__ = ["Engine"]
 
@@ -380,14 +380,15 @@ class Engine:
             Outputs of each task: logits, or standardised targets.
         """
         keras_import.check_not_forked()
+        parts = self._outputs(X, rows)
         if self.spec.n_members is not None:
-            return self._averaged(self.predict_members(X, rows))
-        return self._outputs(X, rows)
+            parts = map(self._averaged, parts)
+        return [np.concatenate(task) for task in zip(*parts, strict=True)]
 
     def _averaged(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
-        weights = self.spec.member_weights
+        """Average the members' outputs of each task."""
         return [
-            keras.ops.convert_to_numpy(average_members(kind, of_members, weights))
+            average_outputs(kind, of_members, self.spec.member_weights)
             for kind, of_members in zip(self.spec.kinds, outputs, strict=True)
         ]
 
@@ -395,18 +396,16 @@ class Engine:
         self, X: Any, rows: np.ndarray | None = None
     ) -> list[np.ndarray]:
         """Evaluate all members of an ensemble; (n_members, n_rows, units) by task."""
-        return self._outputs(X, rows)
+        parts = self._outputs(X, rows)
+        return [np.concatenate(task, axis=1) for task in zip(*parts, strict=True)]
 
-    def _outputs(self, X: Any, rows: np.ndarray | None) -> list[np.ndarray]:
-        """Evaluate the network, or the members of an ensemble."""
+    def _outputs(self, X: Any, rows: np.ndarray | None) -> Iterable[list[np.ndarray]]:
+        """Evaluate the network, or an ensemble's members, for parts of the rows."""
         evaluate = self._evaluate()
         # Once for all parts.
         weights = [keras.ops.convert_to_tensor(weight) for weight in self._weights()]
-        parts = [
-            [output.numpy() for output in evaluate(weights, x)]
-            for x in dense_parts(X, rows)
-        ]
-        return [np.concatenate(task, axis=-2) for task in zip(*parts, strict=True)]
+        for x in dense_parts(X, rows):
+            yield [output.numpy() for output in evaluate(weights, x)]
 
     def mixture(self, X: Any, part: str) -> np.ndarray:
         """Evaluate the experts, or the gates that mix them.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sklearn_mmoe._batches.arrays import TaskData
+from sklearn_mmoe._training.averaging import average_outputs
 from sklearn_mmoe._training.observer import EpochRecord, Observer
-from sklearn_mmoe.layers._members import average_members
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.trainer import Trainer
@@ -144,9 +144,9 @@ class OutOfFold(Observer):
         if not best_here or len(self._rounds) == _MOST_ROUNDS:
             return False
         before = [
-            losses.min()
+            np.nanmin(losses)
             for epoch, losses in zip(self.epochs, self.curves, strict=True)
-            if epoch <= begin
+            if epoch <= begin and not np.isnan(losses).all()
         ]
         if not before:
             return True
@@ -234,22 +234,27 @@ class OutOfFold(Observer):
 
     def _best_shares(self) -> np.ndarray:
         """Find the candidates' weights by which their mean has the least loss."""
+        n_candidates = len(self.curves[0])
+        best = np.eye(n_candidates)[self.best_candidate]
+        if n_candidates == 1:
+            return best
         outputs = list(self._held_out())
-        n_candidates = len(outputs[0])
-        best, least = np.eye(n_candidates)[self.best_candidate], np.inf
+        least = self._loss_of_mean(outputs, best)
         for parts in itertools.product(range(_PARTS + 1), repeat=n_candidates):
             if sum(parts) != _PARTS:
                 continue
             shares = np.array(parts) / _PARTS
             loss = self._loss_of_mean(outputs, shares)
-            if loss < least:
+            # The best candidate's may not be finite, if none is.
+            if loss < least or np.isnan(least):
                 best, least = shares, loss
         return best
 
     def _loss_of_mean(self, outputs: list[np.ndarray], shares: np.ndarray) -> float:
         used = shares > 0  # the outputs of others may not be finite
+        weights = shares[used].tolist()
         return sum(
             self._task_weight[k]
-            * self._loss(k, average_members(kind, of_task[used], shares[used].tolist()))
+            * self._loss(k, average_outputs(kind, of_task[used], weights))
             for k, (kind, of_task) in enumerate(zip(self._kinds, outputs, strict=True))
         )

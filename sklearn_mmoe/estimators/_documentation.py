@@ -50,7 +50,8 @@ _PARAMETERS = """num_experts : int, default=8
         scaled by one factor, so that the network has as many weights as that way of
         sharing has with the unscaled widths. A search over `sharing` then compares
         networks of one size, as [1]_ does. Very small networks may miss it by a few per
-        cent; see `n_parameters_`. None does not scale.
+        cent; see `n_parameters_`. Of an ensemble, this is the size of each member.
+        None does not scale.
     gate_dropout : float, default=0.0
         Share of the gates' weights that each training step drops, in [0, 1); the other
         weights are scaled up to a sum of one [13]_. It keeps a gate from relying on a
@@ -73,7 +74,7 @@ _PARAMETERS = """num_experts : int, default=8
         returns them.
     dropout : float or 'auto', default='auto'
         Share of the units of shared and tower layers that each training step leaves
-        out, in [0, 1). 'auto' is 0.2; with `cv` it is chosen, 0.2 or none.
+        out, in [0, 1). 'auto' is 0.2; with `cv`, 0.2 and none are compared.
     feature_penalty : float or 'auto', default='auto'
         Strength of the group lasso [3]_: the sum over features of the norm of their
         weights in the first layer, times this and divided by the root of the number
@@ -81,8 +82,8 @@ _PARAMETERS = """num_experts : int, default=8
         a first layer, and so a sum, of its own. It shrinks features that help little,
         such as the columns of rare categories. 0 is none. 'auto' is 0.0075 for 15,000
         rows or more, and larger for fewer, up to 0.25 for 150 rows or fewer; with `cv`
-        it is chosen. ``partial_fit`` counts the rows of its first call, and at least
-        10,000.
+        others are tried too. ``partial_fit`` counts the rows of its first call, and at
+        least 10,000.
     optimizer : str or keras.optimizers.Optimizer, default='adamw'
         One of 'adamw', 'adam', 'nadam', 'lion', 'rmsprop' and 'sgd'. An optimizer
         object is copied, and `learning_rate`, `learning_rate_schedule` and
@@ -95,8 +96,8 @@ _PARAMETERS = """num_experts : int, default=8
     weight_decay : float or 'auto', default='auto'
         Decoupled weight decay for each update, as a multiple of the learning rate.
         'auto' is 0.1 for 15,000 rows or more, and larger for fewer, up to 2 for 150
-        rows or fewer; with `cv` it is chosen. ``partial_fit`` uses that for 10,000
-        rows.
+        rows or fewer; with `cv` others are tried too. ``partial_fit`` uses that for
+        10,000 rows.
     batch_size : int or 'auto', default='auto'
         Rows in one update. 'auto' is the power of two just below n_samples / 50, at
         least 16 (32 with `cv`) and at most 1024.
@@ -220,7 +221,7 @@ _ATTRIBUTES = """n_outputs_ : int
     network_ : keras.Model
         The trained network. Its outputs are {outputs}.
     n_parameters_ : int
-        Number of weights of the network.
+        Number of weights of the network; of an ensemble, of all members.
     n_iter_ : int
         Number of epochs trained.
     t_ : int
@@ -251,8 +252,8 @@ _ATTRIBUTES = """n_outputs_ : int
         Highest of `validation_scores_` in the last fit, that of the weights which are
         kept; None without early stopping.
     best_epoch_ : int or None
-        The epoch, from 1, whose weights are kept; None without early stopping or
-        cross-validation.
+        The epoch, from 1, whose weights are kept; with `cv`, that of the strength with
+        the lowest loss. None without early stopping or cross-validation.
     cv_losses_ : data frame of shape (n_epochs_evaluated, n_strengths) or None
         With cross-validation (`cv`), the loss on the held-out rows, summed over tasks:
         a row for each epoch in which it was computed, a column for each strength of

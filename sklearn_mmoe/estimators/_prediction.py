@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe.estimators._parameters import EstimatorParameters
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["PredictionMixin", "check_finite"]
 

@@ -53,7 +53,7 @@ def gate_weights(estimator: Any, X: Any) -> np.ndarray:
         shared experts come first, then those of each task, which have weight 0 in the
         others; with 'ple' they are those of the last level. For an ensemble trained
         with `cv`, the experts of one member follow those of another, and the weights of
-        each member sum to 1 / n_members, its share of the prediction.
+        each member sum to its weight in the prediction.
 
     Raises
     ------

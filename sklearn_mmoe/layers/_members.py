@@ -32,7 +32,6 @@ __all__ = [
     "AverageMembers",
     "MemberDense",
     "MemberDropout",
-    "average_members",
     "member_layer",
 ]
 
@@ -237,41 +236,6 @@ class MemberLearnedSpread(Members, LearnedSpread):
     """The spread of a task, of each member."""
 
 
-def average_members(kind: str, x: Any, weights: Sequence[float] | None = None) -> Any:
-    """Average values, or probabilities, which stay logits.
-
-    Parameters
-    ----------
-    kind : {'binary', 'multiclass', 'regression', ...}
-        Kind of the task; see :func:`sklearn_mmoe.losses.task_loss`.
-    x : tensor of shape (n_members, n_samples, units)
-        The members' outputs.
-    weights : sequence of float or None, default=None
-        Weight of each member, which sum to 1; None weighs all alike.
-
-    Returns
-    -------
-    tensor of shape (n_samples, units)
-        Outputs of the same sort.
-    """
-    if weights is None:
-        weights = [1 / x.shape[0]] * x.shape[0]
-    # In logarithms; a member without weight counts exp(-inf) times.
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.reshape(np.asarray(weights, dtype=np.float64), (-1, 1, 1)))
-    x = ops.convert_to_tensor(x)
-    link = LINKS[kind]
-    if link == "identity":
-        return ops.sum(x * ops.convert_to_tensor(np.exp(logs), x.dtype), axis=0)
-    logs = ops.convert_to_tensor(logs, x.dtype)
-    if link == "log":
-        return ops.logsumexp(x + logs, axis=0)
-    if link == "logit":  # log(p / (1 - p))
-        yes = ops.logsumexp(ops.log_sigmoid(x) + logs, axis=0)
-        return yes - ops.logsumexp(ops.log_sigmoid(-x) + logs, axis=0)
-    return ops.logsumexp(ops.log_softmax(x, axis=-1) + logs, axis=0)
-
-
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
 class AverageMembers(keras.layers.Layer):
     """The members' mean: of values, or of probabilities, which stay logits.
@@ -281,7 +245,7 @@ class AverageMembers(keras.layers.Layer):
     kind : {'binary', 'multiclass', 'regression', ...}
         Kind of the task; see :func:`sklearn_mmoe.losses.task_loss`.
     weights : sequence of float or None, default=None
-        Weight of each member, which sum to 1; None weighs all alike.
+        Weight of each member, greater than 0, which sum to 1; None weighs all alike.
     **kwargs
         As every Keras layer takes.
     """
@@ -294,7 +258,18 @@ class AverageMembers(keras.layers.Layer):
         self.member_weights = None if weights is None else [float(w) for w in weights]
 
     def call(self, x: Any) -> Any:
-        return average_members(self.kind, x, self.member_weights)
+        weights = self.member_weights or [1 / x.shape[0]] * x.shape[0]
+        shares = np.reshape(weights, (-1, 1, 1))
+        logs = ops.convert_to_tensor(np.log(shares), x.dtype)
+        link = LINKS[self.kind]
+        if link == "identity":
+            return ops.sum(x * ops.convert_to_tensor(shares, x.dtype), axis=0)
+        if link == "log":
+            return ops.logsumexp(x + logs, axis=0)
+        if link == "logit":  # log(p / (1 - p))
+            yes = ops.logsumexp(ops.log_sigmoid(x) + logs, axis=0)
+            return yes - ops.logsumexp(ops.log_sigmoid(-x) + logs, axis=0)
+        return ops.logsumexp(ops.log_softmax(x, axis=-1) + logs, axis=0)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -33,7 +33,7 @@ class SharingReport:
         or 'no difference' that these folds can tell.
     overall : data frame
         The same of the mean over tasks, for each way of sharing (the index), and
-        'n_parameters', the number of weights.
+        'n_parameters', the number of weights, of an ensemble those of one member.
     help : data frame
         For each pair of tasks (the index: 'helper', 'task') the 'gain' of a task from
         the helper's being trained with it, beside all others, 'low', 'high' and

@@ -87,7 +87,10 @@ def fit_and_score(
     cosines = None
     if sharing == "mmoe" and left_out is None:
         cosines = _gate_cosines(estimator, X_test)
-    return scores, find_estimator(estimator)[1].n_parameters_, cosines
+    last = find_estimator(estimator)[1]
+    # Of how many members an ensemble is, the rows that were held out decide.
+    n_parameters = last.n_parameters_ // (last._engine.spec.n_members or 1)
+    return scores, n_parameters, cosines
 
 
 def _without(last: Any, left_out: int, names: list[str]) -> dict[str, Any]:
