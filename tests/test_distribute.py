@@ -389,6 +389,16 @@ def test_a_strategy_of_one_device(tiny, labels_data, one_device):
     assert again.loss_curve_ == plain.loss_curve_
 
 
+def test_an_ensemble_goes_on_under_a_strategy(tiny, values_data, one_device):
+    first = MultiTaskMMoERegressor(**tiny, dropout=0.0, cv=2).fit(*values_data)
+    curves = []
+    for strategy in (None, one_device):
+        model = copy.deepcopy(first)
+        model.set_params(cv=None, warm_start=True, distribute=strategy)
+        curves.append(model.fit(*values_data).loss_curve_)
+    np.testing.assert_allclose(*curves, rtol=1e-4)
+
+
 def test_clones_share_a_strategy_and_files_have_none(
     tiny, values_data, one_device, tmp_path
 ):
