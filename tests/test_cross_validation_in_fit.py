@@ -707,10 +707,10 @@ def test_training_is_not_lengthened_where_its_length_or_strength_is_given():
 
 @pytest.mark.parametrize(
     ("before", "after", "n_more"),
-    [(1.0, 0.8, 9), (1.0, 0.95, 0), (-1.0, -1.2, 9), (-1.0, -1.05, 0), (0.5, 0.6, 0)],
+    [(1.0, 0.8, 18), (1.0, 0.95, 0), (-1.0, -1.2, 18), (-1.0, -1.05, 0), (0.5, 0.6, 0)],
 )
 def test_a_round_has_to_pay(before, after, n_more):
-    """By a tenth of the loss before, which may be negative."""
+    """By a tenth of the least loss before, which may be negative."""
     from sklearn_mmoe._training.observer import EpochRecord
     from sklearn_mmoe._training.out_of_fold import OutOfFold
 
@@ -719,20 +719,21 @@ def test_a_round_has_to_pay(before, after, n_more):
             return [np.zeros((4, 1))]
 
     data = task_data(folds=np.arange(60) % 2, n_folds=2)
-    losses = iter([9.0, before, 9.0, 9.0, 9.0, 9.0, 9.0, after])  # of two candidates
+    of_epochs = [5.0, before, *[9.0] * 5, after]
+    losses = iter([loss for of_weakest in of_epochs for loss in (9.0, of_weakest)])
     choice = OutOfFold(
         Trainer(),
         lambda: [np.zeros((4, len(data.rows), 1))],
         ["regression"],
         [lambda *_, **__: next(losses)],
         data,
-        n_epochs=1,
+        n_epochs=2,
         weakest=1,
     )
-    records = [EpochRecord(epoch, np.zeros(1), 0.0) for epoch in range(4)]
+    records = [EpochRecord(epoch, np.zeros(1), 0.0) for epoch in range(8)]
     for record in records:
         choice.on_epoch_end(record)
-    assert [record.n_more for record in records] == [3, 0, 0, n_more]
+    assert [record.n_more for record in records] == [0, 6, 0, 0, 0, 0, 0, n_more]
 
 
 @pytest.mark.usefixtures("few_updates")
