@@ -384,15 +384,18 @@ class TestFitted:
     def test_a_network_of_ones_own(self, X, frame):
         import keras
 
-        def network(meta):
+        def network(meta, seed):
             x = keras.Input((meta["n_features_in_"],))
             units = meta["task_units_"]
             assert units == [2, 2]
-            return keras.Model(x, [keras.layers.Dense(n)(x) for n in units])
+            draw = keras.initializers.GlorotUniform(seed)
+            layers = [keras.layers.Dense(n, kernel_initializer=draw) for n in units]
+            return keras.Model(x, [layer(x) for layer in layers])
 
         reg = MultiTaskMMoERegressor(
-            loss="tobit", network=network, max_iter=5, batch_size=32, learning_rate=0.1
-        )
+            loss="tobit", network=network, max_iter=10, batch_size=32,
+            learning_rate=0.1, random_state=0,
+        )  # fmt: skip
         assert reg.fit(X, frame).score(X, frame) > 0.5
 
     def test_a_checkpoint_is_of_its_bounds(self, X, frame, tmp_path, monkeypatch):
