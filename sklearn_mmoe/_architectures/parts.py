@@ -66,3 +66,28 @@ class Network:
     def heads(self) -> list[Any]:
         """The output of each task."""
         return list(self.model.outputs)
+
+    def layers(self) -> list[dict[str, Any]]:
+        """Describe each layer: name, what it is for, kind, output shape, weights.
+
+        A layer of several outputs has the shape of all of them, (outputs, units).
+        """
+        rows = []
+        for layer in self.model.layers:
+            output = layer.output
+            several = isinstance(output, list)
+            whole = (output[0] if several else output).shape
+            # All but the rows, which come behind the members of an ensemble.
+            shape = tuple(size for size in whole if size is not None)
+            part = self.parts.get(layer.name)
+            rows.append(
+                {
+                    "name": layer.name,
+                    "part": "network" if part is None else part.kind,
+                    "task": None if part is None else part.task,
+                    "kind": type(layer).__name__,
+                    "output": (len(output), *shape) if several else shape,
+                    "weights": int(layer.count_params()),
+                }
+            )
+        return rows

@@ -19,7 +19,7 @@ import numpy as np
 
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import TaskData, dense_parts
-from sklearn_mmoe._batches.source import BatchSource, TrainingData
+from sklearn_mmoe._batches.source import TrainingData
 from sklearn_mmoe._training.averaging import average_outputs
 from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
@@ -28,6 +28,11 @@ from sklearn_mmoe._training.distribution import StopTogether, scope
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
 from sklearn_mmoe._training.loop import TrainingPlan, train
+from sklearn_mmoe._training.mixture import (
+    mixture_outputs,
+    of_one_mixture,
+    some_gate_weights,
+)
 from sklearn_mmoe._training.observer import Observer
 from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
 from sklearn_mmoe._training.out_of_fold import OutOfFold
@@ -35,9 +40,6 @@ from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
 
 __all__ = ["Engine"]
-
-# Rows whose gates are looked at after training, at most.
-_GATE_ROWS = 2048
 
 
 class Engine:
@@ -242,12 +244,12 @@ class Engine:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
-            gates = _gate_weights(trainer, source)
+            gates = some_gate_weights(trainer, source)
         if choice is not None:
             kept = self._keep(choice.member_weights)
             gates = None if gates is None else gates[kept]
         if gates is not None and self.spec.n_members is not None:
-            gates = _of_one_mixture(gates, self.spec.member_weights)
+            gates = of_one_mixture(gates, self.spec.member_weights)
         self.gate_weights = gates
         self.optimizer_config = _config(plan) if plan.continuing else None
         self._network = None
@@ -408,77 +410,8 @@ class Engine:
             yield [output.numpy() for output in evaluate(weights, x)]
 
     def mixture(self, X: Any, part: str) -> np.ndarray:
-        """Evaluate the experts, or the gates that mix them.
-
-        Parameters
-        ----------
-        X : ndarray or CSR matrix of shape (n_samples, n_features)
-            Features, in the type that the network computes in.
-        part : {'expert_outputs', 'gate_outputs'}
-            Which method of the network's mixture to call.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, num_experts, units) or (n_samples, num_gates, \
-                num_experts)
-            Outputs, of the uppermost mixture where there are several. An ensemble is
-            one mixture of the experts of all its members, whose gates have the
-            members' weights in the prediction.
-
-        Raises
-        ------
-        ValueError
-            If the network has no mixture of experts.
-        """
-        network = self.network
-        if not network.mixtures:
-            of = f" (sharing={network.sharing!r})" if network.sharing else ""
-            raise ValueError(
-                f"This network{of} has no experts and gates to look at; those of "
-                "sharing='omoe', 'mmoe', 'cgc' and 'ple' have."
-            )
-        layer = network.mixtures[-1]
-        below = keras.Model(network.model.input, layer.input)
-        outputs = np.concatenate(
-            [
-                keras.ops.convert_to_numpy(
-                    getattr(layer, part)(below(x, training=False))
-                )
-                for x in dense_parts(X)
-            ],
-            axis=0 if self.spec.n_members is None else 1,
-        )
-        if self.spec.n_members is None:
-            return outputs
-        if part == "gate_outputs":
-            return _of_one_mixture(outputs, self.spec.member_weights)
-        return np.concatenate(outputs, axis=1)
-
-    def layers(self) -> list[dict[str, Any]]:
-        """Describe each layer: name, what it is for, kind, output shape, weights.
-
-        A layer of several outputs has the shape of all of them, (outputs, units).
-        """
-        network = self.network
-        rows = []
-        for layer in network.model.layers:
-            output = layer.output
-            several = isinstance(output, list)
-            whole = (output[0] if several else output).shape
-            # All but the rows, which come behind the members of an ensemble.
-            shape = tuple(size for size in whole if size is not None)
-            part = network.parts.get(layer.name)
-            rows.append(
-                {
-                    "name": layer.name,
-                    "part": "network" if part is None else part.kind,
-                    "task": None if part is None else part.task,
-                    "kind": type(layer).__name__,
-                    "output": (len(output), *shape) if several else shape,
-                    "weights": int(layer.count_params()),
-                }
-            )
-        return rows
+        """Evaluate the experts, or the gates; see :func:`mixture_outputs`."""
+        return mixture_outputs(self.network, self.spec, X, part)
 
     def loss(self, data: TaskData, task_weight: Sequence[float] = ()) -> float:
         """Compute the loss on `data`, summed over tasks, without dropout.
@@ -534,26 +467,6 @@ def _check_weighting(
     found = [(array.shape, array.dtype.name) for array in state.weighting or ()]
     if found != wanted:
         raise ValueError("what is remembered of the tasks' weights is not of this fit")
-
-
-def _gate_weights(trainer: Trainer, source: BatchSource) -> np.ndarray | None:
-    """Evaluate the gates for some of the rows trained on."""
-    parts = [trainer.gate_weights(x) for x in source.some_features(_GATE_ROWS)]
-    found = [part for part in parts if part is not None]
-    return np.concatenate(found, axis=-3) if found else None
-
-
-def _of_one_mixture(
-    gates: np.ndarray, member_weights: Sequence[float] | None
-) -> np.ndarray:
-    """Bring gates of members, (n_members, n_rows, n_gates, n_experts), to one mixture.
-
-    Its experts are those of all members, whose gates have the members' weights.
-    """
-    if member_weights is None:
-        return np.concatenate(gates, axis=-1) / len(gates)
-    weights = np.reshape(np.asarray(member_weights, dtype=gates.dtype), (-1, 1, 1, 1))
-    return np.concatenate(gates * weights, axis=-1)
 
 
 def _config(plan: TrainingPlan) -> dict[str, Any]:

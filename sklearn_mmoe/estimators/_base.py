@@ -181,7 +181,7 @@ class _BaseMultiTaskMMoE(
             If called before ``fit``.
         """
         check_is_fitted(self)
-        return summary_table(self._engine.layers(), self.task_names_)
+        return summary_table(self._engine.network.layers(), self.task_names_)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
