@@ -129,9 +129,9 @@ class TestEstimators:
         assert one.fit(*values_data).expert_use_.to_numpy().tolist() == [[1.0]] * 2
 
     def test_few_rows_are_looked_at(self, values_data, tiny, monkeypatch):
-        from sklearn_mmoe._training import engine
+        from sklearn_mmoe._training import mixture
 
-        monkeypatch.setattr(engine, "_GATE_ROWS", 30)
+        monkeypatch.setattr(mixture, "_GATE_ROWS", 30)
         X, y = values_data
         reg = MultiTaskMMoERegressor(**tiny).fit(X, y)
         np.testing.assert_allclose(reg.expert_use_, expert_use(reg, X[::7]), rtol=1e-4)
