@@ -232,6 +232,7 @@ class TestGoingOn:
         whole = clone(model).fit(X, y)
         np.testing.assert_array_equal(again.predict(X), whole.predict(X))
 
+    @pytest.mark.slow
     def test_several_times(self, tiny, data, tmp_path):
         model = models(tiny)["stopping"]
         X, y = data(model)

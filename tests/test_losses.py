@@ -336,6 +336,7 @@ class TestClassifications:
         shares = (grades[:, None] > np.arange(4)).mean(axis=0)
         np.testing.assert_allclose(above.mean(axis=0), shares, atol=0.05)
 
+    @pytest.mark.slow
     def test_focal_probabilities_tend_to_the_middle(self, X):
         y = (X[:, 0] + np.random.default_rng(6).normal(size=400) > 0).astype(int)
         sure = [

@@ -221,6 +221,7 @@ def test_tasks_of_both_kinds_and_missing_targets(data, tiny):
     )  # of the MMoE that tasks are left out of
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_one_member(data, tiny):
     """Of how many members an ensemble is, the rows decide."""
     report = sharing_report(
