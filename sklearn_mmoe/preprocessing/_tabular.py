@@ -350,12 +350,17 @@ class TabularPreprocessor(
         scikit-learn draws all transformers, also those that it did not fit.
         """
         block = super()._sk_visual_block_()
+        empty = {
+            name
+            for name, _, columns in getattr(self, "transformers_", [])
+            if hasattr(columns, "__len__") and not len(columns)
+        }
         drawn = [
             part
             for part in zip(
                 block.names, block.estimators, block.name_details, strict=True
             )
-            if not hasattr(part[2], "__len__") or len(part[2])
+            if part[0] not in empty
         ]
         if drawn:
             block.names, block.estimators, block.name_details = zip(*drawn, strict=True)
