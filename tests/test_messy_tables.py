@@ -879,3 +879,71 @@ def test_any_column_is_encoded_without_a_word(values):
 )
 def test_numbers_in_strings_are_those_numbers(values):
     np.testing.assert_array_equal(encode([str(v) for v in values]), encode(values))
+
+
+class TestDaysAndMonths:
+    """Which comes first is told by the values, or said, and never guessed by a few."""
+
+    @pytest.mark.parametrize(
+        ("sep", "form", "day_varies"),
+        [("/", "%m/%d/%Y", True), (".", "%d.%m.%Y", False)],
+    )
+    def test_in_doubt_there_is_a_warning(self, sep, form, day_varies):
+        firsts = [sep.join(("01", f"{k % 12 + 1:02}", "2022")) for k in range(60)]
+        frame = pd.DataFrame({"billed": firsts})
+        with pytest.warns(
+            UserWarning, match=r"'billed' holds dates such as '01.02"
+        ) as w:
+            names = list(make_tabular_preprocessor().fit(frame).get_feature_names_out())
+        assert repr(form) in str(w[0].message)
+        assert any("billed_day" in name for name in names) == day_varies
+        assert any("billed_month" in name for name in names) == (not day_varies)
+
+    def test_in_doubt_with_odd_values_too(self):
+        firsts = [f"01/{k % 12 + 1:02}/2022" for k in range(200)]
+        frame = pd.DataFrame({"billed": ["soon", *firsts]})
+        with (
+            pytest.warns(UserWarning, match="cannot be read as a date"),
+            pytest.warns(UserWarning, match="tells the day"),
+        ):
+            make_tabular_preprocessor().fit(frame)
+
+    def test_no_warning_where_a_value_tells(self):
+        for last in ("25/03/2024", "03/25/2024", "2024-03-25"):
+            dates = [f"0{k % 9 + 1}/0{k % 9 + 1}/2024" for k in range(60)]
+            make_tabular_preprocessor().fit(pd.DataFrame({"x": [*dates, last]}))
+        make_tabular_preprocessor().fit(
+            pd.DataFrame({"x": [f"2024-0{k % 9 + 1}-02" for k in range(60)]})
+        )
+
+    def test_strings_after_dates_are_read_alike_alone_and_among_others(self):
+        days = pd.date_range("2024-01-01", periods=60)
+        preprocessor = make_tabular_preprocessor().fit(
+            pd.DataFrame({"joined": days, "n": np.arange(60.0)})
+        )
+
+        def encoded(*dates):
+            return preprocessor.transform(
+                pd.DataFrame({"joined": dates, "n": [1.0] * len(dates)})
+            ).toarray()
+
+        expected = preprocessor.transform(
+            pd.DataFrame({"joined": pd.to_datetime(["2024-02-21"]), "n": [1.0]})
+        ).toarray()
+        for text in ("2024-02-21", "21/02/2024", "02/21/2024", "21.02.2024"):
+            np.testing.assert_array_equal(encoded(text), expected)
+        for text in ("05/03/2024", "05.03.2024"):
+            with pytest.raises(ValueError, match="do not tell the day from the month"):
+                encoded(text)
+        encoded("05/05/2024")  # the same either way
+
+    def test_missing_dates_make_no_frequent_one(self):
+        days = pd.Series(pd.date_range("2024-01-01", periods=400, freq="37h"))
+        days[::10] = pd.NaT
+        names = (
+            make_tabular_preprocessor()
+            .fit(pd.DataFrame({"joined": days}))
+            .get_feature_names_out()
+        )
+        assert not [name for name in names if "_is_" in name]
+        assert "datetime__joined_missing" in names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._parsing import (
+    ambiguous_date,
     evenly,
     find_currencies,
     find_date_format,
@@ -189,8 +190,23 @@ def _reader_of_words(
         return DurationReader(name)
     if all(isinstance(word, str) for word in words):
         form = find_date_format(words)
-        return None if form is None else DateReader(name, form)
+        return None if form is None else _dates(name, words, form)
     return None
+
+
+def _dates(
+    name: Hashable, values: Sequence[Any], form: str | None, odd: Iterable[Any] = ()
+) -> DateReader:
+    """Return the reader of dates; warn if days and months cannot be told apart."""
+    example = ambiguous_date(values, form)
+    if example is not None:
+        warn(
+            f"Column {name!r} holds dates such as {example!r}, and none of them tells "
+            f"the day from the month. They are read as {form!r}. If that is wrong, "
+            "convert the column before, with pd.to_datetime and its parameter "
+            "'dayfirst'."
+        )
+    return DateReader(name, form, odd=odd)
 
 
 def _reader_of_most(
@@ -228,7 +244,7 @@ def _reader_of_most(
     odd = np.isnat(parse_dates(levels, form, lenient=True))
     if rows_of(odd) is None:
         return None
-    return DateReader(name, form, odd=set(levels[odd]))
+    return _dates(name, levels[~odd], form, odd=set(levels[odd]))
 
 
 def _rows_of_slips(odd: np.ndarray, counts: np.ndarray, n_samples: int) -> int | None:

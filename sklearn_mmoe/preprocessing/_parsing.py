@@ -20,6 +20,7 @@ import pandas as pd
 
 __all__ = [
     "UnreadableError",
+    "ambiguous_date",
     "evenly",
     "find_currencies",
     "find_date_format",
@@ -101,6 +102,7 @@ _WHOLE_DATE = re.compile(
 # Whatever the format of its column, such a date can mean but one day.
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d.*)?")
 _DAY_NEXT = re.compile("%Y.?%d")
+_FIELD = re.compile("%.")
 # What tells days from months: a number that is no month.
 _DAY = re.compile(r"(?:1[3-9]|2\d|3[01])\D")
 
@@ -344,8 +346,44 @@ def find_date_format(values: Iterable[Any]) -> str | None:
                 parse_dates(values, form)
             except UnreadableError:
                 continue
-            return form
+            # Where dates are written with dots, the day comes first.
+            in_doubt = "." in form and ambiguous_date(values, form) is not None
+            return _other_order(form) if in_doubt else form
     return None
+
+
+def ambiguous_date(values: Iterable[Any], form: str | None) -> str | None:
+    """Find a date that would be another one, if months and days were read in turn.
+
+    Parameters
+    ----------
+    values : iterable
+        Values of a column, which the format fits.
+    form : str or None
+        The format of those that are strings.
+
+    Returns
+    -------
+    str or None
+        The first such date; None if there is none, or a value fits this order alone.
+    """
+    other = None if form is None else _other_order(form)
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    if other is None:
+        return None
+    try:
+        differ = parse_dates(texts, form) != parse_dates(texts, other)
+    except UnreadableError:
+        return None
+    return next((text for text, d in zip(texts, differ, strict=True) if d), None)
+
+
+def _other_order(form: str) -> str | None:
+    """Swap days and months in a format; None if they cannot be mistaken."""
+    if form.startswith("%Y") or not {"%d", "%m"} <= set(_FIELD.findall(form)):
+        return None
+    swapped = {"%d": "%m", "%m": "%d"}
+    return _FIELD.sub(lambda found: swapped.get(found[0], found[0]), form)
 
 
 def find_date_format_of_most(values: Sequence[Any]) -> str:
@@ -357,8 +395,8 @@ def find_date_format_of_most(values: Sequence[Any]) -> str:
 
     def merit(form: str) -> tuple[int, bool]:
         n_read = (~np.isnat(parse_dates(values, form, lenient=True))).sum()
-        # In doubt the month comes first.
-        return n_read, not form.startswith("%d")
+        # In doubt the month comes first, and with dots the day.
+        return n_read, form.startswith("%d") == ("." in form)
 
     return max(forms, key=merit)
 

@@ -12,6 +12,8 @@ import pandas as pd
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._parsing import (
     UnreadableError,
+    ambiguous_date,
+    find_date_format,
     is_missing_word,
     parse_dates,
     parse_durations,
@@ -299,12 +301,28 @@ class DateReader(Reader):
     def _read(self, column: pd.Series) -> np.ndarray:
         dates = to_dates(column)
         if dates is None:
-            dates = pd.Series(self._parse(column, parse_dates, self.form))
+            dates = pd.Series(self._parse(column, self._parse_levels))
         if dates.dt.tz is None and self.zone is not None:
             dates = dates.dt.tz_localize("UTC")
         if dates.dt.tz is not None:
             dates = dates.dt.tz_convert(self.zone or "UTC").dt.tz_localize(None)
         return dates.to_numpy("datetime64[us]")
+
+    def _parse_levels(self, levels: np.ndarray, lenient: bool = False) -> np.ndarray:
+        if self.form is None:
+            self._check_order([v for v in levels if not is_missing_word(v)])
+        return parse_dates(levels, self.form, lenient)
+
+    def _check_order(self, values: list[Any]) -> None:
+        """Refuse to guess an order of days and months, which other rows may change."""
+        example = ambiguous_date(values, find_date_format(values))
+        if example is not None:
+            raise ValueError(
+                f"Column {self.name!r} held dates in fit, and now strings such as "
+                f"{example!r}, which do not tell the day from the month. Write them as "
+                "'2024-03-31', or convert them with pd.to_datetime and its parameter "
+                "'dayfirst'."
+            )
 
     def _form(self) -> str:
         if self.form is None or "%" not in self.form:

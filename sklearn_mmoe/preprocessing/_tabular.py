@@ -504,8 +504,9 @@ def make_tabular_preprocessor(
             f"{categorical!r}."
         )
     (_, piecewise), (_, scaled) = _numbers(n_bins, spike_frequency, sparse)
+    # No columns for frequent values: the median of missing dates would be one.
     of_calendar = FeatureUnion(
-        _numbers(n_bins, spike_frequency, sparse), verbose_feature_names_out=False
+        _numbers(n_bins, None, sparse), verbose_feature_names_out=False
     )
     datetime = FeatureUnion(
         [
