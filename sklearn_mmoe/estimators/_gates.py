@@ -105,7 +105,8 @@ def warn_of_idle_gates(
         warn(
             f"The gates of the tasks {task_names} are all alike: in each row they give "
             "the experts the same weights (see expert_use_), as one gate for all "
-            "would. Lower gate_temperature, or do without gates of their own.",
+            "would. That does no harm. sharing='omoe' or 'shared_bottom' is simpler; "
+            "a lower gate_temperature lets them differ.",
             ConvergenceWarning,
         )
 

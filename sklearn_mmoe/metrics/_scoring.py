@@ -233,6 +233,8 @@ class TaskScoring:
         types = self.predictions.are_classified
         kind = "a classification" if types[k] else "a regression"
         said = str(error).rstrip().rstrip(".")
+        if isinstance(error, AttributeError) and not types[k]:
+            said = "a regression has no probabilities"
         text = (
             f"{called!r} cannot score the task {self.names[k]!r}, which "
             f"is {kind}: {said}."
@@ -241,7 +243,9 @@ class TaskScoring:
             text += advice_on_classes(self._targets.values(k))
         if len(set(types)) > 1:
             example = {
-                name: self._scorer_that_fits(j) for j, name in enumerate(self.names)
+                # What does not fit a regression may well fit the classifications.
+                name: called if types[j] and not types[k] else self._scorer_that_fits(j)
+                for j, name in enumerate(self.names)
             }
             text += f" Give each task a scorer of its own, such as {example}."
         return text

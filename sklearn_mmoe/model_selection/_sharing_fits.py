@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing
 
 from sklearn_mmoe._tasks.columns import task_index
@@ -72,7 +74,10 @@ def fit_and_score(
     estimator.set_params(**{prefix + name: value for name, value in settings.items()})
     train, test = fold
     y = y.iloc[:, kept]
-    estimator.fit(_safe_indexing(X, train), y.iloc[train])
+    with warnings.catch_warnings():
+        # How the gates of one fit of many are is no news; similarities tell.
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)
+        estimator.fit(_safe_indexing(X, train), y.iloc[train])
     X_test = _safe_indexing(X, test)
     scoring = TaskScoring(estimator, X_test, y.iloc[test])
     scores = [float("nan")] * len(names)
