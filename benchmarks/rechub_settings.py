@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from compare import scores
 from contenders import TASKS, Split
 from contenders import ours as fit_ours
-from sklearn.metrics import roc_auc_score
 
 RESULTS = Path(__file__).parent / "results"
 AUCS = [f"{task} AUC" for task in TASKS]
@@ -41,10 +41,14 @@ def run(model: str, seed: int) -> dict[str, Any]:
     """Fit one of ours on one split."""
     split = Split.draw(seed)
     outcome = fit_ours(split, random_state=seed, **PLAIN, **MODELS[model])
-    found: dict[str, Any] = {"model": model, "split": seed}
-    for name, task, probability in zip(AUCS, TASKS, outcome.probabilities, strict=True):
-        found[name] = roc_auc_score(split.y[task].iloc[split.test], probability)
-    return found | {"fit s": outcome.fit_seconds, **outcome.extra}
+    found = scores(split, outcome.probabilities)
+    return {
+        "model": model,
+        "split": seed,
+        **{name: found[name] for name in AUCS},
+        "fit s": outcome.fit_seconds,
+        **outcome.extra,
+    }
 
 
 def run_all(splits: list[int], path: Path) -> pd.DataFrame:
@@ -60,14 +64,19 @@ def run_all(splits: list[int], path: Path) -> pd.DataFrame:
     return results[results["split"].isin(splits)]
 
 
-def summary(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+def of_rechub(model: str) -> pd.DataFrame:
+    """Read what ``compare.py`` wrote of torch-rechub's model, by split."""
+    results = pd.read_csv(RESULTS / "results.csv")
+    of_model = results[results["contender"] == f"torch-rechub {model}"]
+    return of_model.drop_duplicates("split").set_index("split")
+
+
+def summary(ours: pd.DataFrame) -> pd.DataFrame:
     """Set mean AUCs beside each other, with the difference paired by split."""
-    theirs = theirs.drop_duplicates(["contender", "split"])
     rows = []
     for (model, of_model), name in product(ours.groupby("model", sort=False), AUCS):
         mine = of_model.set_index("split")[name]
-        of_theirs = theirs[theirs["contender"] == f"torch-rechub {model}"]
-        other = of_theirs.set_index("split")[name].reindex(mine.index)
+        other = of_rechub(str(model))[name].reindex(mine.index)
         gain = mine - other
         rows.append(
             {
@@ -83,18 +92,15 @@ def summary(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["model", "AUC of"])
 
 
-def draw(ours: pd.DataFrame, theirs: pd.DataFrame, path: Path) -> None:
+def draw(ours: pd.DataFrame, path: Path) -> None:
     """Draw each split's AUC of ours over that of torch-rechub."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, len(AUCS), figsize=(9, 4), layout="constrained")
     for axis, name in zip(axes, AUCS, strict=True):
         for model, of_model in ours.groupby("model", sort=False):
-            of_theirs = theirs[theirs["contender"] == f"torch-rechub {model}"]
-            other = of_theirs.drop_duplicates("split").set_index("split")[name]
-            axis.plot(
-                other.reindex(of_model["split"]), of_model[name], "o", label=model
-            )
+            other = of_rechub(str(model))[name].reindex(of_model["split"])
+            axis.plot(other, of_model[name], "o", label=model)
         low = min(axis.get_xlim()[0], axis.get_ylim()[0])
         axis.axline((low, low), slope=1, color="grey", linewidth=1)
         axis.set(title=name, xlabel="torch-rechub", ylabel="ours")
@@ -111,11 +117,10 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "rechub_settings.csv"
     ours = run_all(arguments.splits, path)
-    theirs = pd.read_csv(RESULTS / "results.csv")
-    text = summary(ours, theirs).to_string(float_format="{:.4f}".format)
+    text = summary(ours).to_string(float_format="{:.4f}".format)
     print(text)
     path.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
-    draw(ours, theirs, path.with_suffix(".png"))
+    draw(ours, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -705,11 +705,12 @@ def test_training_is_not_lengthened_where_its_length_or_strength_is_given():
     assert MultiTaskMMoERegressor(**LONGER, **strength).fit(X, y).n_iter_ == 8
 
 
+@pytest.mark.parametrize("other", [9.0, np.nan])  # another candidate may diverge
 @pytest.mark.parametrize(
     ("before", "after", "n_more"),
     [(1.0, 0.8, 18), (1.0, 0.95, 0), (-1.0, -1.2, 18), (-1.0, -1.05, 0), (0.5, 0.6, 0)],
 )
-def test_a_round_has_to_pay(before, after, n_more):
+def test_a_round_has_to_pay(before, after, n_more, other):
     """By a tenth of the least loss before, which may be negative."""
     from sklearn_mmoe._training.observer import EpochRecord
     from sklearn_mmoe._training.out_of_fold import OutOfFold
@@ -720,7 +721,7 @@ def test_a_round_has_to_pay(before, after, n_more):
 
     data = task_data(folds=np.arange(60) % 2, n_folds=2)
     of_epochs = [5.0, before, *[9.0] * 5, after]
-    losses = iter([loss for of_weakest in of_epochs for loss in (9.0, of_weakest)])
+    losses = iter([loss for of_weakest in of_epochs for loss in (other, of_weakest)])
     choice = OutOfFold(
         Trainer(),
         lambda: [np.zeros((4, len(data.rows), 1))],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,7 +24,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mmoe import MultiTaskMMoEClassifier
+from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoEMixed
 from sklearn_mmoe.metrics import mean_task_scorer, multi_task_scorer, task_scorer
 
 
@@ -217,6 +218,13 @@ def test_scoring_in_one_thread_waits_for_no_other(labels_data):
     assert scores[0] == scores[1] == {"task_0": 0.5, "task_1": 0.5, "mean": 0.5}
 
 
+@pytest.fixture(scope="module")
+def fitted_mixed_tasks(tiny):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = pd.DataFrame({"plan": np.where(X[:, 0] > 0, "a", "b"), "spend": X[:, 1]})
+    return MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}).fit(X, y), X, y
+
+
 class TestAdvice:
     """What is said where a scorer cannot score a task fits that task."""
 
@@ -230,6 +238,15 @@ class TestAdvice:
     def test_more_than_two_classes(self, fitted):
         with pytest.raises(ValueError, match=r"\('ovo', 'ovr'\)\. .* 'roc_auc_ovr'"):
             task_scorer("roc_auc", 0)(*fitted)
+
+    def test_a_regression_among_classifications(self, fitted_mixed_tasks):
+        message = (
+            "'spend', which is a regression: a regression has no probabilities. "
+            "Give each task a scorer of its own, such as "
+            "{'plan': 'neg_log_loss', 'spend': 'r2'}"
+        )
+        with pytest.raises(ValueError, match=re.escape(message)):
+            multi_task_scorer("neg_log_loss")(*fitted_mixed_tasks)
 
     def test_two_classes_in_text(self, fitted):
         message = r"make_scorer\(f1_score, pos_label='1'\)"

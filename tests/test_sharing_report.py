@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold
@@ -232,3 +233,12 @@ def test_sizes_are_those_of_one_member(data, tiny):
     assert abs(single / mmoe - 1) < 0.05
     alone = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1}, cv=None).fit(*data)
     assert mmoe == alone.n_parameters_
+
+
+def test_gates_of_its_fits_are_not_warned_of(data, tiny):
+    """Warnings are errors in tests: by itself such a fit warns of its gates."""
+    model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 32}, gate_temperature=1e4)
+    with pytest.warns(ConvergenceWarning, match="are all alike"):
+        model.fit(*data)
+    ways = {"sharing": ["single", "mmoe"], "leave_one_out": False}
+    sharing_report(model.set_params(cv=None), *data, cv=FOLDS, **ways)

@@ -28,12 +28,7 @@ from sklearn_mmoe.layers.cross_stitch import CrossStitch
 from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer
 from sklearn_mmoe.layers.mmoe import MMoE
 
-__all__ = [
-    "AverageMembers",
-    "MemberDense",
-    "MemberDropout",
-    "member_layer",
-]
+__all__ = ["AverageMembers", "MemberDense", "MemberDropout", "member_layer"]
 
 
 def seeds_of_members(seed: int, num_members: int) -> Iterator[int]:

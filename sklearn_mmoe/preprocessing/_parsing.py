@@ -372,9 +372,10 @@ def ambiguous_date(values: Iterable[Any], form: str | None) -> str | None:
     if other is None:
         return None
     try:
-        differ = parse_dates(texts, form) != parse_dates(texts, other)
+        swapped = parse_dates(texts, other)
     except UnreadableError:
         return None
+    differ = swapped != parse_dates(texts, form)
     return next((text for text, d in zip(texts, differ, strict=True) if d), None)
 
 

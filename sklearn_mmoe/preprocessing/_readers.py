@@ -309,13 +309,16 @@ class DateReader(Reader):
         return dates.to_numpy("datetime64[us]")
 
     def _parse_levels(self, levels: np.ndarray, lenient: bool = False) -> np.ndarray:
-        if self.form is None:
-            self._check_order([v for v in levels if not is_missing_word(v)])
-        return parse_dates(levels, self.form, lenient)
+        form = self.form
+        if form is None:
+            words = [level for level in levels if not is_missing_word(level)]
+            form = find_date_format(words)
+            self._check_order(words, form)
+        return parse_dates(levels, form, lenient)
 
-    def _check_order(self, values: list[Any]) -> None:
+    def _check_order(self, values: list[Any], form: str | None) -> None:
         """Refuse to guess an order of days and months, which other rows may change."""
-        example = ambiguous_date(values, find_date_format(values))
+        example = ambiguous_date(values, form)
         if example is not None:
             raise ValueError(
                 f"Column {self.name!r} held dates in fit, and now strings such as "
