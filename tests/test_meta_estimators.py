@@ -17,6 +17,7 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_selection import (
     RFE,
     RFECV,
@@ -28,6 +29,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
+    HalvingGridSearchCV,
     TunedThresholdClassifierCV,
 )
 from sklearn.multioutput import (
@@ -152,6 +154,11 @@ def test_selection_of_features(clf, labels):
     assert kept.get_support().sum() == 1
     grid = GridSearchCV(clf, {"num_experts": [1]}, cv=FOLDS).fit(X, y)
     assert np.isfinite(grid.best_score_)
+    halving = HalvingGridSearchCV(clf, {"num_experts": [1, 2]}, cv=FOLDS)
+    with pytest.raises(ValueError, match="1d array"):
+        halving.fit(X, y)
+    halving.set_params(min_resources=100, scoring=mean_task_scorer("roc_auc"))
+    assert np.isfinite(halving.fit(X, y).best_score_)
 
 
 @pytest.mark.parametrize("make", wrapped(BY_IMPORTANCES))
