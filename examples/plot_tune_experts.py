@@ -43,7 +43,8 @@ search = GridSearchCV(
 search.best_params_
 
 # %% [markdown]
-# The score of each task, and of their mean, with its spread over the folds:
+# The score of each task, and of their mean, with its spread over the folds. Candidates
+# that differ by much less than the spread may differ by chance.
 
 # %%
 from sklearn_mmoe.inspection import GridSearchDisplay

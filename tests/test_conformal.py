@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -18,7 +17,10 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor
 from sklearn_mmoe.metrics import multi_task_scorer
-from sklearn_mmoe.model_selection import MultiTaskConformalPredictor
+from sklearn_mmoe.model_selection import (
+    MultiTaskConformalPredictor,
+    MultiTaskThresholdClassifier,
+)
 
 QUICK = {
     "num_experts": 2,
@@ -151,6 +153,51 @@ class TestTasks:
         scores = multi_task_scorer(metrics)(model, X, frame)
         assert scores == multi_task_scorer(metrics)(model.estimator_, X, frame)
 
+    def test_names_in_the_order_of_what_is_returned(self, data):
+        """Behind a Pipeline, with tasks of both kinds in turn."""
+        X, y, X_test, _ = data
+        frame = pd.DataFrame({"sales": y[:, 1], "late": y[:, 0] > 0})
+        frame["cost"], frame["size"] = 100 + y[:, 0], np.digitize(y[:, 0], [-1, 1])
+        mixed = MultiTaskMMoEMixed(**QUICK, cv=None)
+        model = MultiTaskConformalPredictor(
+            make_pipeline(StandardScaler(), mixed), cv=0.3, refit=False, random_state=0
+        ).fit(X, frame)
+        assert model.regression_names_ == ["sales", "cost"]
+        assert model.classification_names_ == ["late", "size"]
+        of_task = dict(
+            zip(
+                model.regression_names_,
+                np.moveaxis(model.predict_interval(X_test), 1, 0),
+                strict=True,
+            )
+        )
+        middle = {name: bounds.mean(axis=1) for name, bounds in of_task.items()}
+        for name in model.regression_names_:
+            np.testing.assert_allclose(
+                middle[name], model.predict(X_test)[name], rtol=1e-4, atol=1e-4
+            )
+        sets = dict(
+            zip(model.classification_names_, model.predict_set(X_test), strict=True)
+        )
+        assert {name: of_one.shape[1] for name, of_one in sets.items()} == {
+            "late": 2,
+            "size": 3,
+        }
+
+    def test_names_of_one_kind(self, data):
+        X, y, *_ = data
+        model = MultiTaskConformalPredictor(LinearRegression(), cv=2)
+        model.fit(X, pd.DataFrame(y, columns=["a", "b"]))
+        assert (model.regression_names_, model.classification_names_) == (
+            ["a", "b"],
+            [],
+        )
+        model.set_params(estimator=LogisticRegression()).fit(X, y[:, 0] > 0)
+        assert (model.regression_names_, model.classification_names_) == (
+            [],
+            ["task_0"],
+        )
+
     def test_prefit_columns_are_matched_by_name(self, data):
         X, y, X_test, _ = data
         frame = pd.DataFrame(y, columns=["a", "b"])
@@ -236,11 +283,32 @@ class TestErrors:
     def test_prefit_and_refit(self, data):
         X, y, *_ = data
         predictor = MultiTaskConformalPredictor(LinearRegression(), cv="prefit")
-        with pytest.raises(ValueError, match="refit cannot be True"):
+        with pytest.raises(ValueError, match="cv='prefit' needs refit=False"):
             predictor.fit(X, y)
-        with pytest.raises(NotFittedError, match="`estimator` must be fitted"):
+        with pytest.raises(NotFittedError, match=r"`estimator`.*fit it first"):
             predictor.set_params(refit=False).fit(X, y)
-        with pytest.raises(ValueError, match="cv has several folds"):
+        message = r"cv makes 3 folds.*Pass refit=True.*such as cv=0.2"
+        with pytest.raises(ValueError, match=message):
             predictor.set_params(cv=3).fit(X, y)
-        with pytest.raises(NotFittedError):
-            clone(predictor).predict_interval(X)
+
+    def test_not_fitted_yet(self, data):
+        """Also around an estimator that is: then it says how to keep it."""
+        X, y, *_ = data
+        plain = "is not fitted yet. Call 'fit' with appropriate arguments"
+        prefit = "Call 'fit'.*not fitted on.*cv='prefit' and refit=False"
+        fitted = LogisticRegression().fit(X, y[:, 0] > 0)
+        for estimator, message in (
+            (LogisticRegression(), plain),
+            (fitted, prefit),
+            (make_pipeline(StandardScaler(), fitted).fit(X, y[:, 0] > 0), prefit),
+        ):
+            for kind in (MultiTaskConformalPredictor, MultiTaskThresholdClassifier):
+                model = kind(estimator)
+                asked = ["predict", "predict_proba", "predict_log_proba"]
+                asked += ["predict_set", "predict_interval"]
+                for name in asked:
+                    if hasattr(model, name):
+                        with pytest.raises(NotFittedError, match=message):
+                            getattr(model, name)(X)
+                with pytest.raises(NotFittedError, match=message):
+                    model.score(X, y[:, 0] > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -106,8 +107,36 @@ def test_who_helps_whom(report, model, data):
 
 def test_progress_and_text(report, capsys_of_module):
     assert "8 of 8 fits" in capsys_of_module.getvalue()
-    assert str(report).startswith(report.recommendation)
     assert "sharing='mmoe'" in report.recommendation
+
+
+def test_what_is_printed_is_short():
+    """A line for each task, of the best way of sharing; then where the rest is."""
+    folds = [(np.arange(80), np.arange(20))] * 5
+    names, ways = ["a", "b", "c"], ["single", "shared_bottom", "mmoe"]
+    report = findings(fits_of([0.01, -0.04, 0.05]), names, ways, "mmoe", folds)
+    recommendation, _, title, head, *lines, _, rest = str(report).splitlines()
+    assert recommendation == report.recommendation
+    assert "'mmoe'" in title
+    assert head.split() == ["task", "single", "mmoe", "gain", "low", "high", "verdict"]
+    verdicts = ["gains", "loses", "gains"]
+    for name, line, verdict in zip(names, lines, verdicts, strict=True):
+        of_task = report.by_task.loc[("mmoe", name)]
+        single = report.by_task.loc[("single", name), "mean"]
+        figures = [single, *of_task[["mean", "gain", "low", "high"]]]
+        assert line.split() == [name, *(f"{v:.4f}" for v in figures), verdict]
+    for field in dataclasses.fields(report):
+        assert field.name == "recommendation" or f".{field.name}" in rest
+    assert repr(report) == str(report)
+    assert len(report.by_task) == 9
+
+
+def test_what_is_printed_of_undefined_scores():
+    folds = [(np.arange(80), np.arange(20))] * 5
+    ways = ["single", "shared_bottom", "mmoe"]
+    report = findings(fits_of([np.nan] * 3), ["a", "b", "c"], ways, "mmoe", folds)
+    assert "undefined" in str(report)
+    assert len(str(report).splitlines()) == 9
 
 
 def test_display(report):

@@ -459,9 +459,9 @@ class TestConventions:
             ({"thresholds": []}, ValueError, "an int or a list of numbers"),
             ({"thresholds": ["a"]}, ValueError, "an int or a list of numbers"),
             ({"cv": 1.5}, ValueError, "'cv' parameter"),
-            ({"cv": 3, "refit": False}, ValueError, "refit cannot be False"),
-            ({"cv": "prefit"}, ValueError, "refit cannot be True"),
-            ({"cv": "prefit", "refit": False}, NotFittedError, "must be fitted"),
+            ({"cv": 3, "refit": False}, ValueError, "cv makes 3 folds"),
+            ({"cv": "prefit"}, ValueError, "cv='prefit' needs refit=False"),
+            ({"cv": "prefit", "refit": False}, NotFittedError, "fit it first"),
             ({"estimator": StandardScaler()}, ValueError, "'estimator' parameter"),
         ],
     )

@@ -98,4 +98,5 @@ class EarlyStopping(Observer):
         warn(
             f"The validation score (early_stopping_metric) is {score} after epoch "
             f"{epoch + 1}; this counts as no improvement.",
+            finding="no validation score",
         )

@@ -77,6 +77,16 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         data frame.
     sklearn.multioutput.MultiOutputClassifier : One separate classifier for each task.
 
+    Notes
+    -----
+    Many of scikit-learn's meta-estimators take one output only. With several tasks
+    ``CalibratedClassifierCV(FrozenEstimator(clf))`` ends in an IndexError within
+    scikit-learn, as it does with a forest of several outputs:
+    ``FrozenEstimator(clf.task("income"))`` calibrates one task, and
+    ``calibration="temperature"`` all of them. The user guide's page on targets says
+    which other meta-estimators take several tasks, and what to use instead of those
+    that do not.
+
     References
     ----------
     %(references)s

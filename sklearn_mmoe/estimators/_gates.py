@@ -100,6 +100,7 @@ def warn_of_idle_gates(
             f"{_DEAD:.1%} of an equal share (see expert_use_). Lower num_experts, or "
             "keep them in use with load_balance_penalty=0.1 or gate_dropout=0.1.",
             ConvergenceWarning,
+            finding=("unused experts", n_experts),
         )
     elif gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE:
         warn(

@@ -33,7 +33,8 @@ class QuantileMixin:
         Returns
         -------
         ndarray of shape (n_samples, n_regressions, n_quantiles)
-            Quantiles in the units of y; classifications are left out.
+            Quantiles in the units of y, of the regressions in the order of
+            `task_names_`; classifications are left out.
 
         Raises
         ------
@@ -89,7 +90,8 @@ class QuantileMixin:
         Returns
         -------
         ndarray of shape (n_samples, n_regressions, 2)
-            Lower and upper bounds in the units of y; classifications are left out.
+            Lower and upper bounds in the units of y, of the regressions in the order of
+            `task_names_`; classifications are left out.
 
         Raises
         ------

@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.look_through import last_step, transformed
@@ -72,7 +71,12 @@ class MultiTaskConformalPredictor(
         For each task the number of targets on rows that the estimator was not fitted
         on. With n of them, the coverage asked for can be n / (n + 1) at most.
     task_names_ : list of str
-        Names of the tasks.
+        Names of the tasks, in the order of y's columns.
+    regression_names_ : list of str
+        Those of the regressions, in the order in which ``predict_interval`` has them.
+    classification_names_ : list of str
+        Those of the classifications, in the order in which ``predict_set`` and
+        ``predict_proba`` have them.
     classes_ : ndarray of shape (n_classes,) or list of such arrays
         The classes of `estimator_`, if it has any.
     n_features_in_ : int
@@ -116,6 +120,26 @@ class MultiTaskConformalPredictor(
     >>> within = (intervals[..., 0] <= y[400:]) & (y[400:] <= intervals[..., 1])
     >>> within.mean(axis=0).round(2).tolist()
     [0.87, 0.87]
+
+    A Pipeline goes into the predictor, not the predictor into a Pipeline, which has no
+    ``predict_interval``. Each task's bounds by the name of the task:
+
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> pipeline = make_pipeline(StandardScaler(), Ridge())
+    >>> model = MultiTaskConformalPredictor(pipeline, cv=3).fit(X[:400], y[:400])
+    >>> intervals = np.moveaxis(model.predict_interval(X[400:]), 1, 0)
+    >>> of_task = dict(zip(model.regression_names_, intervals))
+    >>> {name: bounds.shape for name, bounds in of_task.items()}
+    {'task_0': (200, 2), 'task_1': (200, 2)}
+
+    Around a Pipeline that is fitted already, with rows that it has not seen:
+
+    >>> fitted = pipeline.fit(X[:300], y[:300])
+    >>> model = MultiTaskConformalPredictor(fitted, cv="prefit", refit=False)
+    >>> model.fit(X[300:400], y[300:400]).n_calibration_
+    {'task_0': 100, 'task_1': 100}
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -173,6 +197,15 @@ class MultiTaskConformalPredictor(
         parts = self._held_out(X, y, targets, routed, _ask)
         fitted = self._final(parts, X, y, routed)
         self._publish_estimator(fitted, targets.names)
+        classified = Predictions(fitted, X, len(targets)).are_classified
+        self.classification_names_, self.regression_names_ = (
+            [
+                name
+                for name, yes in zip(targets.names, classified, strict=True)
+                if yes is wanted
+            ]
+            for wanted in (True, False)
+        )
         self._scores = [
             np.concatenate(answers)
             for answers in zip(*(part.answers for part in parts), strict=True)
@@ -196,7 +229,8 @@ class MultiTaskConformalPredictor(
         Returns
         -------
         ndarray of shape (n_samples, n_regressions, 2)
-            Lower and upper bounds in the units of y; classifications are left out.
+            Lower and upper bounds in the units of y, of the tasks
+            ``regression_names_``, in this order; classifications are left out.
 
         Raises
         ------
@@ -205,7 +239,7 @@ class MultiTaskConformalPredictor(
         ValueError
             If there is no regression, or there were too few targets for this coverage.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         _check_coverage(coverage)
         predictions = Predictions(self.estimator_, X, len(self.task_names_))
         tasks = [k for k, yes in enumerate(predictions.are_classified) if not yes]
@@ -245,8 +279,9 @@ class MultiTaskConformalPredictor(
         Returns
         -------
         ndarray of bool of shape (n_samples, n_classes), or list of such arrays
-            Whether each class is in the set; a list with one array for each
-            classification where there are several tasks. Regressions are left out.
+            Whether each class is in the set, with the classes in the order of
+            `classes_`. Where there are several tasks, a list with an array for each of
+            ``classification_names_``, in this order; regressions are left out.
 
         Raises
         ------
@@ -256,7 +291,7 @@ class MultiTaskConformalPredictor(
             If there is no classification, or there were too few targets for this
             coverage.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         _check_coverage(coverage)
         predictions = Predictions(self.estimator_, X, len(self.task_names_))
         tasks = [k for k, yes in enumerate(predictions.are_classified) if yes]
@@ -310,7 +345,7 @@ class MultiTaskConformalPredictor(
         NotFittedError
             If called before ``fit``.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self.estimator_.predict(X)
 
     @available_if(estimator_has("score"))
@@ -336,7 +371,7 @@ class MultiTaskConformalPredictor(
         NotFittedError
             If called before ``fit``.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         if sample_weight is None:
             return self.estimator_.score(X, y)
         return self.estimator_.score(X, y, sample_weight=sample_weight)

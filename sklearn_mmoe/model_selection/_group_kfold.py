@@ -55,6 +55,7 @@ def _warn_of_rare(
             f"The class {label!r} of the task {targets.names[k]!r} is in only "
             f"{counts.min()} groups, fewer than n_splits={n_splits}; some folds will "
             "lack it.",
+            finding=("class in few groups", label, targets.names[k], n_splits),
         )
 
 

@@ -141,13 +141,17 @@ class HeldOutMixin:
     def _matched_with_prefit(self, targets: TaskColumns) -> TaskColumns:
         """Check that the estimator is fitted, and bring the tasks into its order."""
         if self.refit:
-            raise ValueError("When cv='prefit', refit cannot be True.")
-        try:
-            check_is_fitted(self.estimator)
-        except NotFittedError as error:
+            raise ValueError(
+                "cv='prefit' needs refit=False: it keeps the fitted estimator as it "
+                "is. To have it fitted here, choose another cv, such as None."
+            )
+        if not _is_fitted(self.estimator):
             raise NotFittedError(
-                "When cv='prefit', `estimator` must be fitted."
-            ) from error
+                "cv='prefit' takes a fitted `estimator`, and this "
+                f"{type_name(self.estimator)} is not fitted: fit it first, on other "
+                "rows than these, or leave cv and refit at their defaults to have it "
+                "fitted here."
+            )
         names = task_names(self.estimator)
         if names is None:
             return targets
@@ -181,7 +185,11 @@ class HeldOutMixin:
             params = routed.splitter.split
             folds = make_folds(cv, targets, self.estimator, X, y, **params)
         if not self.refit and len(folds) > 1:
-            raise ValueError("When cv has several folds, refit cannot be False.")
+            raise ValueError(
+                "refit=False keeps the estimator of a single split, but cv makes "
+                f"{len(folds)} folds. Pass refit=True, or a single split such as "
+                "cv=0.2."
+            )
         return Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_ask)(
                 clone(self.estimator),
@@ -235,6 +243,21 @@ class HeldOutMixin:
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")
 
+    def _check_fitted(self) -> None:
+        """Raise a NotFittedError before ``fit``, also around a fitted estimator."""
+        try:
+            check_is_fitted(self)
+            return
+        except NotFittedError:
+            if not _is_fitted(self.estimator):
+                raise
+        name = type(self).__name__
+        raise NotFittedError(
+            f"This {name} instance is not fitted yet, although its `estimator` is. "
+            "Call 'fit' with rows that the estimator was not fitted on; with "
+            "cv='prefit' and refit=False it keeps the estimator as it is."
+        )
+
     @property
     def classes_(self) -> Any:
         """The classes of the fitted estimator."""
@@ -259,8 +282,16 @@ class HeldOutMixin:
         NotFittedError
             If called before ``fit``.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self.estimator_.predict_proba(X)
+
+
+def _is_fitted(estimator: Any) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):  # no estimator by scikit-learn's protocol
+        return False
+    return True
 
 
 def _fit_and_ask(

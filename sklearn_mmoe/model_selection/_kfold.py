@@ -62,6 +62,7 @@ def _share_codes(y: Any, n_splits: int, regressions: Collection[str]) -> np.ndar
                 f"The class {label!r} of the task {targets.names[k]!r} has only "
                 f"{counts.min()} rows, fewer than n_splits={n_splits}; some folds will "
                 "lack it.",
+                finding=("rare class", label, targets.names[k], n_splits),
             )
     return share_columns(targets, are_labels)[0]
 

@@ -18,9 +18,12 @@ __all__ = ["SharingReport", "findings"]
 _LEVEL = 0.95  # of the intervals
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SharingReport:
     """What :func:`sharing_report` has found.
+
+    Printed, it is the recommendation and a line for each task, of the best way of
+    sharing; the attributes have all the rest.
 
     Parameters
     ----------
@@ -70,10 +73,24 @@ class SharingReport:
     gate_similarity: pd.DataFrame | None
     recommendation: str
 
-    def __str__(self) -> str:
-        columns = ["mean", "gain", "low", "high"]
-        table = self.by_task[columns].round(4).assign(verdict=self.by_task["verdict"])
-        return f"{self.recommendation}\n\n{table.to_string()}"
+    def __repr__(self) -> str:
+        best = _best(self.overall) or self.overall.index.drop("single")[0]
+        table = pd.DataFrame(
+            {
+                "single": self.by_task["mean"].xs("single", level="sharing"),
+                best: self.by_task["mean"].xs(best, level="sharing"),
+            }
+        )
+        for name in ("gain", "low", "high", "verdict"):
+            table[name] = self.by_task[name].xs(best, level="sharing")
+        lines = table.reset_index().to_string(index=False, float_format="{:.4f}".format)
+        return (
+            f"{self.recommendation}\n\n"
+            f"sharing={best!r} against 'single': mean scores, and the gain with its "
+            f"{_LEVEL:.0%} interval\n{lines}\n\n"
+            "More: .by_task and .overall (all ways of sharing), .help (which task "
+            "helps which), .gate_similarity, .scores (each fold)"
+        )
 
 
 def findings(
@@ -218,16 +235,21 @@ def _similarity(fits: list[SharingFit], names: list[str]) -> pd.DataFrame | None
     return pd.DataFrame(np.mean(cosines, axis=0), index=names, columns=names)
 
 
+def _best(overall: pd.DataFrame) -> str | None:
+    """Return the way of sharing that gains most; None where no score is defined."""
+    gains = overall["gain"].drop("single").astype(float).dropna()
+    return None if gains.empty else str(gains.idxmax())
+
+
 def _recommendation(by_task: pd.DataFrame, overall: pd.DataFrame) -> str:
     """Say in one sentence whether to share, and how."""
-    shared = overall.drop(index="single")
-    gains = shared["gain"].to_numpy(dtype=float)
-    if np.isnan(gains).all():
+    best = _best(overall)
+    if best is None:
         return "The scores are undefined on these folds, so nothing can be said."
-    place = int(np.nanargmax(gains))
-    best = shared.index[place]
-    low, high = (float(shared[name].iloc[place]) for name in ("low", "high"))
-    figures = f"{gains[place]:+.4f}, {low:+.4f} to {high:+.4f}"
+    gain_in_mean, low, high = (
+        float(overall[name].loc[best]) for name in ("gain", "low", "high")
+    )
+    figures = f"{gain_in_mean:+.4f}, {low:+.4f} to {high:+.4f}"
     of_best = by_task.xs(best, level="sharing")["verdict"].to_dict()
     gain, lose = (
         [str(task) for task, verdict in of_best.items() if verdict == what]

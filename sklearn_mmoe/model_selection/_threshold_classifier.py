@@ -15,9 +15,6 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    check_is_fitted,
-)
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
@@ -346,7 +343,7 @@ class MultiTaskThresholdClassifier(
         NotFittedError
             If called before ``fit``.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         names = self.task_names_
         predictions = Predictions(self.estimator_, X, len(names))
         columns = []
@@ -378,7 +375,7 @@ class MultiTaskThresholdClassifier(
         NotFittedError
             If called before ``fit``.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self.estimator_.predict_log_proba(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -406,7 +403,7 @@ class MultiTaskThresholdClassifier(
         ValueError
             If y has other tasks than in ``fit``.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         scoring = TaskScoring(self, X, y, sample_weight)
         classified = scoring.predictions.are_classified
         return scoring.mean(["accuracy" if yes else "r2" for yes in classified])

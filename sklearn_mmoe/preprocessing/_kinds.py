@@ -163,13 +163,15 @@ def _warn_of_mixture(name: Hashable, kind: str, levels: np.ndarray) -> None:
         warn(
             f"Column {name!r} is {kind}, although its values look like amounts, such "
             f"as {reads[0]!r}: they are in more than one currency: "
-            f"{', '.join(currencies)}. Bring them to one before."
+            f"{', '.join(currencies)}. Bring them to one before.",
+            finding=("currencies", name),
         )
     elif kind == "text" and reads:
         warn(
             f"Column {name!r} is taken for text, although most of its values look like "
             f"numbers or dates, such as {reads[0]!r}: no single way of reading them "
-            "fits all. Convert them before, with pd.to_numeric or pd.to_datetime."
+            "fits all. Convert them before, with pd.to_numeric or pd.to_datetime.",
+            finding=("unread", name),
         )
 
 
@@ -204,7 +206,8 @@ def _dates(
             f"Column {name!r} holds dates such as {example!r}, and none of them tells "
             f"the day from the month. They are read as {form!r}. If that is wrong, "
             "convert the column before, with pd.to_datetime and its parameter "
-            "'dayfirst'."
+            "'dayfirst'.",
+            finding=("day or month", name, form),
         )
     return DateReader(name, form, odd=odd)
 

@@ -181,7 +181,8 @@ class Reader:
         warn(
             f"Column {self.name!r} is {self.kind}, but holds values that cannot be "
             f"read as {_KIND_OF_ONE[self.kind]}, others than in fit. Such values are "
-            "taken for missing. Correct them, or replace them by NaN."
+            "taken for missing. Correct them, or replace them by NaN.",
+            finding=("odd values", self.name),
         )
         _TOLD_OF.add(self)
 
@@ -389,5 +390,6 @@ def warn_of_odd_values(table: Table, readers: Sequence[Reader]) -> None:
             f"{_KIND_OF_ONE[reader.kind]}: the first is {column.iloc[rows[0]]!r}, in "
             f"row {table.index[rows[0]]!r}. Such values are taken for missing. Correct "
             "them, or replace them by NaN; or name the column as 'categorical' if it "
-            "holds codes."
+            "holds codes.",
+            finding=("odd values", reader.name),
         )
