@@ -209,11 +209,12 @@ def run(arguments: argparse.Namespace, cases: dict[str, Case]) -> None:
         for seed in arguments.splits
         for name, case in cases.items()
         for share in case.shares
-        for contender in (*OURS, case.reference)
+        for contender in arguments.contenders
         # With all labels there is nothing to count otherwise.
         if share in arguments.shares and (share < 1 or contender != "shared, uniform")
     ]
     for name, case, share, seed, contender in jobs:
+        contender = case.reference if contender == "reference" else contender
         key = (name, share, seed, contender)
         if key in done:
             continue
@@ -242,6 +243,8 @@ def differences(results: pd.DataFrame, figure: str) -> pd.DataFrame:
     table.insert(0, "splits", groups.size())
     for ours in OURS[:2]:
         for other in ("alone", "reference"):
+            if not {ours, other} <= set(wide):
+                continue
             gain = (wide[ours] - wide[other]).groupby(
                 level=["case", "share"], sort=False
             )
@@ -260,7 +263,8 @@ def report(results: pd.DataFrame) -> None:
         errors = differences(results, "error")
         print("\nError of the thinned task; 1 is knowing nothing, less is better")
         print(errors.to_string(float_format="{:.4f}".format))
-        means = errors.groupby(level="share")[[*OURS, "reference"]].mean()
+        run = [name for name in (*OURS, "reference") if name in errors]
+        means = errors.groupby(level="share")[run].mean()
         print("\nMean over the cases, by share of the labels left")
         print(means.to_string(float_format="{:.4f}".format))
         labels = results[results["auc"].notna()]
@@ -276,6 +280,10 @@ def main() -> int:
     parser.add_argument("--cases", nargs="+", metavar="NAME")
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES))
     parser.add_argument("--splits", nargs="+", type=int, default=list(SPLITS))
+    all_contenders = [*OURS, "reference"]
+    parser.add_argument(
+        "--contenders", nargs="+", choices=all_contenders, default=all_contenders
+    )
     parser.add_argument("--n-jobs", type=int, default=1, help="threads of a contender")
     default = HERE / "results" / "few_labels.csv"
     parser.add_argument("--output", type=Path, default=default)

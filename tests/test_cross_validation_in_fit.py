@@ -58,8 +58,11 @@ def chosen_classifier():
 
 
 def member_weights(estimator):
+    """Those of the first task, and of all where all have as many targets."""
     spec = estimator._engine.spec
-    return spec.member_weights or [1 / spec.n_members] * spec.n_members
+    if spec.member_weights is None:
+        return [1 / spec.n_members] * spec.n_members
+    return spec.member_weights[0]
 
 
 def task_data(folds=None, n_folds=None):
@@ -317,7 +320,7 @@ class TestChoice:
         assert losses.loc[chosen.best_epoch_].min() == losses.to_numpy().min()
         column = losses.loc[chosen.best_epoch_].idxmin()
         used = (chosen.feature_penalty_, chosen.weight_decay_, chosen.dropout_)
-        assert column == used
+        assert column == (*used, "all")
 
     @pytest.mark.parametrize("kind", ["values", "labels"])
     def test_weights_have_the_least_loss_of_unseen_rows(self, kind):
@@ -360,8 +363,11 @@ class TestChoice:
                 y[:, 1], q, sample_weight=weight
             )
 
-        shares = estimator.cv_weights_
+        assert estimator.cv_weights_.index.tolist() == estimator.task_names_
+        assert estimator.cv_weights_.columns.equals(estimator.cv_losses_.columns)
+        shares, of_other = estimator.cv_weights_.to_numpy()
         assert shares.sum() == 1
+        np.testing.assert_array_equal(shares, of_other)
         kept = np.flatnonzero(shares)
         assert len(kept) == len(unseen[0]) > 1
         of_one = estimator.cv_losses_.to_numpy()[0]
@@ -395,11 +401,11 @@ class TestChoice:
             ["regression"] * 2,
             [lambda *_, **__: 1.0] * 2,
             task_data(folds=np.arange(60) % 2, n_folds=2),
-            n_epochs=1,
+            plan(None, n_epochs=1),
         )
         choice._look()
         choice.on_train_end()
-        assert choice.shares.tolist() == [1, 0, 0]
+        assert choice.shares.tolist() == [[1, 0, 0]] * 2
 
     def test_a_candidate_that_diverges_does_not_count(self, monkeypatch):
         from sklearn_mmoe._training.out_of_fold import OutOfFold
@@ -414,8 +420,8 @@ class TestChoice:
 
         monkeypatch.setattr(OutOfFold, "_held_out", with_infinity)
         model = MultiTaskMMoERegressor(**SMALL, cv=2).fit(*regression_data())
-        assert model.cv_weights_[0] == 0
-        assert model.cv_weights_.sum() == 1
+        assert (model.cv_weights_.iloc[:, 0] == 0).all()
+        assert (model.cv_weights_.sum(axis=1) == 1).all()
         assert np.isnan(model.cv_losses_.iloc[:, 0]).all()
         assert np.isfinite(model.predict(regression_data()[0])).all()
 
@@ -598,7 +604,7 @@ class TestParameter:
     @pytest.mark.usefixtures("quick")
     def test_auto_is_none_with_few_targets_or_many_rows(self, monkeypatch):
         X, y = regression_data()
-        few = np.where(np.arange(60)[:, np.newaxis] < [60, 29], y, np.nan)
+        few = np.where(np.arange(60)[:, np.newaxis] < 29, y, np.nan)
         model = MultiTaskMMoERegressor(**self.AUTO).fit(X, few)
         assert model._engine.spec.n_members is None
         monkeypatch.setattr("sklearn_mmoe.estimators._candidates._MOST_ROWS", 59)
@@ -728,8 +734,7 @@ def test_a_round_has_to_pay(before, after, n_more, other):
         ["regression"],
         [lambda *_, **__: next(losses)],
         data,
-        n_epochs=2,
-        weakest=1,
+        plan(None, n_epochs=2, weakest=1),
     )
     records = [EpochRecord(epoch, np.zeros(1), 0.0) for epoch in range(8)]
     for record in records:

@@ -202,10 +202,10 @@ class TestRoundTrip:
             tmp_path / "model.mmoe"
         ).read_bytes()
         if "cv" in parameters:
-            names = ["feature_penalty", "weight_decay", "dropout"]
+            names = ["feature_penalty", "weight_decay", "dropout", "tasks"]
             assert again.cv_losses_.columns.names == names
             assert again._engine.spec.n_members == 2 * np.count_nonzero(
-                again.cv_weights_
+                again.cv_weights_.to_numpy()[0]
             )
             assert (
                 again._engine.spec.member_weights == model._engine.spec.member_weights
@@ -646,7 +646,9 @@ class TestMalice:
         self, sealed_ensemble, tmp_path, no_keras, weights
     ):
         def change(document):
-            given = {"!": "tuple", "items": weights} if weights else 0.5
+            of_task = {"!": "tuple", "items": weights} if weights else 0.5
+            n_tasks = len(document["fitted"]["_tasks"])
+            given = {"!": "tuple", "items": [of_task] * n_tasks}
             document["network"]["member_weights"] = given
 
         content = changed(sealed_ensemble, change)
@@ -898,9 +900,11 @@ def test_files_of_earlier_releases_load(path):
     if model.cv_losses_ is None:
         assert model.cv_weights_ is None
     else:
-        used = model.cv_losses_.columns[model.cv_weights_.argmax()]
-        assert used[:2] == (model.feature_penalty_, model.weight_decay_)
-        assert model.cv_weights_.sum() == model.cv_weights_.max() == 1
+        assert model.cv_weights_.index.tolist() == model.task_names_
+        for _, of_task in model.cv_weights_.iterrows():
+            used = of_task.idxmax()
+            assert used[:2] == (model.feature_penalty_, model.weight_decay_)
+            assert of_task.sum() == of_task.max() == 1
     predicted = np.asarray(model.predict(X), dtype=object).tolist()
     for row, wanted in zip(predicted, expected["predictions"], strict=True):
         for value, of_then in zip(row, wanted, strict=True):

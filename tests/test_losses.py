@@ -465,7 +465,8 @@ class TestByTask:
 
 
 def weighted_std(of_members, estimator):
-    shares = estimator.cv_weights_[estimator.cv_weights_ > 0]
+    shares = estimator.cv_weights_.to_numpy()[0]
+    shares = shares[shares > 0]
     weights = np.repeat(shares, len(of_members) // len(shares))
     mean = np.average(of_members, axis=0, weights=weights)
     return np.sqrt(np.average((of_members - mean) ** 2, axis=0, weights=weights))

@@ -596,9 +596,11 @@ def test_sharings(sharing, n_members, tmp_path):
 
 
 def test_weights_of_members(tmp_path):
-    model = small_network([1, 3, 1], n_members=3, member_weights=(0.2, 0.7, 0.1))
+    weights = [(0.2, 0.7, 0.1), (0.0, 0.5, 0.5), (0.0, 0.0, 1.0)]
+    model = small_network([1, 3, 1], n_members=3, member_weights=weights)
     assert_same_network(model, tmp_path)
-    model = small_network(n_members=2, member_weights=(0.25, 0.75), dtype="float64")
+    weights = [(0.25, 0.75), (1.0, 0.0)]
+    model = small_network(n_members=2, member_weights=weights, dtype="float64")
     assert_same_network(model, tmp_path, "float64")
 
 

@@ -50,7 +50,7 @@ def build_network(
     output_activation: str | None = None,
     seed: int | None = None,
     n_members: int | None = None,
-    member_weights: Sequence[float] | None = None,
+    member_weights: Sequence[Sequence[float]] | None = None,
     **sizes_of_parts: Any,
 ) -> Network:
     """Build the network; the parameters are those of :func:`multi_task_network`.
@@ -94,7 +94,12 @@ def build_network(
     if n_members is not None:
         members = keras.Model(inputs, logits)
         logits = [
-            make.average(logits[k], kind, k, member_weights)
+            make.average(
+                logits[k],
+                kind,
+                k,
+                None if member_weights is None else member_weights[k],
+            )
             for k, kind in enumerate(meta["task_kinds_"])
         ]
     outputs = [

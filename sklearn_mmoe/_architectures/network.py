@@ -44,8 +44,9 @@ class NetworkSpec:
         Number of networks in an ensemble; None is one network that is none. Of an
         ensemble, the parameter `feature_penalty` is a tuple of one for each member, and
         `dropout` may be.
-    member_weights : tuple of float, or None
-        Weight of each member in the prediction. They sum to 1; None weighs all alike.
+    member_weights : tuple of tuple of float, or None
+        Weight of each member in the prediction of each task. Those of a task sum to 1;
+        None weighs all alike.
     """
 
     n_features: int
@@ -55,7 +56,7 @@ class NetworkSpec:
     seed: int = 0
     builder: Callable[..., keras.Model] | None = None
     n_members: int | None = None
-    member_weights: tuple[float, ...] | None = None
+    member_weights: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def dtype(self) -> str:

@@ -44,6 +44,12 @@ class TaskData:
         trained on it. None trains on all rows.
     n_folds : int or None
         Number of folds.
+    of_candidates : ndarray of shape (n_candidates, n_tasks) or None
+        Of an ensemble, what training multiplies the weights by in the members of each
+        candidate; None multiplies by nothing.
+    repeats : ndarray of int of shape (n_samples,) or None
+        How often each row is trained on in an epoch, with its weight divided by this;
+        None is once.
     """
 
     X: Any
@@ -52,34 +58,66 @@ class TaskData:
     rows: np.ndarray
     folds: np.ndarray | None = None
     n_folds: int | None = None
+    of_candidates: np.ndarray | None = None
+    repeats: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
         """Number of rows that count."""
         return len(self.rows)
 
+    @property
+    def rows_of_epoch(self) -> np.ndarray:
+        """The rows that are trained on in an epoch, in any order."""
+        if self.repeats is None:
+            return self.rows
+        return np.repeat(self.rows, self.repeats[self.rows])
+
+    @property
+    def n_weights(self) -> int | None:
+        """Number of weights that a row has in each task; None is one."""
+        if self.n_folds is None or self.of_candidates is None:
+            return self.n_folds
+        return len(self.of_candidates) * self.n_folds
+
     def weighted(self, of_tasks: Sequence[float]) -> TaskData:
         """Multiply the weights of each task by a number."""
         factors = np.asarray(of_tasks, dtype=self.weights.dtype)
         return replace(self, weights=self.weights * factors)
+
+    def weighted_by_candidate(self, weights: Sequence[Sequence[float]]) -> TaskData:
+        """Multiply the weights of each task by a number for each candidate."""
+        return replace(
+            self, of_candidates=np.asarray(weights, dtype=self.weights.dtype)
+        )
 
     def batches(self, batch_size: int, seed: int) -> ArrayBatches:
         """Cut the rows into batches for training, in an order that a seed decides."""
         return ArrayBatches(self, batch_size, seed)
 
     def training_weights(self, rows: np.ndarray) -> np.ndarray:
-        """Look up weights, (n_rows, n_tasks), or (n_rows, n_tasks, n_folds).
+        """Look up weights, (n_rows, n_tasks), or (n_rows, n_tasks, n_weights).
 
         Those of a row's own fold are zero. All others are raised, so that the weights
-        that each fold leaves keep a mean of one.
+        that each fold leaves keep a mean of one. There is a weight for each fold, or
+        for each candidate and fold.
         """
         weights = self.weights[rows]
+        if self.repeats is not None:
+            # The mean over the rows of an epoch stays.
+            total = self.repeats[self.rows].sum() / len(self.rows)
+            factors = total / self.repeats[rows]
+            weights = weights * factors.astype(weights.dtype)[:, np.newaxis]
         if self.folds is None:
             return weights
         assert self.n_folds is not None
         others = self.folds[rows][:, np.newaxis] != np.arange(self.n_folds)
         raised = (others * (self.n_folds / (self.n_folds - 1))).astype(weights.dtype)
-        return weights[:, :, np.newaxis] * raised[:, np.newaxis]
+        of_folds = weights[:, :, np.newaxis] * raised[:, np.newaxis]
+        if self.of_candidates is None:
+            return of_folds
+        of_members = of_folds[:, :, np.newaxis] * self.of_candidates.T[..., np.newaxis]
+        return of_members.reshape(*weights.shape, -1)
 
 
 class DenseRows:
@@ -137,6 +175,7 @@ class ArrayBatches:
 
     def __init__(self, data: TaskData, batch_size: int, seed: int) -> None:
         self._data = data
+        self._rows = data.rows_of_epoch
         self._seed = seed
         self.batch_size = batch_size
         bytes_of_batch = batch_size * data.X.shape[1] * data.X.dtype.itemsize
@@ -145,7 +184,7 @@ class ArrayBatches:
 
     @property
     def n_rows(self) -> int:
-        return len(self._data.rows)
+        return len(self._rows)
 
     @property
     def n_batches(self) -> int:
@@ -154,7 +193,7 @@ class ArrayBatches:
     def epoch(self, epoch: int, one_by_one: bool = False) -> Iterator[Batches]:
         """Yield all batches, in an order that the seed and the epoch alone decide."""
         rng = np.random.default_rng([self._seed, epoch])
-        yield from self.in_order(rng.permutation(self._data.rows), one_by_one)
+        yield from self.in_order(rng.permutation(self._rows), one_by_one)
 
     def in_order(
         self, order: np.ndarray, one_by_one: bool = False

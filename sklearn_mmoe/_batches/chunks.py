@@ -37,7 +37,7 @@ class ChunkedTaskData:
     of_tasks: Sequence[float] | None = None
 
     # There is no cross-validation within a fit on so many rows.
-    n_folds = None
+    n_weights = None
 
     def weighted(self, of_tasks: Sequence[float]) -> ChunkedTaskData:
         """Multiply the weights of each task by a number."""

@@ -22,9 +22,9 @@ class Batches:
     targets : list of ndarray of shape (n_batches * batch_size, ...)
         Targets of each task.
     weights : ndarray of shape (n_batches * batch_size, n_tasks) or (n_batches * \
-            batch_size, n_tasks, n_folds)
-        Weights of the rows in each task, for an ensemble in each fold; zero for rows
-        that only fill up a batch.
+            batch_size, n_tasks, n_weights)
+        Weights of the rows in each task, for an ensemble in each fold or each member;
+        zero for rows that only fill up a batch.
     n_batches : int
         Number of batches.
     """
@@ -80,15 +80,16 @@ class TrainingData(Protocol):
     ----------
     n_rows : int
         Number of rows that count.
-    n_folds : int or None
-        Of an ensemble, the number of folds; None trains on all rows.
+    n_weights : int or None
+        Number of weights that a row has in each task: of an ensemble one for each fold,
+        or for each member. None is one.
     """
 
     @property
     def n_rows(self) -> int: ...
 
     @property
-    def n_folds(self) -> int | None: ...
+    def n_weights(self) -> int | None: ...
 
     def weighted(self, of_tasks: Sequence[float]) -> TrainingData:
         """Multiply the weights of each task by a number."""

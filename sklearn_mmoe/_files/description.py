@@ -111,7 +111,9 @@ def read_description(
         "parameters": parameters,
         "seed": whole(described["seed"]),
         "n_members": n_members,
-        "member_weights": _checked_weights(described.get("member_weights"), n_members),
+        "member_weights": _checked_weights(
+            described.get("member_weights"), n_members, len(tasks)
+        ),
     }
 
 
@@ -121,17 +123,20 @@ def _checked_pairs(pairs: Any, tasks: Sequence[Any]) -> tuple[tuple[int, int], .
     return dependency_pairs(indices, tasks)
 
 
-def _checked_weights(weights: Any, n_members: Any) -> Any:
+def _checked_weights(weights: Any, n_members: Any, n_tasks: int) -> Any:
     """Check what the members weigh in the prediction, which older files do not say."""
     if weights is None:
         return None
     if n_members is None:
         raise ValueError("there are weights of members, but no members")
-    _of_members("weight", weights, n_members)
-    if not all(isinstance(w, float) and 0 < w <= 1 for w in weights):
-        raise ValueError(f"members have the weights {weights}")
-    if abs(sum(weights) - 1) > 1e-6:
-        raise ValueError("the members' weights do not sum to 1")
+    if len(weights) != n_tasks:
+        raise ValueError(f"{n_tasks} tasks have weights of members for {len(weights)}")
+    for of_task in weights:
+        _of_members("weight", of_task, n_members)
+        if not all(isinstance(w, float) and 0 <= w <= 1 for w in of_task):
+            raise ValueError(f"members have the weights {of_task}")
+        if abs(sum(of_task) - 1) > 1e-6:
+            raise ValueError("the members' weights do not sum to 1")
     return weights
 
 

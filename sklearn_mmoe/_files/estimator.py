@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 import sklearn_mmoe._files.frames  # noqa: F401  adds to the kinds of values
@@ -238,12 +239,15 @@ def _restore(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> A
     return estimator
 
 
-def _only_best(fitted: Mapping[str, Any]) -> np.ndarray | None:
+def _only_best(fitted: Mapping[str, Any]) -> pd.DataFrame | None:
     """Weigh strengths as before they were averaged: the best one alone."""
     losses = fitted.get("cv_losses_")
     if losses is None:
         return None
-    return np.eye(losses.shape[1])[int(losses.to_numpy().min(axis=0).argmin())]
+    weights = np.zeros((len(fitted["task_names_"]), losses.shape[1]))
+    weights[:, losses.to_numpy().min(axis=0).argmin()] = 1
+    index = pd.Index(fitted["task_names_"], name="task")
+    return pd.DataFrame(weights, index=index, columns=losses.columns)
 
 
 def _check_fitted(cls: Any, fitted: Mapping[str, Any]) -> None:

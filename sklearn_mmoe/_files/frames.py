@@ -14,7 +14,7 @@ from sklearn_mmoe._files.values import Unknown, decode, encode, kind
 __all__ = ["pandas_from_state", "pandas_to_state"]
 
 # Attributes of estimators that may hold something of pandas.
-_OF_PANDAS = ("_y_columns", "cv_losses_")
+_OF_PANDAS = ("_y_columns", "cv_losses_", "cv_weights_")
 
 
 def _is_frame(value: Any) -> bool:

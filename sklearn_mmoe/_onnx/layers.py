@@ -336,9 +336,10 @@ def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Average values, or probabilities, which stay logits."""
     (x,) = inputs
     link, n_members = LINKS[layer.kind], layer.input.shape[0]
-    weights = np.reshape(
-        layer.member_weights or [1 / n_members] * n_members, (-1, 1, 1)
-    )
+    counting, weights = layer.counting(n_members)
+    weights = np.reshape(weights, (-1, 1, 1))
+    if len(counting) < n_members:
+        x = graph.node("Gather", x, graph.constant(counting), axis=0)
     if link == "identity":
         shares = graph.constant(weights.astype(layer.compute_dtype))
         return [graph.reduce("ReduceSum", graph.node("Mul", x, shares), 0)]

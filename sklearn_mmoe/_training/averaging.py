@@ -13,7 +13,25 @@ from scipy.special import log_expit, log_softmax, logsumexp
 
 from sklearn_mmoe._tasks.kinds import LINKS
 
-__all__ = ["average_outputs"]
+__all__ = ["average_outputs", "that_count"]
+
+
+def that_count(
+    outputs: np.ndarray, weights: Sequence[float] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out members whose weight is zero: their outputs may not be finite.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_counting, n_samples, units)
+        The outputs of the others.
+    weights : ndarray of shape (n_counting,)
+        Their weights, which sum to 1.
+    """
+    if weights is None:
+        return outputs, np.full(len(outputs), 1 / len(outputs))
+    of_members = np.asarray(weights)
+    return outputs[of_members > 0], of_members[of_members > 0]
 
 
 def average_outputs(
@@ -28,16 +46,15 @@ def average_outputs(
     outputs : ndarray of shape (n_members, n_samples, units)
         The members' outputs.
     weights : sequence of float or None, default=None
-        Weight of each member, greater than 0, which sum to 1; None weighs all alike.
+        Weight of each member, which sum to 1; None weighs all alike.
 
     Returns
     -------
     ndarray of shape (n_samples, units)
         Outputs of the same sort, in the same type.
     """
-    n_members = len(outputs)
-    given = [1 / n_members] * n_members if weights is None else weights
-    shares = np.reshape(np.asarray(given, dtype=outputs.dtype), (-1, 1, 1))
+    outputs, counting = that_count(outputs, weights)
+    shares = np.reshape(counting.astype(outputs.dtype), (-1, 1, 1))
 
     def log_mean(logs: np.ndarray) -> np.ndarray:
         return logsumexp(logs, axis=0, b=shares)

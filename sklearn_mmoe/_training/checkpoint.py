@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoints"]
 
-_FORMAT = 3
+_FORMAT = 4
 _NAME = re.compile(r"epoch-(\d{6,})\.checkpoint")
 # How many are kept: if the last one is torn, there is one before it.
 _KEPT = 2

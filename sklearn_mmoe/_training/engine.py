@@ -209,9 +209,10 @@ class Engine:
             If training diverges.
         """
         keras_import.check_not_forked()
-        source = _weighted(data, plan).batches(plan.batch_size, seed)
+        weighted = _weighted(data, plan)
+        source = weighted.batches(plan.batch_size, seed)
         choice: OutOfFold | None = None
-        trainer_for_plan = self._trainer_for(plan, data.n_folds, bool(callbacks))
+        trainer_for_plan = self._trainer_for(plan, weighted.n_weights, bool(callbacks))
         with borrow_trainer(*trainer_for_plan) as trainer:
             self._bring_to_start(trainer, plan)
             watching = list(observers)
@@ -227,9 +228,7 @@ class Engine:
                     self.spec.kinds,
                     self.spec.losses(),
                     data,
-                    plan.n_epochs,
-                    plan.task_weight,
-                    plan.weakest,
+                    plan,
                 )
                 watching.insert(0, choice)
             hooks = KerasCallbacks(callbacks, trainer, plan.n_epochs, source.n_batches)
@@ -245,8 +244,12 @@ class Engine:
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
             gates = some_gate_weights(trainer, source)
+            if choice is not None and gates is not None:
+                gates = np.concatenate(
+                    [some_gate_weights(trainer, source) for _ in choice.each_group()]
+                )
         if choice is not None:
-            kept = self._keep(choice.member_weights)
+            kept = self._keep(choice)
             gates = None if gates is None else gates[kept]
         if gates is not None and self.spec.n_members is not None:
             gates = of_one_mixture(gates, self.spec.member_weights)
@@ -255,31 +258,34 @@ class Engine:
         self._network = None
         return choice
 
-    def _keep(self, member_weights: np.ndarray) -> np.ndarray:
+    def _keep(self, choice: OutOfFold) -> np.ndarray:
         """Let go of the members that do not count; return the others."""
+        spec, n_members = self.spec, self.spec.n_members
         assert self._state is not None
-        spec = self.spec
-        kept = np.flatnonzero(member_weights)
-        member_weights = member_weights[kept]
+        assert n_members is not None
+        kept = np.flatnonzero(choice.member_weights.any(axis=0))
+        member_weights = choice.member_weights[:, kept]
         of_kept = {
-            name: tuple(np.take(spec.parameters[name], kept).tolist())
+            name: tuple(np.take(spec.parameters[name], kept % n_members).tolist())
             for name in ("feature_penalty", "dropout")
             if isinstance(spec.parameters[name], tuple)
         }
-        alike = (member_weights == member_weights[0]).all()
+        alike = (member_weights == member_weights[0, 0]).all()
         self.spec = replace(
             spec,
             parameters={**spec.parameters, **of_kept},
             n_members=len(kept),
-            member_weights=None if alike else tuple(member_weights.tolist()),
+            member_weights=(
+                None if alike else tuple(map(tuple, member_weights.tolist()))
+            ),
         )
-        weights = [weight[kept] for weight in self._state.weights]
+        weights = [weight[kept] for weight in choice.best_weights]
         self._state = TrainingState(weights, self._state.random)
         self._evaluator = None
         return kept
 
     def _trainer_for(
-        self, plan: TrainingPlan, n_folds: int | None, has_callbacks: bool
+        self, plan: TrainingPlan, n_weights: int | None, has_callbacks: bool
     ) -> tuple[Any, Callable[[], Trainer]]:
         """Say under which key a trainer for a plan may be kept, and how to make it."""
         named = isinstance(plan.optimizer, str)
@@ -306,7 +312,7 @@ class Engine:
                 optimizer,
                 plan.batch_size,
                 scheduled,
-                n_folds,
+                n_weights,
                 of_members,
                 weighting,
                 plan.distribution,
@@ -320,7 +326,7 @@ class Engine:
         key = (
             self.spec.structure(),
             plan.batch_size,
-            n_folds,
+            n_weights,
             optimizer,
             plan.weighting,
         )
@@ -389,9 +395,12 @@ class Engine:
 
     def _averaged(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
         """Average the members' outputs of each task."""
+        weights = self.spec.member_weights or [None] * len(outputs)
         return [
-            average_outputs(kind, of_members, self.spec.member_weights)
-            for kind, of_members in zip(self.spec.kinds, outputs, strict=True)
+            average_outputs(kind, of_members, of_task)
+            for kind, of_members, of_task in zip(
+                self.spec.kinds, outputs, weights, strict=True
+            )
         ]
 
     def predict_members(
@@ -450,9 +459,11 @@ class Engine:
 
 def _weighted(data: TrainingData, plan: TrainingPlan) -> TrainingData:
     """Multiply the rows' weights by those of the tasks, if these stay as they are."""
-    if plan.weighting is not None or not plan.task_weight:
+    if plan.weighting is not None:
         return data
-    return data.weighted(plan.task_weight)
+    if plan.weights_by_candidate and isinstance(data, TaskData):
+        return data.weighted_by_candidate(plan.weights_by_candidate)
+    return data.weighted(plan.task_weight) if plan.task_weight else data
 
 
 def _check_weighting(

@@ -41,6 +41,11 @@ class TrainingPlan:
         What each task's loss is multiplied by; empty where all are alike.
     distribution : Distribution or None
         The devices to train on; None is one.
+    weights_by_candidate : tuple of tuple of float
+        Of an ensemble, what each candidate's members multiply the tasks' losses by, if
+        they differ; empty where they do not. Zero is a task that they do not learn.
+    groups : tuple of tuple of int
+        The tasks for which an ensemble's candidates are chosen and weighed together.
     weakest : int or None
         Of an ensemble, the candidate of the weakest regularisation, if training may be
         lengthened for it.
@@ -58,6 +63,8 @@ class TrainingPlan:
     continuing: bool = False
     task_weight: tuple[float, ...] = ()
     task_weighting: str = "uniform"
+    weights_by_candidate: tuple[tuple[float, ...], ...] = ()
+    groups: tuple[tuple[int, ...], ...] = ()
     weakest: int | None = None
     distribution: Distribution | None = None
 
@@ -68,6 +75,13 @@ class TrainingPlan:
         Weights that stay are part of the rows' weights, which costs nothing.
         """
         return None if self.task_weighting == "uniform" else self.task_weighting
+
+    @property
+    def factors(self) -> np.ndarray:
+        """What the losses of the tasks are multiplied by, in the mean over members."""
+        if self.weights_by_candidate:
+            return np.mean(self.weights_by_candidate, axis=0)
+        return np.asarray(self.task_weight or (1.0,))
 
 
 def train(
@@ -151,7 +165,7 @@ def _train_epoch(
             callback.on_batch_begin(done)
         of_batches, own, weighed = trainer.train(batches, rates)
         if plan.weighting is None:  # else the rows' weights do not hold the tasks'
-            of_batches = of_batches / given
+            of_batches = of_batches / plan.factors
         losses, penalty = losses + of_batches, penalty + own
         if weighed is not None:
             task_weights = weighed + (0 if task_weights is None else task_weights)

@@ -81,13 +81,16 @@ def some_gate_weights(trainer: Trainer, source: BatchSource) -> np.ndarray | Non
 
 
 def of_one_mixture(
-    gates: np.ndarray, member_weights: Sequence[float] | None
+    gates: np.ndarray, member_weights: Sequence[Sequence[float]] | None
 ) -> np.ndarray:
     """Bring gates of members, (n_members, n_rows, n_gates, n_experts), to one mixture.
 
-    Its experts are those of all members, whose gates have the members' weights.
+    Its experts are those of all members, whose gates have the members' weights in each
+    task; a gate that serves all tasks has their mean.
     """
     if member_weights is None:
         return np.concatenate(gates, axis=-1) / len(gates)
-    weights = np.reshape(np.asarray(member_weights, dtype=gates.dtype), (-1, 1, 1, 1))
-    return np.concatenate(gates * weights, axis=-1)
+    of_members = np.transpose(np.asarray(member_weights, dtype=gates.dtype))
+    if gates.shape[2] != of_members.shape[1]:
+        of_members = of_members.mean(axis=1, keepdims=True)
+    return np.concatenate(gates * of_members[:, np.newaxis, :, np.newaxis], axis=-1)

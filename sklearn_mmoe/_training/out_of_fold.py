@@ -13,6 +13,7 @@ from sklearn_mmoe._training.averaging import average_outputs
 from sklearn_mmoe._training.observer import EpochRecord, Observer
 
 if TYPE_CHECKING:
+    from sklearn_mmoe._training.loop import TrainingPlan
     from sklearn_mmoe._training.trainer import Trainer
 
 __all__ = ["OutOfFold"]
@@ -41,8 +42,13 @@ class OutOfFold(Observer):
 
     Each candidate ends with the weights of its best epoch. The ensemble predicts the
     mean of the candidates, weighted so that the predictions of these rows have the
-    least loss: stacking by a convex combination [1]_ [2]_. The weights are the same for
-    all tasks; with weights of its own for each task, small tables were overfitted.
+    least loss: stacking by a convex combination [1]_ [2]_.
+
+    Epochs and weights are the same for all tasks of a group; with its own for each
+    task, small tables were overfitted. Tasks that have far fewer targets than others
+    are a group of their own, which the others' losses would decide for otherwise: it
+    has copies of all members, as they were in its own best epochs. A candidate may
+    learn the tasks of one group alone, and predicts no others.
 
     Targets with hardly any noise need more updates than others. They are known by this:
     the weakest regularisation does best, and best at the end. Then training is
@@ -61,27 +67,25 @@ class OutOfFold(Observer):
         The loss of each task.
     data : TaskData
         What is trained on, and its folds.
-    n_epochs : int
-        Number of epochs that there will be at most.
-    task_weight : sequence of float, default=()
-        What each task's loss is multiplied by, if it is not empty.
-    weakest : int or None, default=None
-        The candidate for which training may be lengthened.
+    plan : TrainingPlan
+        How it is trained.
 
     Attributes
     ----------
     epochs : list of int
         The epochs, counted from 1, after which the members were evaluated.
     curves : list of ndarray of shape (n_candidates,)
-        The losses of the candidates then, summed over tasks.
+        The losses of the candidates then, summed over the tasks that they learn.
     best_candidate : int
-        The candidate that was best.
+        Of the candidates that learn all tasks, the one that was best.
     best_epoch : int
         The epoch, counted from 1, in which it was.
     best_weights : list of ndarray
-        Each member's weights in its candidate's best epoch.
-    shares : ndarray of shape (n_candidates,)
-        Weight of each candidate in the prediction. They sum to 1.
+        Each member's weights in its candidate's best epoch, for one group of tasks
+        after the other: the first axis has n_groups * n_members.
+    shares : ndarray of shape (n_tasks, n_candidates)
+        Weight of each candidate in the prediction of each task. Those of a task sum
+        to 1.
 
     References
     ----------
@@ -97,9 +101,7 @@ class OutOfFold(Observer):
         kinds: Sequence[str],
         losses: Sequence[Any],
         data: TaskData,
-        n_epochs: int,
-        task_weight: Sequence[float] = (),
-        weakest: int | None = None,
+        plan: TrainingPlan,
     ) -> None:
         assert data.folds is not None
         assert data.n_folds is not None
@@ -110,11 +112,17 @@ class OutOfFold(Observer):
         self._losses = losses
         self._data = data
         self._folds = data.folds[data.rows]
-        self._task_weight = task_weight or (1.0,) * len(losses)
-        self._weakest = weakest
-        self._rounds = [range(n_epochs)]
+        self._task_weight = plan.task_weight or (1.0,) * len(losses)
+        self._weakest = plan.weakest
+        self._groups = plan.groups or (tuple(range(len(losses))),)
+        self._learned = (
+            np.array(plan.weights_by_candidate or [(1.0,) * len(losses)]) > 0
+        )
+        self._rounds = [range(plan.n_epochs)]
         self._epoch = 0
-        self._best_losses: np.ndarray | None = None
+        self._of_tasks: list[np.ndarray] = []
+        self._least = np.inf
+        self._least_of_groups: np.ndarray | None = None
         self.epochs: list[int] = []
         self.curves: list[np.ndarray] = []
 
@@ -151,21 +159,20 @@ class OutOfFold(Observer):
         if not before:
             return True
         # A likelihood's loss may be negative.
-        assert self._best_losses is not None
-        gain = min(before) - self._best_losses.min()
+        gain = min(before) - self._least
         return bool(gain > (1 - _ENOUGH) * abs(min(before)))
 
     def arrays(self) -> list[np.ndarray]:
         if not self.epochs:
             return []
-        return [np.array(self.epochs), np.array(self.curves), *self.best_weights]
+        return [np.array(self.epochs), np.array(self._of_tasks), *self.best_weights]
 
     def set_arrays(self, arrays: list[np.ndarray]) -> None:
         if not arrays:
             return
-        epochs, curves, *best_weights = arrays
+        epochs, of_tasks, *best_weights = arrays
         self.best_weights = [weight.copy() for weight in best_weights]
-        for epoch, losses in zip(epochs.tolist(), curves, strict=True):
+        for epoch, losses in zip(epochs.tolist(), of_tasks, strict=True):
             self._compare(epoch, losses)
 
     def _look(self) -> None:
@@ -173,36 +180,81 @@ class OutOfFold(Observer):
         better = self._compare(self._epoch, self._evaluate())
         weights = self._trainer.weights()
         if len(self.epochs) == 1:
-            self.best_weights = [weight.copy() for weight in weights]
-        of_better = np.repeat(better, self._n_folds)
-        for best, weight in zip(self.best_weights, weights, strict=True):
-            best[of_better] = weight[of_better]
+            n_groups = len(self._groups)
+            self.best_weights = [np.concatenate([w] * n_groups) for w in weights]
+        for group, candidates in enumerate(better):
+            of_better = np.repeat(candidates, self._n_folds)
+            for best, weight in zip(self._best_of(group), weights, strict=True):
+                best[of_better] = weight[of_better]
 
-    def _compare(self, epoch: int, losses: np.ndarray) -> np.ndarray:
-        """Note the losses of an epoch; return which candidates are at their best."""
+    def _best_of(self, group: int) -> list[np.ndarray]:
+        """Return the part of the best weights that is of a group of tasks."""
+        n_groups = len(self._groups)
+        return [np.split(best, n_groups)[group] for best in self.best_weights]
+
+    def _compare(self, epoch: int, of_tasks: np.ndarray) -> np.ndarray:
+        """Note the losses of an epoch; return whose are the lowest so far.
+
+        Parameters
+        ----------
+        epoch : int
+            The epoch.
+        of_tasks : ndarray of shape (n_tasks, n_candidates)
+            The losses.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_groups, n_candidates)
+            Whether a candidate is at its best for a group of tasks.
+        """
+        learned = np.broadcast_to(self._learned.T, of_tasks.shape)
+        total = np.where(learned, of_tasks, 0).sum(axis=0)
         self.epochs.append(epoch)
-        self.curves.append(losses)
-        finite = np.where(np.isfinite(losses), losses, np.inf)
-        if self._best_losses is None:
-            self._best_losses = np.full_like(finite, np.inf)
-        if len(self.epochs) == 1 or finite.min() < self._best_losses.min():
+        self.curves.append(total)
+        self._of_tasks.append(of_tasks)
+        of_all = np.where(learned.all(axis=0) & np.isfinite(total), total, np.inf)
+        if len(self.epochs) == 1 or of_all.min() < self._least:
+            self._least = of_all.min()
             self.best_epoch = epoch
-            self.best_candidate = int(finite.argmin())
-        better = finite < self._best_losses
-        self._best_losses = np.minimum(finite, self._best_losses)
+            self.best_candidate = int(of_all.argmin())
+        losses = np.array([self._of_group(of_tasks, learned, g) for g in self._groups])
+        if self._least_of_groups is None:
+            self._least_of_groups = np.full_like(losses, np.inf)
+        better = losses < self._least_of_groups
+        self._least_of_groups = np.minimum(losses, self._least_of_groups)
         return better
 
+    @staticmethod
+    def _of_group(
+        of_tasks: np.ndarray, learned: np.ndarray, group: tuple[int, ...]
+    ) -> np.ndarray:
+        """Sum the losses of a group of tasks; infinite where they are of no use."""
+        tasks = list(group)
+        total = of_tasks[tasks].sum(axis=0)
+        return np.where(learned[tasks].all(axis=0) & np.isfinite(total), total, np.inf)
+
     def on_train_end(self) -> None:
-        """Give all members their best weights, and weigh the candidates."""
+        """Weigh the candidates, for each group of tasks in its best epochs."""
         if self._epoch not in self.epochs:  # a callback has stopped training
             self._look()
-        self._trainer.set_weights(self.best_weights)
-        self.shares = self._best_shares()
+        self.shares = np.zeros(self._of_tasks[0].shape)
+        for group in self.each_group():
+            self.shares[list(self._groups[group])] = self._best_shares(group)
+
+    def each_group(self) -> Iterator[int]:
+        """Bring all members to their best weights for one group after the other."""
+        for group in range(len(self._groups)):
+            self._trainer.set_weights(self._best_of(group))
+            yield group
 
     @property
     def member_weights(self) -> np.ndarray:
-        """Weight of each member in the prediction, (n_members,)."""
-        return np.repeat(self.shares, self._n_folds) / self._n_folds
+        """Weight of each member in the prediction, (n_tasks, n_groups * n_members)."""
+        of_members = np.repeat(self.shares, self._n_folds, axis=1) / self._n_folds
+        weights = np.zeros((len(self._groups), *of_members.shape))
+        for group, tasks in enumerate(self._groups):
+            weights[group, list(tasks)] = of_members[list(tasks)]
+        return np.concatenate(weights, axis=1)
 
     def _held_out(self) -> Iterator[np.ndarray]:
         """Predict the rows by the members that have not seen them.
@@ -225,36 +277,42 @@ class OutOfFold(Observer):
         )
 
     def _evaluate(self) -> np.ndarray:
-        """Compute the loss of each candidate, summed over tasks."""
-        total = np.zeros(1)
-        for k, outputs in enumerate(self._held_out()):
-            of_task = np.array([self._loss(k, of_one) for of_one in outputs])
-            total = total + self._task_weight[k] * of_task
-        return total
+        """Compute the loss of each candidate in each task, (n_tasks, n_candidates)."""
+        return np.array(
+            [
+                [self._task_weight[k] * self._loss(k, of_one) for of_one in outputs]
+                for k, outputs in enumerate(self._held_out())
+            ]
+        )
 
-    def _best_shares(self) -> np.ndarray:
+    def _best_shares(self, group: int) -> np.ndarray:
         """Find the candidates' weights by which their mean has the least loss."""
+        assert self._least_of_groups is not None
+        tasks = list(self._groups[group])
         n_candidates = len(self.curves[0])
-        best = np.eye(n_candidates)[self.best_candidate]
-        if n_candidates == 1:
+        learned = np.broadcast_to(self._learned, (n_candidates, len(self._kinds)))
+        usable = np.flatnonzero(learned[:, tasks].all(axis=1))
+        best = np.eye(n_candidates)[self._least_of_groups[group].argmin()]
+        if len(usable) == 1:
             return best
-        outputs = list(self._held_out())
+        outputs = {k: of for k, of in enumerate(self._held_out()) if k in tasks}
         least = self._loss_of_mean(outputs, best)
-        for parts in itertools.product(range(_PARTS + 1), repeat=n_candidates):
+        for parts in itertools.product(range(_PARTS + 1), repeat=len(usable)):
             if sum(parts) != _PARTS:
                 continue
-            shares = np.array(parts) / _PARTS
+            shares = np.zeros(n_candidates)
+            shares[usable] = np.array(parts) / _PARTS
             loss = self._loss_of_mean(outputs, shares)
             # The best candidate's may not be finite, if none is.
             if loss < least or np.isnan(least):
                 best, least = shares, loss
         return best
 
-    def _loss_of_mean(self, outputs: list[np.ndarray], shares: np.ndarray) -> float:
-        used = shares > 0  # the outputs of others may not be finite
-        weights = shares[used].tolist()
+    def _loss_of_mean(
+        self, outputs: dict[int, np.ndarray], shares: np.ndarray
+    ) -> float:
         return sum(
             self._task_weight[k]
-            * self._loss(k, average_outputs(kind, of_task[used], weights))
-            for k, (kind, of_task) in enumerate(zip(self._kinds, outputs, strict=True))
+            * self._loss(k, average_outputs(self._kinds[k], of_task, shares.tolist()))
+            for k, of_task in outputs.items()
         )

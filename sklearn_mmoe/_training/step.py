@@ -103,8 +103,8 @@ class TrainingStep:
             Features.
         targets : sequence of tensor of shape (batch_size, ...)
             Targets of each task.
-        weights : sequence of tensor of shape (batch_size,) or (batch_size, n_folds)
-            Weights of the rows in each task, of an ensemble in each fold.
+        weights : sequence of tensor of shape (batch_size,) or (batch_size, n_weights)
+            Weights of the rows in each task, of an ensemble in each fold or member.
 
         Returns
         -------

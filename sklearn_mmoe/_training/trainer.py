@@ -65,8 +65,9 @@ class Trainer:
     sets_learning_rate : bool
         Whether each step is told its learning rate; otherwise the optimizer's own
         stays.
-    n_folds : int or None, default=None
-        Number of folds of an ensemble, each of which some members are not trained on.
+    n_weights : int or None, default=None
+        Number of weights that a row has in each task: of an ensemble one for each fold,
+        or for each member. None is one.
     member_decay : sequence of float or None, default=None
         Weight decay of each member of an ensemble.
     weighting : Weighting or None, default=None
@@ -81,13 +82,13 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         batch_size: int,
         sets_learning_rate: bool,
-        n_folds: int | None = None,
+        n_weights: int | None = None,
         member_decay: Sequence[float] | None = None,
         weighting: Weighting | None = None,
         distribution: Distribution | None = None,
     ) -> None:
         self._spec = spec
-        self._n_folds = n_folds
+        self._n_weights = n_weights
         self._batch_size = batch_size
         self.sets_learning_rate = sets_learning_rate
         self.optimizer = optimizer
@@ -229,12 +230,12 @@ class Trainer:
             else tf.TensorSpec([rows, width], dtype)
             for width in widths
         ]
-        folds = [] if self._n_folds is None else [self._n_folds]
+        several = [] if self._n_weights is None else [self._n_weights]
         function = tf.function(self._train_on_batches, autograph=False)
         return function.get_concrete_function(
             tf.TensorSpec([rows, spec.n_features], dtype),
             targets,
-            tf.TensorSpec([rows, len(spec.kinds), *folds], dtype),
+            tf.TensorSpec([rows, len(spec.kinds), *several], dtype),
             tf.TensorSpec([rows], tf.float32),
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import check_cv as check_splitter
 
+from sklearn_mmoe._tasks.scarcity import groups_by_targets
 from sklearn_mmoe.estimators._fit_data import FitData
 from sklearn_mmoe.estimators._parameters import by_rows
 
@@ -23,23 +25,39 @@ __all__ = [
     "for_members",
     "loss_table",
     "weakest",
+    "weight_table",
+    "weights_by_candidate",
     "with_folds",
 ]
 
 _AUTO_FOLDS = 5
-# With fewer targets in a task a choice by them would be one by chance; with more
+# With fewer targets in all tasks a choice by them would be one by chance; with more
 # rows the choice matters less, and costs minutes.
 _FEWEST_TARGETS = 30
 _MOST_ROWS = 10_000
+# Where a task has few targets beside one of many, it matters with more rows too.
+_MOST_ROWS_OF_SCARCITY = 30_000
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way of regularisation, as the estimators' parameters of these names."""
+    """A way of regularisation, and the tasks that are learned in this way.
+
+    Attributes
+    ----------
+    feature_penalty, weight_decay, dropout : float
+        The estimators' parameters of these names.
+    tasks : tuple of int or None
+        The tasks that are learned; None learns all.
+    n_rows : int
+        Rows that the penalty counts.
+    """
 
     feature_penalty: float
     weight_decay: float
     dropout: float
+    tasks: tuple[int, ...] | None = None
+    n_rows: int = 1
 
 
 # What is compared where all are 'auto', beside what they are by the number of rows:
@@ -49,7 +67,7 @@ _STRONG = Candidate(feature_penalty=1.0, weight_decay=4.0, dropout=0.2)
 # With more rows than these the usual strength is far below, and so much is too much.
 _FEW_ROWS = 2_000
 _STRONG_OF_MANY = Candidate(feature_penalty=0.25, weight_decay=1.0, dropout=0.2)
-_NAMES = [field.name for field in fields(Candidate)]
+_NAMES = ["feature_penalty", "weight_decay", "dropout"]
 
 
 def check_cv(estimator: Any) -> None:
@@ -80,8 +98,9 @@ def with_folds(estimator: Any, data: FitData, seed: int) -> FitData:
     """
     cv, n_rows = estimator.cv, len(data.rows)
     if isinstance(cv, str):
-        targets = (data.weights[data.rows] > 0).sum(axis=0)
-        fits = n_rows <= _MOST_ROWS and targets.min() >= _FEWEST_TARGETS
+        scarce = len(groups_by_targets(data.n_targets)) > 1
+        most = _MOST_ROWS_OF_SCARCITY if scarce else _MOST_ROWS
+        fits = n_rows <= most and data.n_targets.max() >= _FEWEST_TARGETS
         cv = _AUTO_FOLDS if fits and _is_left_to_us(estimator) else None
     if cv is None:
         return data
@@ -125,28 +144,88 @@ def _is_left_to_us(estimator: Any) -> bool:
     )
 
 
-def candidates(estimator: Any, n_rows: int, n_folds: int | None) -> list[Candidate]:
-    """List the ways of regularisation that a fit compares; without folds it is one."""
-    given = [getattr(estimator, name) for name in _NAMES]
+def candidates(estimator: Any, n_rows: int, data: Any) -> list[Candidate]:
+    """List the ways of regularisation that a fit compares; without folds it is one.
 
-    def fill_in(candidate: Candidate) -> Candidate:
-        values = [
-            getattr(candidate, name) if isinstance(value, str) else float(value)
-            for name, value in zip(_NAMES, given, strict=True)
-        ]
-        return Candidate(*values)
+    Where some tasks have far fewer targets than others, members that learn these tasks
+    alone are compared as well, regularised as for so many rows: what other tasks teach
+    may not help.
 
-    usual = Candidate(*(by_rows(name, "auto", n_rows) for name in _NAMES))
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters are kept where they are numbers.
+    n_rows : int
+        Rows that the penalty counts.
+    data : FitData
+        The folds, and the targets of each task.
+    """
+    usual = _usual(n_rows)
+    if data.n_folds is None:
+        return [_with_given(estimator, usual)]
     strong = _STRONG if n_rows <= _FEW_ROWS else _STRONG_OF_MANY
-    compared = [usual] if n_folds is None else [usual, _WEAK, strong]
-    return list(dict.fromkeys(fill_in(candidate) for candidate in compared))
+    weak = replace(_WEAK, n_rows=n_rows)
+    compared = [usual, weak, replace(strong, n_rows=n_rows)]
+    if n_rows > _MOST_ROWS and isinstance(estimator.cv, str):
+        compared = [usual]  # more would take too long
+    if estimator.sharing != "single" and estimator.task_weighting == "uniform":
+        for group in groups_by_targets(data.n_targets)[1:]:
+            n_targets = int(data.n_targets[list(group)].max())
+            compared += [
+                replace(c, tasks=group, n_rows=n_targets)
+                for c in (_usual(n_targets), _WEAK)
+            ]
+    return list(dict.fromkeys(_with_given(estimator, c) for c in compared))
+
+
+def _usual(n_rows: int) -> Candidate:
+    """Return what 'auto' is for so many rows."""
+    penalty, decay, dropout = (by_rows(name, "auto", n_rows) for name in _NAMES)
+    return Candidate(penalty, decay, dropout, n_rows=n_rows)
+
+
+def _with_given(estimator: Any, candidate: Candidate) -> Candidate:
+    """Replace by what the user has set."""
+    given = {name: getattr(estimator, name) for name in _NAMES}
+    numbers: dict[str, Any] = {
+        name: float(value)
+        for name, value in given.items()
+        if not isinstance(value, str)
+    }
+    return replace(candidate, **numbers)
+
+
+def weights_by_candidate(
+    compared: Sequence[Candidate], task_weight: Sequence[float], n_tasks: int
+) -> tuple[tuple[float, ...], ...]:
+    """Say what each candidate multiplies the tasks' losses by; empty if all do alike.
+
+    A candidate that learns some of the tasks gives them weights of mean one.
+    """
+    if all(candidate.tasks is None for candidate in compared):
+        return ()
+    of_all = np.asarray(task_weight or (1.0,) * n_tasks)
+    rows = []
+    for candidate in compared:
+        row = of_all
+        if candidate.tasks is not None:
+            learned = list(candidate.tasks)
+            row = np.zeros(n_tasks)
+            row[learned] = of_all[learned] / of_all[learned].mean()
+        rows.append(tuple(row.tolist()))
+    return tuple(rows)
 
 
 def weakest(estimator: Any, compared: list[Candidate]) -> int | None:
     """Find the candidate for which training may be lengthened, if there is one."""
-    if estimator.max_iter != "auto" or len(compared) == 1:
+    of_all = [c for c in compared if c.tasks is None]
+    if estimator.max_iter != "auto" or len(of_all) == 1:
         return None
-    return compared.index(min(compared, key=astuple))
+    return compared.index(min(of_all, key=_strength))
+
+
+def _strength(candidate: Candidate) -> tuple[float, ...]:
+    return tuple(getattr(candidate, name) for name in _NAMES)
 
 
 def for_members(values: list[float], n_folds: int | None) -> Any:
@@ -154,8 +233,30 @@ def for_members(values: list[float], n_folds: int | None) -> Any:
     return values[0] if n_folds is None else tuple(np.repeat(values, n_folds).tolist())
 
 
-def loss_table(choice: OutOfFold, compared: list[Candidate]) -> pd.DataFrame:
+def loss_table(
+    choice: OutOfFold, compared: Sequence[Candidate], names: Sequence[str]
+) -> pd.DataFrame:
     """Put the losses of all candidates into a data frame, an epoch in each row."""
-    columns = pd.MultiIndex.from_tuples(map(astuple, compared), names=_NAMES)
     index = pd.Index(choice.epochs, name="epoch")
-    return pd.DataFrame(np.array(choice.curves), index=index, columns=columns)
+    return pd.DataFrame(
+        np.array(choice.curves), index=index, columns=_labels(compared, names)
+    )
+
+
+def weight_table(
+    choice: OutOfFold, compared: Sequence[Candidate], names: Sequence[str]
+) -> pd.DataFrame:
+    """Put the candidates' weights into a data frame, a task in each row."""
+    index = pd.Index(names, name="task")
+    return pd.DataFrame(choice.shares, index=index, columns=_labels(compared, names))
+
+
+def _labels(compared: Sequence[Candidate], names: Sequence[str]) -> pd.MultiIndex:
+    def learned(candidate: Candidate) -> str:
+        tasks = candidate.tasks
+        return "all" if tasks is None else ", ".join(names[k] for k in tasks)
+
+    return pd.MultiIndex.from_tuples(
+        [(*_strength(candidate), learned(candidate)) for candidate in compared],
+        names=[*_NAMES, "tasks"],
+    )

@@ -157,8 +157,11 @@ default='uniform'
         held-out rows. The members' predictions are averaged, values or probabilities,
         with the weight of each strength (a multiple of a quarter, often 0) that gives
         the lowest loss on these rows. Members without weight are dropped. None trains
-        one network on all rows, to the last epoch. 'auto' is
-        5 if there are at most 10,000 rows, each task has at least 30 targets,
+        one network on all rows, to the last epoch. Where a task has fewer than half the
+        targets of another, and at least 50, epochs and weights are chosen for it by its
+        own targets, its rows are repeated within an epoch, with as much less weight,
+        and additional members learn this task alone. 'auto' is 5 if there are at most
+        10,000 rows, or 30,000 with such a task, if a task has at least 30 targets,
         `max_iter`, `feature_penalty` and `weight_decay` are 'auto' too, `optimizer` is
         a name, `task_weighting` is 'uniform', and none of `early_stopping`,
         `warm_start`, `network` and `distribute` is used; else None. A warm start and
@@ -255,12 +258,14 @@ _ATTRIBUTES = """n_outputs_ : int
         The epoch, from 1, whose weights are kept; with `cv`, that of the strength with
         the lowest loss. None without early stopping or cross-validation.
     cv_losses_ : data frame of shape (n_epochs_evaluated, n_strengths) or None
-        With cross-validation (`cv`), the loss on the held-out rows, summed over tasks:
-        a row for each epoch in which it was computed, a column for each strength of
-        regularisation, (feature_penalty, weight_decay, dropout); else None.
-    cv_weights_ : ndarray of shape (n_strengths,) or None
-        With cross-validation (`cv`), the weight of each strength in the prediction, in
-        the order of the columns of ``cv_losses_``; else None. They sum to 1.
+        With cross-validation (`cv`), the loss on the held-out rows: a row for each
+        epoch in which it was computed, a column for each strength of regularisation and
+        the tasks that were learned with it, (feature_penalty, weight_decay, dropout,
+        tasks), over which it is summed: 'all', or the names of tasks of few targets,
+        with commas. Else None.
+    cv_weights_ : data frame of shape (n_tasks, n_strengths) or None
+        With cross-validation (`cv`), the weight of each strength in the prediction of
+        each task, with the columns of ``cv_losses_``; else None. Each row sums to 1.
     feature_penalty_, weight_decay_, dropout_ : float
         The strength of regularisation that was used, or of several the one with the
         lowest loss in cross-validation."""

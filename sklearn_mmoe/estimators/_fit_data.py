@@ -12,6 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_mmoe._tasks.encode import EncodedTargets
 from sklearn_mmoe._tasks.folds import spread_over_folds
+from sklearn_mmoe._tasks.scarcity import groups_by_targets
 
 if TYPE_CHECKING:
     from sklearn_mmoe._batches.arrays import TaskData
@@ -58,6 +59,10 @@ def _has_text(column: Any) -> bool:
     except (TypeError, ValueError):
         return True
     return False
+
+
+# Rows with targets of a scarce task are repeated until they are so much of an epoch.
+_SHARE_OF_SCARCE = 0.2
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,14 @@ class FitData:
         return self.features.shape[1]
 
     @property
+    def n_targets(self) -> np.ndarray:
+        """Number of the rows that have a target, by task."""
+        return np.count_nonzero(self.weights[self.rows], axis=0)
+
+    @property
     def shares(self) -> np.ndarray:
         """Share of the rows that have a target, by task."""
-        return (self.weights[self.rows] > 0).mean(axis=0)
+        return self.n_targets / len(self.rows)
 
     @property
     def sample(self) -> FitData:
@@ -193,7 +203,22 @@ class FitData:
             self.rows,
             self.folds,
             self.n_folds,
+            repeats=self._repeats(),
         )
+
+    def _repeats(self) -> np.ndarray | None:
+        """Say how often each row is trained on in an epoch; None is once.
+
+        Where an ensemble learns tasks of few targets, batches of all rows have few of
+        theirs, and their gradients are mostly noise.
+        """
+        scarce = [] if self.folds is None else groups_by_targets(self.n_targets)[1:]
+        repeats = np.ones(len(self.weights), dtype=int)
+        for group in scarce:
+            has_target = self.weights[:, list(group)].sum(axis=1) > 0
+            share = np.count_nonzero(has_target[self.rows]) / len(self.rows)
+            repeats[has_target] *= max(1, round(_SHARE_OF_SCARCE / share))
+        return repeats if repeats.max() > 1 else None
 
 
 def loss_factors(tasks: Sequence[Any], means: np.ndarray) -> np.ndarray:

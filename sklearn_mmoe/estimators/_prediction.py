@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.tasks import LabelTask
+from sklearn_mmoe._training.averaging import that_count
 from sklearn_mmoe.estimators._parameters import EstimatorParameters
 
 __all__ = ["PredictionMixin", "check_finite"]
@@ -46,10 +46,12 @@ class PredictionMixin(EstimatorParameters):
             )
         X = self._validate_features(X, self._engine.spec.dtype)
         outputs = self._engine.predict_members(X)
-        weights = self._engine.spec.member_weights
+        weights = self._engine.spec.member_weights or [None] * len(outputs)
         return [
-            _spread_of_task(task, of_members.astype(np.float64), weights)
-            for task, of_members in zip(self._tasks, outputs, strict=True)
+            _spread_of_task(task, *that_count(of_members.astype(np.float64), of_task))
+            for task, of_members, of_task in zip(
+                self._tasks, outputs, weights, strict=True
+            )
         ]
 
     def _raw_predictions(self, X: Any) -> list[np.ndarray]:
@@ -76,9 +78,7 @@ def check_finite(outputs: list[np.ndarray], rows_of: str) -> None:
         )
 
 
-def _spread_of_task(
-    task: Any, outputs: np.ndarray, weights: Sequence[float] | None
-) -> np.ndarray:
+def _spread_of_task(task: Any, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Compute the standard deviation over members, (n_members, n_samples, units)."""
     if not isinstance(task, LabelTask):
         return _std([task.decode(output) for output in outputs], weights)
@@ -92,7 +92,7 @@ def _spread_of_task(
     return _std(probabilities, weights)[np.arange(len(chosen)), chosen]
 
 
-def _std(values: list[np.ndarray], weights: Sequence[float] | None) -> np.ndarray:
+def _std(values: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """Compute the weighted standard deviation of arrays."""
     mean = np.average(values, axis=0, weights=weights)
     return np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))

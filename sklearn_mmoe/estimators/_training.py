@@ -10,6 +10,7 @@ import numpy as np
 from sklearn_mmoe._sklearn.callbacks import SklearnCallbacks
 from sklearn_mmoe._sklearn.progress import EpochProgress
 from sklearn_mmoe._tasks.dependencies import dependency_pairs
+from sklearn_mmoe._tasks.scarcity import groups_by_targets
 from sklearn_mmoe._tasks.weights import weights_between_tasks
 from sklearn_mmoe.estimators._calibration import calibrated, temperatures, uncalibrated
 from sklearn_mmoe.estimators._candidates import (
@@ -18,6 +19,8 @@ from sklearn_mmoe.estimators._candidates import (
     for_members,
     loss_table,
     weakest,
+    weight_table,
+    weights_by_candidate,
 )
 from sklearn_mmoe.estimators._distribution import is_chief
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds
@@ -80,7 +83,7 @@ class TrainingMixin(EstimatorParameters):
         self._publish_tasks(data.sample.y)
         self._publish_temperatures(None)
         forget(self, data.names)
-        self._publish_strength(candidates(self, n_rows, data.n_folds)[0])
+        self._publish_strength(candidates(self, n_rows, data)[0])
         self._engine = self._new_engine(data, seeds.network, n_rows)
 
     def _check_same_network(self, parameters: dict[str, Any]) -> None:
@@ -100,8 +103,8 @@ class TrainingMixin(EstimatorParameters):
         parameters = network_parameters(self)
         dependencies = parameters["task_dependencies"]
         parameters["task_dependencies"] = dependency_pairs(dependencies, data.tasks)
-        compared = candidates(self, n_rows, data.n_folds)
-        penalties = [c.feature_penalty / np.sqrt(n_rows) for c in compared]
+        compared = candidates(self, n_rows, data)
+        penalties = [c.feature_penalty / np.sqrt(c.n_rows) for c in compared]
         parameters["feature_penalty"] = for_members(penalties, data.n_folds)
         dropouts = [c.dropout for c in compared]
         parameters["dropout"] = (
@@ -140,7 +143,7 @@ class TrainingMixin(EstimatorParameters):
         alone = len(data.names) == 1
         # One optimizer serves all calls of partial_fit, however many rows each brings.
         rows_of_decay = ROWS_TO_COME if continuing else n_rows
-        compared = candidates(self, rows_of_decay, data.n_folds)
+        compared = candidates(self, rows_of_decay, data)
         decays = [c.weight_decay for c in compared]
         return TrainingPlan(
             optimizer=self.optimizer,
@@ -156,6 +159,10 @@ class TrainingMixin(EstimatorParameters):
             first_epoch=self.n_iter_,
             continuing=continuing,
             task_weight=task_weight,
+            weights_by_candidate=weights_by_candidate(
+                compared, task_weight, len(data.names)
+            ),
+            groups=tuple(groups_by_targets(data.n_targets)) if several else (),
             # One task alone has nothing to be weighed against.
             task_weighting="uniform" if alone else self.task_weighting,
             weakest=weakest(self, compared),
@@ -209,11 +216,11 @@ class TrainingMixin(EstimatorParameters):
                     if hasattr(callback, "set_estimator"):
                         callback.set_estimator(None)
         if choice is not None:
-            compared = candidates(self, n_rows, data.n_folds)
+            compared = candidates(self, n_rows, data)
             self._publish_strength(compared[choice.best_candidate])
             self.best_epoch_ = choice.best_epoch
-            self.cv_losses_ = loss_table(choice, compared)
-            self.cv_weights_ = choice.shares
+            self.cv_losses_ = loss_table(choice, compared, names)
+            self.cv_weights_ = weight_table(choice, compared, names)
         n_updates = (self.n_iter_ - plan.first_epoch) * -(-n_rows // plan.batch_size)
         # After fewer the gates are as they were drawn, or as wild features make them.
         self._publish_expert_use(

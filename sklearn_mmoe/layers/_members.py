@@ -240,7 +240,7 @@ class AverageMembers(keras.layers.Layer):
     kind : {'binary', 'multiclass', 'regression', ...}
         Kind of the task; see :func:`sklearn_mmoe.losses.task_loss`.
     weights : sequence of float or None, default=None
-        Weight of each member, greater than 0, which sum to 1; None weighs all alike.
+        Weight of each member, which sum to 1; None weighs all alike.
     **kwargs
         As every Keras layer takes.
     """
@@ -252,8 +252,15 @@ class AverageMembers(keras.layers.Layer):
         self.kind = kind
         self.member_weights = None if weights is None else [float(w) for w in weights]
 
+    def counting(self, n_members: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which members have a weight above zero, and their weights."""
+        weights = np.asarray(self.member_weights or [1 / n_members] * n_members)
+        return np.flatnonzero(weights), weights[weights > 0]
+
     def call(self, x: Any) -> Any:
-        weights = self.member_weights or [1 / x.shape[0]] * x.shape[0]
+        counting, weights = self.counting(x.shape[0])
+        if len(counting) < x.shape[0]:  # the outputs of others may not be finite
+            x = ops.take(x, counting, axis=0)
         shares = np.reshape(weights, (-1, 1, 1))
         logs = ops.convert_to_tensor(np.log(shares), x.dtype)
         link = LINKS[self.kind]

@@ -23,6 +23,8 @@ class AutoSizes:
         Bins of a column of any number of rows.
     min_bins : int
         A column that would have fewer bins than this gets none.
+    bins_of_scarce : int
+        A task of few targets does not bring the bins of others below this.
     rows_per_numeric_bin : float
         Rows for each bin of all numeric columns together, so that a table of many
         columns does not become one of far more features than rows.
@@ -37,12 +39,15 @@ class AutoSizes:
     rows_per_bin: int = 40
     max_bins: int = 64
     min_bins: int = 4
+    bins_of_scarce: int = 8
     rows_per_numeric_bin: float = 3.0
     spike_rows: int = 10
     category_share: int = 20
     max_category_rows: int = 10
 
-    def n_bins(self, n_values: int, n_samples: int, n_columns: int) -> int:
+    def n_bins(
+        self, n_values: int, n_samples: int, n_columns: int, share: float = 1.0
+    ) -> int:
         """Return the bins of a numeric column; 0 leaves it to its scaled form.
 
         Parameters
@@ -53,14 +58,20 @@ class AutoSizes:
             Rows of the table.
         n_columns : int
             Its numeric columns of more than two values: others need no bins.
+        share : float, default=1.0
+            Share of the targets that the task of fewest has. Fine bins are noise to
+            it, and coarser ones hardly worse for the others.
 
         Returns
         -------
         int
             0, or between `min_bins` and `max_bins`.
         """
-        share = n_samples / (self.rows_per_numeric_bin * max(n_columns, 1))
-        n_bins = min(self.max_bins, n_values // self.rows_per_bin, int(share))
+        of_columns = n_samples / (self.rows_per_numeric_bin * max(n_columns, 1))
+        by_rows = min(n_values / self.rows_per_bin, of_columns)
+        n_bins = min(self.max_bins, int(by_rows))
+        if share < 1:
+            n_bins = min(n_bins, max(int(by_rows * share), self.bins_of_scarce))
         return n_bins if n_bins >= self.min_bins else 0
 
     def min_frequency(self, n_samples: int) -> int:

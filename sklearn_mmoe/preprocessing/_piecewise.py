@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._tasks.scarcity import share_of_scarcest
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._output import distinct
 
@@ -208,7 +209,9 @@ class PiecewiseLinearEncoder(
         have an edge at each, and columns with heavy values up to two bins more for
         each of these. 'auto' is one for every 40 rows in which the column is not
         missing, 64 at most, and one for every three rows over all columns of more
-        than two values; columns that would have fewer than 4 have none.
+        than two values; columns that would have fewer than 4 have none. Where one task
+        has fewer than half the targets of another, its targets are counted instead of
+        the rows, though not below 8 bins.
     spike_frequency : int, 'auto' or None, default=None
         A value that at least this many rows have, and that is more frequent than the
         values around it, also gets a column of its own, which is 1 where the column has
@@ -289,8 +292,9 @@ class PiecewiseLinearEncoder(
         ----------
         X : {array-like, data frame} of shape (n_samples, n_features)
             Numeric columns; missing values are NaN.
-        y : None
-            Ignored.
+        y : array-like or data frame of shape (n_samples, n_outputs), or None
+            Targets. With ``n_bins='auto'`` there are fewer bins where one task has far
+            fewer targets than another; else they are not looked at.
 
         Returns
         -------
@@ -308,10 +312,11 @@ class PiecewiseLinearEncoder(
         self.spikes_ = []
         self.fill_values_ = np.zeros(X.shape[1])
         n_columns = sum(map(_has_inner_values, X.T))
+        share = share_of_scarcest(y) if self.n_bins == "auto" else 1.0
         for j, column in enumerate(X.T):
             present = column[~missing[:, j]]
             unique, counts = np.unique(present, return_counts=True)
-            n_bins = self._n_bins(len(present), len(X), n_columns)
+            n_bins = self._n_bins(len(present), len(X), n_columns, share)
             edges = _bin_edges(unique, counts, n_bins) if n_bins else unique[:0]
             least = self._least_of_a_spike(n_bins)
             self.bin_edges_.append(edges)
@@ -325,10 +330,12 @@ class PiecewiseLinearEncoder(
         self.missing_columns_ = np.flatnonzero(missing.any(axis=0))
         return self
 
-    def _n_bins(self, n_values: int, n_samples: int, n_columns: int) -> int:
+    def _n_bins(
+        self, n_values: int, n_samples: int, n_columns: int, share: float
+    ) -> int:
         """Return the number of bins of a column with so many values, or 0."""
         if isinstance(self.n_bins, str):
-            return AUTO.n_bins(n_values, n_samples, n_columns)
+            return AUTO.n_bins(n_values, n_samples, n_columns, share)
         return self.n_bins
 
     def _least_of_a_spike(self, n_bins: int) -> int | None:

@@ -450,7 +450,8 @@ def make_tabular_preprocessor(
     ----------
     n_bins : int or 'auto', default='auto'
         Bins of :class:`PiecewiseLinearEncoder`; 'auto' is 64 in large tables, fewer in
-        small ones, and none where rows are too few for the number of columns.
+        small ones and where one task has few targets, and none where rows are too few
+        for the number of columns.
     spike_frequency : int, 'auto' or None, default='auto'
         Single values of numeric columns that at least this many rows have, and that are
         more frequent than the values around them, get a column of their own. None: they
