@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -259,8 +261,30 @@ def test_scorers_by_task(fitted, data):
     )
     assert scores["rich"] == pytest.approx(expected)
     assert list(scores) == ["hours", "rich", "size", "mean"]
-    with pytest.raises(ValueError, match="no scorer for the task 'rich'"):
+    message = "no scorer for the tasks 'rich', 'size', only for .'hours'.. Every task"
+    with pytest.raises(ValueError, match=message):
         multi_task_scorer({"hours": "r2"})(fitted, X, y)
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "r2", "f1", "neg_log_loss"])
+def test_the_scorers_that_are_advised_can_be_taken(fitted, data, scoring):
+    X, y = data
+    with pytest.raises(ValueError, match=r"scorer of its own, such as \{") as told:
+        multi_task_scorer(scoring)(fitted, X, y)
+    advised = ast.literal_eval(re.search("{.*}", str(told.value))[0])
+    # What was asked for stays where it fits.
+    fits = {"roc_auc": "rich", "r2": "hours", "neg_log_loss": "rich"}
+    if scoring in fits:
+        assert advised[fits[scoring]] == scoring
+    scores = multi_task_scorer(advised)(fitted, X, y)
+    assert np.isfinite([*scores.values()]).all()
+
+
+def test_a_score_of_regressions_is_told_from_one_of_classes(fitted, data):
+    message = "'rich', .* classification: 'r2' is for regressions. Take 'roc_auc' or"
+    with pytest.raises(ValueError, match=message) as told:
+        task_scorer("r2", "rich")(fitted, *data)
+    assert "f1_macro" not in str(told.value)
 
 
 def test_in_a_search(data, tiny):
