@@ -211,7 +211,7 @@ def labels_of(axis):
 
 def test_gate_weights_display_of_an_ensemble(ensemble, values_data):
     X, _ = values_data
-    display = GateWeightsDisplay.from_estimator(ensemble, X)
+    display = GateWeightsDisplay.from_estimator(ensemble, X, member="all")
     heatmap, boxes = display.axes_
     names = [f"member {m}, task_{k}" for m in range(5) for k in range(2)]
     assert labels_of(heatmap.yaxis) == names
@@ -230,16 +230,44 @@ def test_gate_weights_display_shows_each_members_own_weights():
     """Whatever the members weigh in the prediction."""
     own = np.random.default_rng(0).dirichlet(np.ones(2), size=(50, 2, 2))
     weights = (own * [[0.25], [0.75]]).reshape(50, 2, 4)
-    display = GateWeightsDisplay(weights, ["a", "b"], n_members=2).plot(kind="heatmap")
-    shown = [text.get_text() for text in display.axes_[0].texts]
-    expected = own.mean(axis=0).swapaxes(0, 1).ravel()
-    assert shown == [f"{mean:.2f}" for mean in expected]
+    display = GateWeightsDisplay(weights, ["a", "b"], n_members=2)
+    by_member = own.mean(axis=0).swapaxes(0, 1)
+    for member, expected in [("all", by_member), (None, by_member[1])]:
+        display.plot(kind="heatmap", member=member)
+        shown = [text.get_text() for text in display.axes_[0].texts]
+        assert shown == [f"{mean:.2f}" for mean in expected.ravel()]
+
+
+@pytest.mark.parametrize(("member", "shown"), [(None, 0), (0, 0), (3, 3)])
+def test_gate_weights_display_of_one_member(ensemble, values_data, member, shown):
+    X, _ = values_data
+    display = GateWeightsDisplay.from_estimator(ensemble, X, member=member)
+    heatmap, boxes = display.axes_
+    title = f"\nmember {shown}, one of 5"
+    assert [ax.get_title() for ax in display.axes_] == [
+        "mean weight" + title,
+        "weight from row to row" + title,
+    ]
+    assert labels_of(heatmap.yaxis) == ["task_0", "task_1"]
+    assert labels_of(heatmap.xaxis) == labels_of(boxes.xaxis) == [*map(str, range(8))]
+    means = display.weights.mean(axis=0).reshape(2, 5, 8)[:, shown] * 5
+    found = [text.get_text() for text in heatmap.texts]
+    assert found == [f"{mean:.2f}" for mean in means.ravel()]
+    assert len(boxes.patches) == 16
+
+
+def test_gate_weights_display_of_a_member_that_there_is_not(ensemble, values_data):
+    X, _ = values_data
+    display = GateWeightsDisplay.from_estimator(ensemble, X, kind="heatmap")
+    for member in (5, -1, True, "every", 0.0):
+        with pytest.raises(ValueError, match=r"'member' parameter .* from 0 to 4; got"):
+            display.plot(member=member)
 
 
 def test_gate_weights_display_of_few_members_numbers_all_experts():
     weights = np.random.default_rng(0).dirichlet(np.ones(4), size=(50, 2))
     display = GateWeightsDisplay(weights, ["a", "b"], n_members=2)
-    (ax,) = display.plot(kind="distribution").axes_
+    (ax,) = display.plot(kind="distribution", member="all").axes_
     assert labels_of(ax.xaxis) == ["0", "1", "0", "1"]
     assert [labels_of(above.xaxis) for above in ax.child_axes] == [
         ["member 0", "member 1"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -114,6 +116,51 @@ def test_doubtful_classifications_are_told_once(data, tiny):
     MultiTaskMMoEMixed(**tiny, task_types=types).fit(X, y)
 
 
+ROWS = range(200)
+
+
+def test_text_that_is_no_class_is_told(data, tiny):
+    X, _ = data
+    y = pd.DataFrame(
+        {
+            "euros": [f"€{i % 90 + 10}" for i in ROWS],
+            "share": [f"{i % 15} %" for i in ROWS],
+            "comma": [f"{i % 40 + 1},5" for i in ROWS],
+            "thousands": [f"{i % 30 + 1},284" for i in ROWS],
+            "slip": ["ask us" if i == 7 else f"EUR {i % 30 + 1}" for i in ROWS],
+            "unknown": [f"${i % 30}" if i % 30 else "n/a" for i in ROWS],
+            "day": [f"0{i % 9 + 1}.01.2020" for i in ROWS],
+            "day of two": [f"2020-01-1{i % 2}" for i in ROWS],
+            "time": [f"{i % 12 + 1}:30" for i in ROWS],
+            # Hardly any of these can be learned.
+            "name": [f"n{min(i, 80)}" for i in ROWS],
+        }
+    )
+    tiny = {**tiny, "max_iter": 1}
+    with pytest.warns(UserWarning, match="taken for classifications") as warned:
+        MultiTaskMMoEMixed(**tiny).fit(X, y)
+    (message,) = (str(one.message) for one in warned)
+    assert f"classifications: {list(y)}. If" in message
+    assert "'0 %' in 'share'" in message
+    types = dict.fromkeys(y, "classification")
+    MultiTaskMMoEMixed(**tiny, task_types=types).fit(X, y)
+
+
+def test_classes_in_text_are_no_news(data, tiny):
+    X, _ = data
+    y = pd.DataFrame(
+        {
+            "species": [f"species {i % 60}" for i in ROWS],
+            "post code": [f"0{i % 30}100" for i in ROWS],
+            "month": [f"{i % 12 + 1}" for i in ROWS],
+            "price of four": [f"€{i % 4}0" for i in ROWS],
+            "room": [f"A{i % 40}" for i in ROWS],
+        }
+    )
+    model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}).fit(X, y)
+    assert model.task_types_ == ["classification"] * 5
+
+
 def test_a_category_dtype_says_that_it_is_a_classification(data, tiny):
     X, y = data
     numbers = np.arange(len(y)) % 30
@@ -214,8 +261,30 @@ def test_scorers_by_task(fitted, data):
     )
     assert scores["rich"] == pytest.approx(expected)
     assert list(scores) == ["hours", "rich", "size", "mean"]
-    with pytest.raises(ValueError, match="no scorer for the task 'rich'"):
+    message = "no scorer for the tasks 'rich', 'size', only for .'hours'.. Every task"
+    with pytest.raises(ValueError, match=message):
         multi_task_scorer({"hours": "r2"})(fitted, X, y)
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "r2", "f1", "neg_log_loss"])
+def test_the_scorers_that_are_advised_can_be_taken(fitted, data, scoring):
+    X, y = data
+    with pytest.raises(ValueError, match=r"scorer of its own, such as \{") as told:
+        multi_task_scorer(scoring)(fitted, X, y)
+    advised = ast.literal_eval(re.search("{.*}", str(told.value))[0])
+    # What was asked for stays where it fits.
+    fits = {"roc_auc": "rich", "r2": "hours", "neg_log_loss": "rich"}
+    if scoring in fits:
+        assert advised[fits[scoring]] == scoring
+    scores = multi_task_scorer(advised)(fitted, X, y)
+    assert np.isfinite([*scores.values()]).all()
+
+
+def test_a_score_of_regressions_is_told_from_one_of_classes(fitted, data):
+    message = "'rich', .* classification: 'r2' is for regressions. Take 'roc_auc' or"
+    with pytest.raises(ValueError, match=message) as told:
+        task_scorer("r2", "rich")(fitted, *data)
+    assert "f1_macro" not in str(told.value)
 
 
 def test_in_a_search(data, tiny):

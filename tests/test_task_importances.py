@@ -436,6 +436,57 @@ def test_what_has_no_partial_dependence(three_values, table):
         TaskPartialDependenceDisplay.from_estimator(svc, X, ["a"])
 
 
+AMOUNTS = ["€9", "€10", "€1,570", "€570"]
+
+
+@pytest.fixture(scope="module")
+def of_text(table):
+    """Return a model of columns of text, and rows of these."""
+    X = table[0].assign(
+        price=[AMOUNTS[i % 4] for i in range(160)],
+        share=[f"{i % 50} %" for i in range(160)],
+        start=[f"{16 + i % 3}.10.2023" for i in range(160)],
+        clock=["n/a" if i % 7 == 0 else f"{i % 3 + 8}:00" for i in range(160)],
+        code=[str(i % 3) for i in range(160)],
+    )
+    words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    model = make_pipeline(words, LinearRegression())
+    return model.fit(X.drop(columns=["a", "b"]), table[1][["hours"]]), X
+
+
+def test_strings_that_are_amounts_are_in_order(of_text):
+    model, X = of_text
+    X = X.drop(columns=["a", "b"])
+    display = TaskPartialDependenceDisplay.from_estimator(
+        model, X, ["price", "clock", "code", "work"]
+    )
+    found = [averages.index.to_list() for averages in display.averages.values()]
+    assert found[0] == ["€9", "€10", "€570", "€1,570"]
+    assert found[1:3] == [["8:00", "9:00", "10:00"], ["0", "1", "2"]]
+    assert set(found[3]) == {"farm", "office"}
+    polars = pytest.importorskip("polars").from_pandas(X.astype(object))
+    of_polars = TaskPartialDependenceDisplay.from_estimator(model, polars, ["price"])
+    assert of_polars.averages["price"].index.to_list() == found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("share", "'share' in 'features' holds 50 different strings .* '0 %'. Make"),
+        ("start", "'start' in 'features' holds dates, such as '16.10.2023'; numbers"),
+    ],
+)
+def test_strings_of_many_amounts_or_of_dates(of_text, name, message):
+    model, X = of_text
+    X = X.drop(columns=["a", "b"])
+    with pytest.raises(ValueError, match=message):
+        TaskPartialDependenceDisplay.from_estimator(model, X, [name])
+    # Whoever calls them categories sees the most frequent ones.
+    X[name] = X[name].astype("category")
+    display = TaskPartialDependenceDisplay.from_estimator(model, X, [name])
+    assert len(display.averages[name]) == min(30, X[name].nunique())
+
+
 def test_a_scorer_of_one_task_agrees(mixed, table):
     X, y = table
     result = task_importances(mixed, X, y, n_repeats=1)

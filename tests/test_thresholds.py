@@ -441,6 +441,19 @@ class TestConventions:
         assert model.best_scores_ == routed
 
     @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            (np.linspace(0, 1, 300), "'spent', which is a regression; thresholds"),
+            (np.arange(300), "looks like a regression: it has 300 different values;"),
+        ],
+    )
+    def test_a_regression_has_no_threshold(self, data, values, message):
+        X, y = data
+        model = MultiTaskThresholdClassifier(EachTask(), scoring={"spent": "f1"}, cv=2)
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, y.assign(spent=values))
+
+    @pytest.mark.parametrize(
         ("parameters", "error", "message"),
         [
             ({"scoring": "f11"}, ValueError, "f11"),
@@ -449,7 +462,7 @@ class TestConventions:
             (
                 {"scoring": {"size": "f1"}},
                 ValueError,
-                "'size', which has 3 different values",
+                "'size', which has 3 classes",
             ),
             ({"scoring": [[0, 1, 2]]}, ValueError, r"costs of shape \(2, 2\)"),
             ({"scoring": {"buy": None}}, ValueError, "scorer, a scorer, costs"),

@@ -15,10 +15,6 @@ from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
 from sklearn_mmoe._warnings import warn
 
 MANY_VALUES = 20
-# From here on numbers that are taken for classes are worth a word.
-_FEW_VALUES = 10
-_FEW_ROWS = 20
-_FEW_OF_A_CLASS = 10
 
 
 def _is_text(labels: np.ndarray) -> bool:
@@ -322,60 +318,6 @@ def infer_task_type(targets: TaskColumns, k: int) -> str:
         return "classification"
     many = not targets.are_categories[k] and len(np.unique(values)) > MANY_VALUES
     return "regression" if has_fractions(values) or many else "classification"
-
-
-def warn_of_doubtful_classes(targets: TaskColumns, inferred: Sequence[int]) -> None:
-    """Warn once of tasks that are taken for classifications, but hardly look like it.
-
-    Whoever made a column categorical has said that it is one.
-
-    Parameters
-    ----------
-    targets : TaskColumns
-        The targets of all tasks.
-    inferred : sequence of int
-        The tasks whose type was inferred to be 'classification'.
-    """
-    doubtful = []
-    for k in inferred:
-        if targets.are_categories[k]:
-            continue
-        labels = plain_values(targets.values(k))
-        try:
-            values, counts = np.unique(labels, return_counts=True)
-        except TypeError:  # of mixed types: an error of its own
-            continue
-        of_own = len(labels) >= _FEW_ROWS and 2 * len(values) > len(labels)
-        if of_own or (_are_numbers(values) and _look_counted(values, counts)):
-            doubtful.append(targets.names[k])
-    if not doubtful:
-        return
-    types = dict.fromkeys(doubtful, "regression")
-    warn(
-        f"These tasks are taken for classifications: {doubtful}. If their targets are "
-        f"amounts or counts, pass task_types={types}, and turn text into numbers with "
-        "pd.to_numeric. If they are classes, pass 'classification' there.",
-    )
-
-
-def _look_counted(values: np.ndarray, counts: np.ndarray) -> bool:
-    """Tell amounts from months and ratings by fractions, gaps and rare values."""
-    if len(values) <= _FEW_VALUES:
-        return False
-    numbers = np.sort(values.astype(float))
-    gaps = (np.diff(numbers) != 1).any() or has_fractions(numbers)
-    return bool(gaps or counts.min() < _FEW_OF_A_CLASS)
-
-
-def _are_numbers(values: np.ndarray) -> bool:
-    """Tell numbers, also those that are written as text."""
-    if values.dtype.kind == "b":
-        return False
-    try:
-        values.astype(float)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def find_label_task(

@@ -17,6 +17,7 @@ from sklearn_mmoe._tasks.columns import (
     join_columns,
     values_by_name,
 )
+from sklearn_mmoe._tasks.doubt import warn_of_doubtful_classes
 from sklearn_mmoe._tasks.kinds import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
@@ -28,7 +29,6 @@ from sklearn_mmoe._tasks.tasks import (
     find_label_task,
     infer_task_type,
     warn_of_constants,
-    warn_of_doubtful_classes,
 )
 from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ _KINDS = ("both", "heatmap", "distribution")
 _WIDEST = 9.0
 # More experts of members than these are not labelled one by one.
 _MOST_LABELS = 24
+# More members than these are numbered; their names would run into each other.
+_MOST_NAMES = 8
 
 
 class GateWeightsDisplay:
@@ -63,9 +66,11 @@ class GateWeightsDisplay:
     Notes
     -----
     An ensemble's members have experts of their own: expert 0 of one is not expert 0 of
-    another. The heat map then has a block of lines for each member, and the
-    distributions a group of boxes; each member's weights are shown as its gates give
-    them, so that they sum to 1 in each member.
+    another. So the member that weighs most in the prediction is drawn, the first of
+    several, and the titles say how many there are. With ``member='all'`` the heat map
+    has a block of lines for each member, and the distributions a group of boxes. Each
+    member's weights are shown as its gates give them, so that they sum to 1 in each
+    member.
 
     Examples
     --------
@@ -93,7 +98,13 @@ class GateWeightsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, *, kind: str = "both", ax: Any = None
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        kind: str = "both",
+        member: int | str | None = None,
+        ax: Any = None,
     ) -> GateWeightsDisplay:
         """Evaluate the gates for X, and draw their weights.
 
@@ -106,6 +117,9 @@ class GateWeightsDisplay:
         kind : {'both', 'heatmap', 'distribution'}, default='both'
             'heatmap' draws the mean weights, 'distribution' a box for each task and
             expert: the median, the middle half and the middle nine tenths of the rows.
+        member : int, 'all' or None, default=None
+            Which member of an ensemble to draw. None is the one that weighs most in the
+            prediction.
         ax : matplotlib Axes, or two of them for ``kind='both'``, default=None
             Axes to draw on; None makes a figure.
 
@@ -121,8 +135,8 @@ class GateWeightsDisplay:
         NotFittedError
             If it is not fitted.
         ValueError
-            If `kind` is none of these, `ax` has another number of axes, or the network
-            has no gates.
+            If `kind` is none of these, there is no such member, `ax` has another number
+            of axes, or the network has no gates.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         weights, last = gate_weights(estimator, X), final_estimator(estimator)
@@ -130,15 +144,20 @@ class GateWeightsDisplay:
         names = expert_names(spec, last.task_names_)
         names = [name.removeprefix("expert ") for name in names]
         display = cls(weights, last.task_names_, names, spec.n_members or 1)
-        return display.plot(kind=kind, ax=ax)
+        return display.plot(kind=kind, member=member, ax=ax)
 
-    def plot(self, *, kind: str = "both", ax: Any = None) -> GateWeightsDisplay:
+    def plot(
+        self, *, kind: str = "both", member: int | str | None = None, ax: Any = None
+    ) -> GateWeightsDisplay:
         """Draw the weights.
 
         Parameters
         ----------
         kind : {'both', 'heatmap', 'distribution'}, default='both'
             What to draw.
+        member : int, 'all' or None, default=None
+            Which member of an ensemble to draw. None is the one that weighs most in the
+            prediction.
         ax : matplotlib Axes, or two of them for ``kind='both'``, default=None
             Axes to draw on; None makes a figure.
 
@@ -150,26 +169,43 @@ class GateWeightsDisplay:
         Raises
         ------
         ValueError
-            If `kind` is none of these, or `ax` has another number of axes.
+            If `kind` is none of these, there is no such member, or `ax` has another
+            number of axes.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         check_kind(kind, _KINDS)
+        members = self._members(member)
+        weights = self._of_members()[:, :, members]
         kinds = _KINDS[1:] if kind == "both" else (kind,)
-        self.axes_ = axes_in_a_row(ax, len(kinds), *self._size())
+        self.axes_ = axes_in_a_row(ax, len(kinds), *_size(weights))
         for axes, what in zip(self.axes_, kinds, strict=True):
             draw = self._heatmap if what == "heatmap" else self._distribution
-            draw(axes)
+            draw(axes, weights)
+            if self.n_members > len(members):
+                title = (
+                    f"{axes.get_title()}\nmember {members[0]}, one of {self.n_members}"
+                )
+                axes.set_title(title)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         return self
 
-    def _size(self) -> tuple[float, float]:
-        """Return width and height of each of the axes, in inches."""
-        _, n_tasks, n_all = self.weights.shape
-        of_member, of_all = (0.6 * n + 1.5 for n in (n_all // self.n_members, n_all))
-        width = max(4.5, of_member, min(of_all, _WIDEST))
-        line = 0.5 if self.n_members == 1 else 0.3
-        return width, max(3.2, line * n_tasks * self.n_members + 2)
+    def _members(self, member: int | str | None) -> list[int]:
+        """Return which members to draw."""
+        every = range(self.n_members)
+        if isinstance(member, str) and member == "all":
+            return [*every]
+        if member is None:
+            mean = self.weights.mean(axis=(0, 1)).reshape(self.n_members, -1)
+            # Members of the same weight differ by rounding.
+            return [int(mean.sum(axis=1).round(4).argmax())]
+        is_int = isinstance(member, Integral) and not isinstance(member, bool)
+        if not is_int or member not in every:
+            raise ValueError(
+                "The 'member' parameter must be None, 'all' or the number of a member, "
+                f"from 0 to {self.n_members - 1}; got {member!r}."
+            )
+        return [int(member)]
 
     def _of_members(self) -> np.ndarray:
         """Return the weights as the members' gates give them, by member.
@@ -190,9 +226,10 @@ class GateWeightsDisplay:
         ax.set(xticks=range(len(names)), xlabel="expert")
         ax.set_xticklabels(names, rotation=turned, ha="right" if turned else "center")
 
-    def _heatmap(self, ax: Any) -> None:
+    def _heatmap(self, ax: Any, weights: np.ndarray) -> None:
+        n_shown = weights.shape[2]
         # A line for each member and task.
-        weights = np.swapaxes(self._of_members(), 1, 2)
+        weights = np.swapaxes(weights, 1, 2)
         weights = weights.reshape(len(weights), -1, weights.shape[3])
         means = weights.mean(axis=0)
         top = means.max()
@@ -207,19 +244,19 @@ class GateWeightsDisplay:
                 color="white" if dark else INK, fontsize="small",
             )  # fmt: skip
         names = self.task_names
-        if self.n_members > 1:
-            names = [f"member {m}, {t}" for m in range(self.n_members) for t in names]
-            for m in range(1, self.n_members):
+        if n_shown > 1:
+            names = [f"member {m}, {t}" for m in range(n_shown) for t in names]
+            for m in range(1, n_shown):
                 ax.axhline(m * len(self.task_names) - 0.5, color=INK, linewidth=1.0)
         ax.set(yticks=range(len(names)), title="mean weight")
         ax.set_yticklabels(names)
         ax.figure.colorbar(image, ax=ax, pad=0.02)
         self._label_experts(ax)
 
-    def _distribution(self, ax: Any) -> None:
-        _, n_tasks, n_all = self.weights.shape
-        weights = self._of_members().reshape(self.weights.shape)
-        n_experts = n_all // self.n_members
+    def _distribution(self, ax: Any, weights: np.ndarray) -> None:
+        n_samples, n_tasks, n_shown, n_experts = weights.shape
+        n_all = n_shown * n_experts
+        weights = weights.reshape(n_samples, n_tasks, n_all)
         width = 0.8 / n_tasks
         for k, name in enumerate(self.task_names):
             offset = (k - (n_tasks - 1) / 2) * width
@@ -246,7 +283,7 @@ class GateWeightsDisplay:
             xlim=(-0.6, n_all - 0.4),
             title="weight from row to row",
         )
-        if self.n_members == 1:
+        if n_shown == 1:
             self._label_experts(ax)
         else:
             self._part_members(ax)
@@ -263,6 +300,9 @@ class GateWeightsDisplay:
         names = [f"member {m}" for m in range(self.n_members)]
         if n_all > _MOST_LABELS:
             ax.set(xticks=middles, xlabel=f"{n_experts} experts of each member")
+            if self.n_members > _MOST_NAMES:
+                names = [str(m) for m in range(self.n_members)]
+                ax.set_xlabel(f"member, {n_experts} experts each")
             ax.set_xticklabels(names)
             ax.tick_params(axis="x", length=0)
             return
@@ -270,3 +310,12 @@ class GateWeightsDisplay:
         above = ax.secondary_xaxis("top")
         above.set_xticks(middles, names)
         above.tick_params(length=0)
+
+
+def _size(weights: np.ndarray) -> tuple[float, float]:
+    """Return width and height of each of the axes, in inches."""
+    _, n_tasks, n_shown, n_experts = weights.shape
+    of_member, of_all = (0.6 * n + 1.5 for n in (n_experts, n_shown * n_experts))
+    width = max(4.5, of_member, min(of_all, _WIDEST))
+    line = 0.5 if n_shown == 1 else 0.3
+    return width, max(3.2, line * n_tasks * n_shown + 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
@@ -25,6 +26,7 @@ from sklearn_mmoe.inspection._columns import (
 )
 from sklearn_mmoe.inspection._style import INK, axes_in_a_row, line_style, point_style
 from sklearn_mmoe.metrics._predictions import Predictions
+from sklearn_mmoe.preprocessing._kinds import learn_reader
 
 __all__ = ["TaskPartialDependenceDisplay"]
 
@@ -127,7 +129,8 @@ class TaskPartialDependenceDisplay:
             they are your own columns, before preprocessing.
         features : sequence of int, str or other column labels
             Which columns of X, by label or position. Categories, strings and booleans
-            are drawn as points, those of missing values left out.
+            are drawn as points, those of missing values left out; strings such as
+            '€84' in the order of their amounts.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows in the means.
         grid_resolution : int, default=30
@@ -151,8 +154,9 @@ class TaskPartialDependenceDisplay:
         Raises
         ------
         ValueError
-            If `features` names no column of X or no value of one is known, or `ax` has
-            another number of axes.
+            If `features` names no column of X, one of dates, also in strings, one of
+            more than `grid_resolution` different amounts in strings, or one without a
+            known value; or `ax` has another number of axes.
         TypeError
             If `estimator` classifies, but has no ``predict_proba``.
         """
@@ -296,10 +300,7 @@ def _grid(values: Any, label: Any, n_values: int) -> tuple[list[Any], bool]:
     series = _as_series(values)
     dtype = series.dtype
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        raise ValueError(
-            f"The column {label!r} in 'features' holds dates; numbers and categories "
-            "can be drawn."
-        )
+        raise _no_dates(label)
     is_number = pd.api.types.is_numeric_dtype(dtype)
     is_number = is_number and not pd.api.types.is_bool_dtype(dtype)
     if not is_number:
@@ -307,6 +308,8 @@ def _grid(values: Any, label: Any, n_values: int) -> tuple[list[Any], bool]:
         found = [value for value in counts.index[:n_values] if counts[value]]
         if isinstance(dtype, pd.CategoricalDtype):  # in the user's own order
             found = [value for value in dtype.categories if value in set(found)]
+        elif not pd.api.types.is_bool_dtype(dtype):
+            found = _in_order(series, label, n_values) or found
     else:
         numbers = np.unique(_numbers(series))
         if len(numbers) > n_values:
@@ -318,6 +321,42 @@ def _grid(values: Any, label: Any, n_values: int) -> tuple[list[Any], bool]:
     if not found:
         raise ValueError(f"The column {label!r} in 'features' has no known value.")
     return found, is_number
+
+
+def _no_dates(label: Any, such_as: str = "") -> ValueError:
+    return ValueError(
+        f"The column {label!r} in 'features' holds dates{such_as}; numbers and "
+        "categories can be drawn. Make a number of it before the fit, such as the days "
+        "since one date."
+    )
+
+
+def _in_order(series: pd.Series, label: Any, n_values: int) -> list[Any] | None:
+    """Return the different amounts or times that strings are, the least first.
+
+    Strings are read as the preprocessor reads them. None if they are words.
+    """
+    known = series.dropna()
+    with warnings.catch_warnings():
+        # The preprocessor has said in its fit what is odd about the column.
+        warnings.simplefilter("ignore", UserWarning)
+        reader = learn_reader(label, known, categorical=False)
+        if reader.kind not in ("numeric", "time", "duration", "datetime"):
+            return None
+        levels = pd.Series(known.unique(), dtype=object)
+        if reader.kind == "datetime":
+            raise _no_dates(label, f", such as {levels[0]!r}")
+        values = np.asarray(reader.read(levels))
+    is_known = ~pd.isna(values)
+    levels, values = levels[is_known], values[is_known]
+    if len(levels) > n_values:
+        raise ValueError(
+            f"The column {label!r} in 'features' holds {len(levels)} different strings "
+            f"that are amounts or times, such as {levels.iloc[0]!r}. Make a column of "
+            "numbers of it before the fit, which is drawn as a curve; or a categorical "
+            "one, of which the most frequent values are drawn."
+        )
+    return levels.iloc[np.argsort(values, kind="stable")].to_list()
 
 
 def _axes(ax: Any, n_axes: int) -> np.ndarray:

@@ -111,8 +111,10 @@ class _Scorer:
         without = [name for k, name in enumerate(names) if k not in found]
         if without:
             raise ValueError(
-                f"There is no scorer for the task {without[0]!r}, only for "
-                f"{list(self.scoring)}. Give one for each task."
+                f"There is no scorer for the task{'s' * (len(without) > 1)} "
+                f"{', '.join(map(repr, without))}, only for {list(self.scoring)}. "
+                "Every task of the estimator needs one; task_scorer scores a single "
+                "task."
             )
         return [found[k] for k in range(len(names))]
 

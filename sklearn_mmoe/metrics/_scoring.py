@@ -54,6 +54,10 @@ class _Undefined(Exception):
     """A score is undefined for a task on the given rows; the text says why."""
 
 
+class _Unfit(Exception):
+    """A scorer cannot score a task; its cause says why."""
+
+
 class TaskScoring:
     """Targets, weights and predictions of some rows, ready to be scored task by task.
 
@@ -127,9 +131,12 @@ class TaskScoring:
         except _Undefined as why:
             self.undefined[self.names[k]] = str(why)
             return float("nan")
+        except _Unfit as found:
+            error = found.__cause__
+            raise ValueError(self._advice(k, scoring, error)) from error
 
     def _score(self, k: int, scoring: Any) -> float:
-        scorer, called = get_scorer(scoring), scorer_name(scoring)
+        scorer = get_scorer(scoring)
         labels, rows, arguments = self._arguments(k, scorer)
         if not self.predictions.are_classified[k]:
             task = RegressionTask(self.predictions, k, rows)
@@ -139,8 +146,8 @@ class TaskScoring:
             elif is_of_sklearn(scorer) and (labels["lower"] == labels["upper"]).all():
                 values = labels["lower"]
             else:
-                scorer = self._scorer_of_intervals(k, scorer, called)
-            return self._call(scorer, called, task, values, arguments)
+                scorer = self._scorer_of_intervals(scorer)
+            return self._call(scorer, task, values, arguments)
         classes = self.predictions.classes(k)
         labels, codes = known_labels(self.names[k], labels, classes)
         present = np.isin(np.arange(len(classes)), codes)
@@ -156,7 +163,6 @@ class TaskScoring:
         incomplete = unseen or len(classes) < 2 or not present.all()
         return self._call(
             scorer,
-            called,
             ClassificationTask(self.predictions, k, rows),
             labels,
             arguments,
@@ -192,16 +198,15 @@ class TaskScoring:
                 f"not all numbers: {error}."
             ) from error
 
-    def _scorer_of_intervals(self, k: int, scorer: Any, called: str) -> Any:
+    def _scorer_of_intervals(self, scorer: Any) -> Any:
         try:
             return scorer_of_intervals(scorer)
         except ValueError as error:
-            raise ValueError(self._advice(k, called, error)) from error
+            raise _Unfit from error
 
     def _call(
         self,
         scorer: Any,
-        called: str,
         task: OneTask,
         y: np.ndarray,
         arguments: dict[str, Any],
@@ -217,7 +222,7 @@ class TaskScoring:
                     raise
                 if undefined is not None and isinstance(error, ValueError):
                     raise _Undefined(undefined) from error
-                raise ValueError(self._advice(task.index, called, error)) from error
+                raise _Unfit from error
         if np.isnan(score):
             told = [w for w in caught if issubclass(w.category, UndefinedMetricWarning)]
             text = str(told[0].message) if told else "the scorer gives NaN"
@@ -229,35 +234,54 @@ class TaskScoring:
             warn(warning.message, warning.category)
         return score
 
-    def _advice(self, k: int, called: str, error: Exception) -> str:
+    def _advice(self, k: int, scoring: Any, error: BaseException | None) -> str:
         types = self.predictions.are_classified
         kind = "a classification" if types[k] else "a regression"
+        called = scorer_name(scoring)
+        of_values = metric_kind(get_scorer(scoring)) == "regression"
         said = str(error).rstrip().rstrip(".")
         if isinstance(error, AttributeError) and not types[k]:
             said = "a regression has no probabilities"
+        elif types[k] and of_values:
+            said = f"{called!r} is for regressions"
         text = (
             f"{called!r} cannot score the task {self.names[k]!r}, which "
             f"is {kind}: {said}."
         )
-        if types[k]:
+        if types[k] and of_values:
+            text += f" Take {self._default_scorer(k)!r} or 'accuracy', among others."
+        elif types[k]:
             text += advice_on_classes(self._targets.values(k))
         if len(set(types)) > 1:
             example = {
-                # What does not fit a regression may well fit the classifications.
-                name: called if types[j] and not types[k] else self._scorer_that_fits(j)
+                name: scoring if self._fits(j, scoring) else self._default_scorer(j)
                 for j, name in enumerate(self.names)
             }
             text += f" Give each task a scorer of its own, such as {example}."
         return text
 
-    def _scorer_that_fits(self, k: int) -> str:
+    def _fits(self, k: int, scoring: Any) -> bool:
+        """Tell whether a scorer of this name can score the task."""
+        types = {True: "classification", False: "regression"}
+        # r2 of classes that are numbers is a number too.
+        of_type = types[self.predictions.are_classified[k]]
+        if not isinstance(scoring, str) or metric_kind(get_scorer(scoring)) != of_type:
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                self._score(k, scoring)
+            except _Undefined:
+                return True
+            except (_Unfit, ValueError):
+                return False
+        return True
+
+    def _default_scorer(self, k: int) -> str:
         """Return the name of a scorer that can score the task."""
         if not self.predictions.are_classified[k]:
             return "r2"
-        return "roc_auc" if self._n_classes(k) <= 2 else "roc_auc_ovr"
-
-    def _n_classes(self, k: int) -> int:
-        return len(set(self._targets.values(k).tolist()))
+        return "roc_auc" if len(self.predictions.classes(k)) <= 2 else "roc_auc_ovr"
 
     def mean(self, scorings: Sequence[Any]) -> float:
         """Return the mean of the scores of all tasks, and warn; see :meth:`warn`."""
@@ -313,6 +337,19 @@ def _told_all_classes(scorer: Any, classes: np.ndarray) -> Any:
         return scorer
     kwargs = {"labels": classes, **scorer._kwargs}
     return type(scorer)(metric, scorer._sign, kwargs, scorer._response_method)
+
+
+def metric_kind(scorer: Any) -> str | None:
+    """Return what a metric of scikit-learn is for: 'classification' or 'regression'.
+
+    None where that is not known.
+    """
+    metric = getattr(scorer, "_score_func", None)
+    if metric is expected_calibration_error:
+        return "classification"
+    module = getattr(metric, "__module__", "").removeprefix("sklearn.metrics.")
+    kinds = {"_classification": "classification", "_ranking": "classification"}
+    return {**kinds, "_regression": "regression"}.get(module)
 
 
 def scorer_name(scoring: Any) -> str:

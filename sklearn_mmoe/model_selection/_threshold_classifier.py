@@ -24,7 +24,7 @@ from sklearn_mmoe._tasks.columns import (
     join_columns,
     task_index,
 )
-from sklearn_mmoe._tasks.tasks import class_codes, has_fractions
+from sklearn_mmoe._tasks.tasks import class_codes, has_fractions, infer_task_type
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.metrics import mean_task_scorer
@@ -255,7 +255,7 @@ class MultiTaskThresholdClassifier(
             if n_labels == 2:
                 check_scorer(targets.names[k], labels, scorer)
             elif n_labels > 2 and by_task:
-                raise _not_binary(targets.names[k], f"has {n_labels} different values")
+                raise _not_binary(targets.names[k], _what_else(targets, k, n_labels))
 
     def _choose(
         self, parts: list[HeldOut], targets: TaskColumns, weight: np.ndarray | None
@@ -468,3 +468,12 @@ def ask(
             # A class that the estimator has not seen has probability 0.
             probabilities[k] = predictions.probabilities(k)[:, of_second].sum(axis=1)
     return HeldOut(estimator, rows, classes, probabilities)
+
+
+def _what_else(targets: TaskColumns, k: int, n_labels: int) -> str:
+    """Say what a task of more than two labels is, as far as y tells."""
+    if has_fractions(targets.values(k)):
+        return "is a regression"
+    if infer_task_type(targets, k) == "regression":
+        return f"looks like a regression: it has {n_labels} different values"
+    return f"has {n_labels} classes"
