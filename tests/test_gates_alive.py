@@ -151,15 +151,23 @@ class TestEstimators:
         reg = MultiTaskMMoERegressor(**{**tiny, **COLD, "cv": 2}).fit(*values_data)
         assert reg.expert_use_.max().min() < 0.001 / 16
 
-    def test_gates_that_are_all_alike_are_seen_and_not_warned_of(
-        self, values_data, tiny
+    def test_gates_that_are_all_alike_are_warned_of(self, values_data, tiny):
+        reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 16}, gate_temperature=1e4)
+        with pytest.warns(ConvergenceWarning, match="are all alike"):
+            reg.fit(*values_data)
+        np.testing.assert_allclose(*reg.expert_use_.to_numpy(), atol=1e-3)
+
+    def test_not_where_few_rows_may_leave_nothing_of_them(
+        self, values_data, tiny, monkeypatch
     ):
-        X, y = values_data
-        options = {**tiny, "max_iter": 16}
-        alike = MultiTaskMMoERegressor(**options, gate_temperature=1e4).fit(X, y)
-        np.testing.assert_allclose(*alike.expert_use_.to_numpy(), atol=1e-3)
-        of_one_row = MultiTaskMMoERegressor(**{**options, "max_iter": 120})
-        of_one_row.fit(X[:1], y[:1])
+        # All gates are taken to be alike.
+        monkeypatch.setattr("sklearn_mmoe.estimators._gates._ALIKE", 2.0)
+        reg = MultiTaskMMoERegressor(**{**tiny, "max_iter": 16})
+        reg.fit(*values_data)  # a warning would be an error
+        limit = "sklearn_mmoe.estimators._training._ROWS_OF_GATES"
+        monkeypatch.setattr(limit, 1)
+        with pytest.warns(ConvergenceWarning, match="are all alike"):
+            reg.fit(*values_data)
 
     def test_options_train_alike_with_a_kept_trainer(self, labels_data, tiny):
         options = {"gate_dropout": 0.3, "load_balance_penalty": 0.1}

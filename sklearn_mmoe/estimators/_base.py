@@ -244,7 +244,7 @@ class _BaseMultiTaskMMoE(
             If X and y, or weights, of pandas have the same row labels in another order:
             positions pair them. If a task has one class alone.
         ConvergenceWarning
-            If some experts are used by no task.
+            If some experts are used by no task, or all gates are alike.
 
         Notes
         -----

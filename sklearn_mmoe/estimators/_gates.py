@@ -1,4 +1,4 @@
-"""How the gates use the experts after a fit, and a warning of experts without use."""
+"""How the gates use the experts after a fit, and a warning where they do not."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ __all__ = ["expert_names", "names_in_members", "use_table", "warn_of_idle_gates"
 
 # An expert is dead if no task gives it this share of what each would have alike.
 _DEAD = 0.001
+# Gates are alike if none of their weights differs by this, in any row.
+_ALIKE = 1e-3
 
 
 def expert_names(spec: Any, task_names: list[str]) -> list[str]:
@@ -74,12 +76,9 @@ def use_table(use: np.ndarray, task_names: list[str], experts: list[str]) -> Any
 
 
 def warn_of_idle_gates(
-    gates: np.ndarray, task_names: list[str], experts: list[str]
+    gates: np.ndarray, task_names: list[str], experts: list[str], may_be_alike: bool
 ) -> None:
-    """Warn of experts that no task uses.
-
-    Gates that are all alike are no reason to warn: they do no harm, and are what little
-    data leave of them.
+    """Warn of experts that no task uses, and of gates that do not differ.
 
     Parameters
     ----------
@@ -89,6 +88,8 @@ def warn_of_idle_gates(
         Names of the tasks.
     experts : list of str
         Names of the experts.
+    may_be_alike : bool
+        Whether gates that do not differ are no finding.
     """
     n_experts = len(experts)
     if n_experts == 1:
@@ -102,6 +103,16 @@ def warn_of_idle_gates(
             "keep them in use with load_balance_penalty=0.1 or gate_dropout=0.1.",
             ConvergenceWarning,
             finding=("unused experts", n_experts),
+        )
+    elif (
+        not may_be_alike and gates.shape[1] > 1 and np.ptp(gates, axis=1).max() < _ALIKE
+    ):
+        warn(
+            f"The gates of the tasks {task_names} are all alike: in each row they give "
+            "the experts the same weights (see expert_use_), as one gate for all "
+            "would. A lower gate_temperature lets them differ; sharing='omoe' or "
+            "'shared_bottom' is simpler, and predicts as well then.",
+            ConvergenceWarning,
         )
 
 

@@ -53,6 +53,8 @@ __all__ = ["ROWS_TO_COME", "TrainingMixin"]
 ROWS_TO_COME = 10_000
 # Fewest updates after which gates that use no more than some experts are warned of.
 _UPDATES_OF_GATES = 100
+# Fewest rows after which gates that are all alike are warned of.
+_ROWS_OF_GATES = 1_000
 
 
 class TrainingMixin(EstimatorParameters):
@@ -244,7 +246,9 @@ class TrainingMixin(EstimatorParameters):
         # One member's idle expert is made up for by the other members.
         if warn and gates is not None and spec.n_members is None:
             experts = names_in_members(spec, self.task_names_)
-            warn_of_idle_gates(gates, self.task_names_, experts)
+            # Few rows leave nothing of the gates, unless a parameter made them so.
+            may_be_alike = len(gates) < _ROWS_OF_GATES and self.gate_temperature == 1
+            warn_of_idle_gates(gates, self.task_names_, experts, may_be_alike)
 
     def _publish_strength(self, used: Candidate) -> None:
         self.feature_penalty_ = used.feature_penalty

@@ -70,7 +70,7 @@ class GateWeightsDisplay:
     several, and the titles say how many there are. With ``member='all'`` the heat map
     has a block of lines for each member, and the distributions a group of boxes. Each
     member's weights are shown as its gates give them, so that they sum to 1 in each
-    member.
+    member; where it does not count in the prediction of a task, they are 0.
 
     Examples
     --------
@@ -210,12 +210,14 @@ class GateWeightsDisplay:
     def _of_members(self) -> np.ndarray:
         """Return the weights as the members' gates give them, by member.
 
-        The shape is (n_samples, n_tasks, n_members, n_experts).
+        The shape is (n_samples, n_tasks, n_members, n_experts). Members that do not
+        count in the prediction of a task have zeros there.
         """
         n_samples, n_tasks, n_all = self.weights.shape
         shape = (n_samples, n_tasks, self.n_members, n_all // self.n_members)
         weights = self.weights.reshape(shape)
-        return weights / weights.sum(axis=3, keepdims=True)
+        of_members = weights.sum(axis=3, keepdims=True)
+        return weights / np.where(of_members > 0, of_members, 1)
 
     def _label_experts(self, ax: Any, n_repeats: int = 1) -> None:
         """Name the experts below the axes, once or once for each member."""
