@@ -330,7 +330,11 @@ def frame_columns(y: Any) -> pd.Index | None:
     return y.columns if isinstance(y, pd.DataFrame) else pd.Index(labels or [])
 
 
-def join_columns(columns: list[np.ndarray], labels: pd.Index | None = None) -> Any:
+def join_columns(
+    columns: list[np.ndarray],
+    labels: pd.Index | None = None,
+    index: pd.Index | None = None,
+) -> Any:
     """Put the tasks' predictions side by side.
 
     Parameters
@@ -339,16 +343,19 @@ def join_columns(columns: list[np.ndarray], labels: pd.Index | None = None) -> A
         Each task's predictions.
     labels : pandas.Index or None, default=None
         Labels of a data frame's columns; None makes an array.
+    index : pandas.Index of shape (n_samples,) or None, default=None
+        Labels of a data frame's rows; None numbers them from 0.
 
     Returns
     -------
     DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        A data frame keeps each column's type, and numbers its rows from 0. An array is
-        the one column, or all of them: bool, int and float become the widest of them,
-        as in RandomForestClassifier; strings beside numbers make an object array.
+        A data frame keeps each column's type. An array is the one column, or all of
+        them: bool, int and float become the widest of them, as in
+        RandomForestClassifier; strings beside numbers make an object array.
     """
     if labels is not None:
-        return pd.DataFrame(dict(enumerate(columns))).set_axis(labels, axis=1)
+        frame = pd.DataFrame(dict(enumerate(columns)), index=index)
+        return frame.set_axis(labels, axis=1)
     if len(columns) == 1:
         return columns[0]
     numbers = all(column.dtype.kind in "biuf" for column in columns)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
-from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._tasks.rows import keep_row_labels, warn_of_row_order
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
@@ -228,7 +228,7 @@ class TabularPreprocessor(
                 "amounts or dates, convert them before, with pd.to_numeric or "
                 "pd.to_datetime."
             )
-        return self._as_asked(encoded)
+        return self._as_asked(encoded, table.index)
 
     def transform(self, X: Any, **params: Any) -> Any:
         """Transform a table with the columns of ``fit``.
@@ -266,7 +266,7 @@ class TabularPreprocessor(
         frame = _read(table, self._readers)
         with self._settings_of_transformers():
             encoded = super().transform(frame, **params)
-        return self._as_asked(encoded)
+        return self._as_asked(encoded, table.index)
 
     @contextlib.contextmanager
     def _settings_of_transformers(self) -> Iterator[None]:
@@ -335,14 +335,17 @@ class TabularPreprocessor(
         dense = wants_frame(self) or not self.sparse_output_
         return stacked.toarray() if dense else stacked
 
-    def _as_asked(self, encoded: Any) -> Any:
-        """Return what a frame can be made of, or a CSR matrix where one is wanted."""
+    def _as_asked(self, encoded: Any, labels: pd.Index) -> Any:
+        """Return what a frame can be made of, or a CSR matrix where one is wanted.
+
+        A matrix knows the labels of its rows, so that ``predict`` behind it does.
+        """
         if wants_frame(self):
             sparse = scipy_sparse.issparse(encoded)
             return scipy_sparse.csr_matrix(encoded).toarray() if sparse else encoded
-        return (
-            encoded if self.sparse_threshold < 1 else scipy_sparse.csr_matrix(encoded)
-        )
+        if self.sparse_threshold >= 1:
+            encoded = scipy_sparse.csr_matrix(encoded)
+        return keep_row_labels(encoded, labels)
 
     def _sk_visual_block_(self) -> Any:
         """Leave what got no columns out of scikit-learn's diagram, once that is known.
