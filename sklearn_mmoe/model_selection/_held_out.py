@@ -29,6 +29,7 @@ from sklearn.utils.validation import (
     indexable,
 )
 
+from sklearn_mmoe._files.frames import PandasStateMixin
 from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
 from sklearn_mmoe.metrics._predictions import type_name
@@ -80,7 +81,7 @@ def like_inner(tags: Any, estimator: Any) -> Any:
     return tags
 
 
-class HeldOutMixin:
+class HeldOutMixin(PandasStateMixin):
     """What wrappers share that learn from rows which an estimator was not fitted on.
 
     They have the parameters `estimator`, `cv`, `refit`, `n_jobs` and `random_state`.
