@@ -146,8 +146,9 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
             If the columns of X are not those of ``fit``, or a standard deviation is
             asked of a network that is no ensemble.
         """
+        decoded = self._decoded(X)
         labels = self._y_columns, row_labels(X)
-        predictions = join_columns(self._decoded(X), *labels)
+        predictions = join_columns(decoded, *labels)
         if not return_std:
             return predictions
         return predictions, join_columns(self._spread(X), *labels)

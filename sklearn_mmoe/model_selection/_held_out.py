@@ -31,7 +31,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mmoe._files.frames import PandasStateMixin
 from sklearn_mmoe._sklearn.look_through import task_names
-from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_columns
 from sklearn_mmoe.metrics._predictions import type_name
 from sklearn_mmoe.model_selection._cross_val_predict import make_folds
 from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
@@ -119,6 +119,7 @@ class HeldOutMixin(PandasStateMixin):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
+        check_targets(y)
         X, y = indexable(X, y)
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from sklearn_mmoe._tasks.columns import check_targets
 from sklearn_mmoe._tasks.rows import row_labels
 
 __all__ = ["Chunk", "ChunkReader", "Layout", "find_source"]
@@ -267,6 +268,7 @@ class Layout:
         X = self._matched(_as_pandas(X) if hasattr(X, "columns") else X)
         if not with_targets:
             return Chunk(X, labels=labels)
+        check_targets(others[0])
         for name, part in zip(("y", "sample_weight"), others, strict=False):
             if part is not None and _num_samples(part) != _num_samples(X):
                 raise ValueError(

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._tasks.columns import check_targets
 from sklearn_mmoe._tasks.rows import keep_row_labels, warn_of_row_order
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
@@ -182,7 +183,7 @@ class TabularPreprocessor(
         Raises
         ------
         TypeError
-            If X is a sparse matrix or no table.
+            If X is a sparse matrix or no table, or y cannot be targets.
         ValueError
             If a column holds what cannot be a feature, such as infinite numbers or
             lists, or if ``categorical`` names a column that X does not have. The
@@ -196,6 +197,7 @@ class TabularPreprocessor(
             for missing, here and in ``transform``. Also if X and y of pandas have the
             same row labels in another order.
         """
+        check_targets(y)
         table = read_table(X)
         warn_of_row_order(X, y)
         unknown = [name for name in self.categorical if name not in table.names]
