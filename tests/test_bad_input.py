@@ -14,7 +14,10 @@ from sklearn_mmoe import (
     MultiTaskMMoEClassifier,
     MultiTaskMMoEMixed,
     MultiTaskMMoERegressor,
+    model_selection,
 )
+from sklearn_mmoe.metrics import mean_task_scorer
+from sklearn_mmoe.out_of_core import MultiTaskOutOfCore
 
 ESTIMATORS = [MultiTaskMMoEClassifier, MultiTaskMMoERegressor]
 
@@ -262,3 +265,103 @@ def test_validation_rows_that_no_step_has_transformed(labels_data):
     model = MultiTaskMMoEClassifier(early_stopping=True)
     with pytest.raises(ValueError, match=r"X_val does not fit: .*'transform_input'"):
         model.fit(X, y, X_val=raw, y_val=y)
+
+
+# What is no table of targets, and what the error must say.
+NO_TARGETS = {
+    "a mapping": ({"left": [0, 1] * 100, "plan": [1, 0] * 100}, "y is a mapping"),
+    "a name": ("left", "y is the str 'left'.*the column itself"),
+    "bytes": (b"left", "y is the bytes b'left'.*the column itself"),
+    "a number": (1, "y is of the type int"),
+    "an array of no dimension": (np.array(1.0), "y is of the type ndarray"),
+    "a set": ({0, 1}, "y is of the type set"),
+    "a generator": ((k for k in range(2)), "y is of the type generator"),
+    "a mapping of as many": (dict.fromkeys(range(200), 0), "y is a mapping"),
+}
+
+
+def _in_pipeline(X, y):
+    from sklearn.pipeline import make_pipeline
+
+    from sklearn_mmoe.preprocessing import make_tabular_preprocessor
+
+    inner = MultiTaskMMoEClassifier(num_experts=2, max_iter=1)
+    make_pipeline(make_tabular_preprocessor(), inner).fit(X, y)
+
+
+def _fit_preprocessor(X, y):
+    from sklearn_mmoe.preprocessing import make_tabular_preprocessor
+
+    make_tabular_preprocessor().fit(X, y)
+
+
+def _split(name):
+    def split(X, y):
+        groups = {"groups": np.arange(len(X))} if "Group" in name else {}
+        next(getattr(model_selection, name)().split(X, y, **groups))
+
+    return split
+
+
+def _held_out(name):
+    def fit(X, y):
+        getattr(model_selection, name)(MultiTaskMMoEClassifier()).fit(X, y)
+
+    return fit
+
+
+def _out_of_core(X, y):
+    MultiTaskOutOfCore(MultiTaskMMoEClassifier()).fit([(X, y)])
+
+
+TAKERS = {
+    **{
+        estimator.__name__: lambda X, y, estimator=estimator: fit(estimator, X, y)
+        for estimator in (*ESTIMATORS, MultiTaskMMoEMixed)
+    },
+    "a pipeline": _in_pipeline,
+    "the preprocessor": _fit_preprocessor,
+    "y_val": lambda X, y: MultiTaskMMoEClassifier(early_stopping=True).fit(
+        X, np.arange(len(X)) % 2, X_val=X, y_val=y
+    ),
+    **{
+        name: _split(name)
+        for name in (
+            "MultiTaskStratifiedKFold",
+            "MultiTaskStratifiedGroupKFold",
+            "MultiTaskStratifiedShuffleSplit",
+            "RepeatedMultiTaskStratifiedKFold",
+            "RepeatedMultiTaskStratifiedGroupKFold",
+        )
+    },
+    **{
+        name: _held_out(name)
+        for name in ("MultiTaskThresholdClassifier", "MultiTaskConformalPredictor")
+    },
+    "train_test_split": model_selection.multi_task_train_test_split,
+    "cross_val_predict": lambda X, y: model_selection.cross_val_predict(
+        MultiTaskMMoEClassifier(), X, y
+    ),
+    "sharing_report": lambda X, y: model_selection.sharing_report(
+        MultiTaskMMoEClassifier(), X, y
+    ),
+    "chunks": _out_of_core,
+}
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+def test_no_table_of_targets(labels_data, taker):
+    X = pd.DataFrame(labels_data[0], columns=list("abcdef"))
+    for y, message in NO_TARGETS.values():
+        if taker == "y_val":
+            message = message.replace("y is", "y_val is")
+        with pytest.raises(TypeError, match=f"^{message}.*data frame"):
+            TAKERS[taker](X, y)
+
+
+def test_no_table_of_targets_to_score(fitted_on_frame):
+    model, X = fitted_on_frame
+    for y, message in NO_TARGETS.values():
+        for score in (model.score, lambda X, y: mean_task_scorer("r2")(model, X, y)):
+            with pytest.raises(TypeError, match=f"^{message}.*data frame"):
+                score(X, y)

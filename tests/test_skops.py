@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 
@@ -9,12 +10,34 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor
+import sklearn_mmoe
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+    model_selection,
+    out_of_core,
+    preprocessing,
+)
 from sklearn_mmoe.metrics import mean_task_scorer
-from sklearn_mmoe.preprocessing import make_tabular_preprocessor
+from sklearn_mmoe.model_selection import (
+    MultiTaskConformalPredictor,
+    MultiTaskThresholdClassifier,
+)
+from sklearn_mmoe.out_of_core import MultiTaskOutOfCore
+from sklearn_mmoe.preprocessing import (
+    CalendarEncoder,
+    CategoryEncoder,
+    PiecewiseLinearEncoder,
+    TailSquashingScaler,
+    TextEncoder,
+    make_tabular_preprocessor,
+)
 
 WORDS = "a small red house stands by the old mill and its dark water".split()
 PAGE = Path(__file__).parent.parent / "docs" / "user_guide" / "persistence.rst"
@@ -120,3 +143,105 @@ def test_nothing_is_trusted_unasked(pipeline, tmp_path):
     skops.io.dump(pipeline[0], tmp_path / "model.skops")
     with pytest.raises(TypeError, match="Untrusted types"):
         skops.io.load(tmp_path / "model.skops", trusted=[])
+
+
+# Labels of columns that pandas holds in indices of several types.
+COLUMNS = {
+    "text": pd.Index(["left", "stays"]),
+    "years": pd.Index([2019, 2020], name="year"),
+    "pairs": pd.MultiIndex.from_tuples([("left", 1), ("left", 2)]),
+    "categories": pd.CategoricalIndex(["left", "stays"]),
+    "days": pd.date_range("2024-01-01", periods=2, freq="D"),
+}
+N_BINS = {"n_bins": 2}
+
+
+def same(found, expected):
+    """Check that two results are the same, to the bit."""
+    assert type(found) is type(expected)
+    if isinstance(expected, pd.DataFrame):
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    else:
+        found, expected = (
+            np.asarray(x.toarray() if hasattr(x, "toarray") else x)
+            for x in (found, expected)
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.fixture(scope="module")
+def named(tiny):
+    """Return numbers and labels, a fitted pipeline, and columns of every kind."""
+    rng = np.random.default_rng(0)
+    n = 120
+    X = pd.DataFrame({"a": rng.normal(size=n), "b": rng.normal(size=n)})
+    y = pd.DataFrame(rng.integers(2, size=(n, 2)), columns=COLUMNS["text"])
+    columns = {
+        "number": X[["a"]],
+        "day": pd.DataFrame({"day": pd.date_range("2020-01-01", periods=n)}),
+        "kind": pd.DataFrame({"kind": rng.choice(["a", "b"], n)}),
+        "note": pd.DataFrame(
+            {"note": [" ".join(rng.permutation(WORDS)[:7]) for _ in range(n)]}
+        ),
+    }
+    return X, y, columns, MultiTaskMMoEClassifier(**tiny).fit(X, y)
+
+
+def fitted_objects(named, tiny, y):
+    """Make an object of each public class that is fitted; y is named."""
+    X, _, columns, _ = named
+    inner = MultiTaskMMoEClassifier(**tiny).fit(X, y)
+    forest = RandomForestClassifier(3, random_state=0).fit(X, y)
+    prefit = {"cv": "prefit", "refit": False}
+    chunks = [(X, y)]
+    return [
+        (inner, X),
+        (MultiTaskMMoERegressor(**tiny).fit(X, y), X),
+        (MultiTaskMMoEMixed(**tiny).fit(X, y), X),
+        (MultiTaskThresholdClassifier(inner, **prefit).fit(X, y), X),
+        (MultiTaskThresholdClassifier(forest, **prefit).fit(X, y), X),
+        (MultiTaskConformalPredictor(inner, **prefit).fit(X, y), X),
+        (MultiTaskOutOfCore(clone(inner)).fit(chunks), X),
+        (PiecewiseLinearEncoder(**N_BINS).fit(X), X),
+        (TailSquashingScaler().fit(X), X),
+        (CalendarEncoder("numbers").fit(columns["day"]), columns["day"]),
+        (CategoryEncoder().fit(columns["kind"]), columns["kind"]),
+        (TextEncoder().fit(columns["note"]), columns["note"]),
+        (make_tabular_preprocessor().fit(X, y), X),
+    ]
+
+
+def test_every_public_class(named, tiny, tmp_path):
+    objects = fitted_objects(named, tiny, named[1])
+    public = {
+        value
+        for module in (sklearn_mmoe, model_selection, out_of_core, preprocessing)
+        for name in module.__all__
+        if isinstance(value := getattr(module, name), type)
+        and issubclass(value, BaseEstimator)
+    }
+    assert public == {type(model) for model, _ in objects}
+    for model, X in objects:
+        method = "predict" if hasattr(model, "predict") else "transform"
+        ask = getattr(model, method)
+        again, found = round_trip(model, tmp_path)
+        others = {name for name in found if not name.startswith("sklearn.")}
+        assert others <= documented_types(), (type(model), others)
+        for each in (again, pickle.loads(pickle.dumps(model))):
+            same(getattr(each, method)(X), ask(X))
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_wrappers_with_labels_of_every_kind(named, tmp_path, kind):
+    X, y, _, _ = named
+    y = y.set_axis(COLUMNS[kind], axis=1)
+    inner = MultiTaskMMoEClassifier(
+        num_experts=2, expert_units=4, max_iter=1, random_state=0
+    ).fit(X, y)
+    for wrapper in (MultiTaskThresholdClassifier, MultiTaskConformalPredictor):
+        model = wrapper(inner, cv="prefit", refit=False).fit(X, y)
+        for again in (
+            round_trip(model, tmp_path)[0],
+            pickle.loads(pickle.dumps(model)),
+        ):
+            same(again.predict(X), model.predict(X))

@@ -338,8 +338,8 @@ class TestPredict:
         model = estimator(**{**tiny, "max_iter": 1}).fit(X, y)
         predicted = model.predict(rows)
         assert list(predicted) == ["a", "b"]
-        # As behind a preprocessor, where nobody knows an index.
-        assert predicted.index.equals(pd.RangeIndex(N))
+        assert predicted.index.equals(rows.index)
+        assert model.predict(X).index.equals(pd.RangeIndex(N))
 
     def test_frames_and_columns_of_one_task(self, X, tiny):
         tiny = {**tiny, "max_iter": 1}

@@ -11,10 +11,10 @@ import pandas as pd
 import sklearn_mmoe._files.column_labels  # noqa: F401  adds to the kinds of values
 from sklearn_mmoe._files.values import Unknown, decode, encode, kind
 
-__all__ = ["pandas_from_state", "pandas_to_state"]
+__all__ = ["PandasStateMixin"]
 
 # Attributes of estimators that may hold something of pandas.
-_OF_PANDAS = ("_y_columns", "cv_losses_", "cv_weights_")
+_OF_PANDAS = ("_predicted_columns", "_y_columns", "cv_losses_", "cv_weights_")
 
 
 def _is_frame(value: Any) -> bool:
@@ -48,16 +48,27 @@ def _frame(parts: dict[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def pandas_to_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring what an estimator's state has of pandas to what any pickle can hold.
+class PandasStateMixin:
+    """Brings what a state has of pandas to what any pickle can hold.
 
     So can skops, and a pickle that another version of pandas reads. Labels that are
-    none of the kinds above stay as they are.
+    none of the kinds above stay as they are. It stands before BaseEstimator.
     """
-    return {
-        name: _to_state(value) if name in _OF_PANDAS else value
-        for name, value in state.items()
-    }
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: Any = super().__getstate__()
+        return {
+            name: _to_state(value) if name in _OF_PANDAS else value
+            for name, value in state.items()
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(  # type: ignore[misc]
+            {
+                name: _from_state(value) if name in _OF_PANDAS else value
+                for name, value in state.items()
+            }
+        )
 
 
 def _to_state(value: Any) -> Any:
@@ -67,11 +78,5 @@ def _to_state(value: Any) -> Any:
         return value
 
 
-def pandas_from_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring back what :func:`pandas_to_state` has made."""
-    return {
-        name: (
-            decode(value) if name in _OF_PANDAS and isinstance(value, dict) else value
-        )
-        for name, value in state.items()
-    }
+def _from_state(value: Any) -> Any:
+    return decode(value) if isinstance(value, dict) else value

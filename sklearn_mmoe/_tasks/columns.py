@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from numbers import Real
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -198,15 +198,47 @@ def _of_rows(rows: Sequence[Any]) -> list[Any]:
     return [frame[k] for k in frame]
 
 
+def check_targets(y: Any, name: str = "y") -> None:
+    """Tell what is no table of targets at all.
+
+    It stands before what compares lengths, which would say of a dict of three columns
+    that it has three rows.
+
+    Parameters
+    ----------
+    y : object
+        Targets; None passes.
+    name : str, default='y'
+        What the user calls them.
+
+    Raises
+    ------
+    TypeError
+        If they are a mapping, a name, a single value, or have no order.
+    """
+    if isinstance(y, Mapping):
+        raise TypeError(
+            f"{name} is a mapping; give a data frame with a column for each task, such "
+            f"as pandas.DataFrame({name})."
+        )
+    if isinstance(y, str | bytes):
+        raise TypeError(
+            f"{name} is the {type(y).__name__} {y!r}; give the column itself, or a "
+            f"data frame with a column for each task, such as frame[[{y!r}]]."
+        )
+    single = isinstance(y, Number) or getattr(y, "ndim", None) == 0
+    if single or isinstance(y, Set | Iterator):
+        raise TypeError(
+            f"{name} is of the type {type(y).__name__}; give an array, a list or a "
+            "data frame, with a row for each row of X and a column for each task."
+        )
+
+
 def _take_apart(y: Any) -> tuple[list[Any], list[Any] | None]:
     """Find the columns of y as they are, and their labels if they have any."""
     if y is None:
         raise ValueError("y is None; it needs a column for each task.")
-    if isinstance(y, Mapping):
-        raise TypeError(
-            "y is a mapping; give a data frame with a column for each task, such as "
-            "pandas.DataFrame(y)."
-        )
+    check_targets(y)
     if isinstance(y, np.ndarray) and y.dtype.names:  # an array of records
         y = pd.DataFrame.from_records(y)
     if hasattr(y, "column_names") and hasattr(y, "to_pandas"):  # a table of pyarrow
@@ -304,7 +336,7 @@ def split_columns(y: Any) -> TaskColumns:
         its rows have different lengths, or if a column holds dates, or text among
         intervals.
     TypeError
-        If y is a mapping, or sparse.
+        If y is a mapping, a name, a single value, without an order, or sparse.
     """
     raw, given = _take_apart(y)
     if not raw:
@@ -330,7 +362,11 @@ def frame_columns(y: Any) -> pd.Index | None:
     return y.columns if isinstance(y, pd.DataFrame) else pd.Index(labels or [])
 
 
-def join_columns(columns: list[np.ndarray], labels: pd.Index | None = None) -> Any:
+def join_columns(
+    columns: list[np.ndarray],
+    labels: pd.Index | None = None,
+    index: pd.Index | None = None,
+) -> Any:
     """Put the tasks' predictions side by side.
 
     Parameters
@@ -339,16 +375,19 @@ def join_columns(columns: list[np.ndarray], labels: pd.Index | None = None) -> A
         Each task's predictions.
     labels : pandas.Index or None, default=None
         Labels of a data frame's columns; None makes an array.
+    index : pandas.Index of shape (n_samples,) or None, default=None
+        Labels of a data frame's rows; None numbers them from 0.
 
     Returns
     -------
     DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        A data frame keeps each column's type, and numbers its rows from 0. An array is
-        the one column, or all of them: bool, int and float become the widest of them,
-        as in RandomForestClassifier; strings beside numbers make an object array.
+        A data frame keeps each column's type. An array is the one column, or all of
+        them: bool, int and float become the widest of them, as in
+        RandomForestClassifier; strings beside numbers make an object array.
     """
     if labels is not None:
-        return pd.DataFrame(dict(enumerate(columns))).set_axis(labels, axis=1)
+        frame = pd.DataFrame(dict(enumerate(columns)), index=index)
+        return frame.set_axis(labels, axis=1)
     if len(columns) == 1:
         return columns[0]
     numbers = all(column.dtype.kind in "biuf" for column in columns)

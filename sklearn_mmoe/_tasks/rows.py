@@ -5,10 +5,70 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from scipy import sparse
 
 from sklearn_mmoe._warnings import warn
 
-__all__ = ["warn_of_row_order"]
+__all__ = ["keep_row_labels", "labelled_as", "row_labels", "warn_of_row_order"]
+
+# Where a sparse matrix that was made of a frame keeps the labels of the frame's rows.
+#
+# Nobody can tell a matrix of features by itself which rows it holds, and a Pipeline
+# hands nothing else on. SciPy makes a new object, without this attribute, whenever it
+# selects, sorts or computes, and hands on the same object, or its whole state in a
+# pickle, only where the rows stay what they were; a change of their number in place
+# is told by the number. NumPy's arrays have no attributes, and those of a subclass
+# would go on to views and selections, whose rows are others: arrays have no labels.
+_LABELS = "_sklearn_mmoe_row_labels"
+
+
+def keep_row_labels(features: Any, labels: pd.Index) -> Any:
+    """Let a sparse matrix know what its rows are called; an array cannot.
+
+    Parameters
+    ----------
+    features : sparse matrix, ndarray or data frame of shape (n_samples, n_features)
+        A new object, which nobody else has.
+    labels : Index of shape (n_samples,)
+        Labels of its rows.
+
+    Returns
+    -------
+    object
+        `features`.
+    """
+    if sparse.issparse(features):
+        setattr(features, _LABELS, labels)
+    return features
+
+
+def row_labels(X: Any) -> pd.Index | None:
+    """Find out what rows are called.
+
+    Parameters
+    ----------
+    X : object
+        Rows in any container.
+
+    Returns
+    -------
+    Index of shape (n_samples,) or None
+        The index of a frame of pandas, or that of the frame which a preprocessor has
+        made these very features of; None where nothing is known. It is a new object,
+        whose name may be changed.
+    """
+    labels = getattr(X, _LABELS if sparse.issparse(X) else "index", None)
+    if not isinstance(labels, pd.Index) or len(labels) != X.shape[0]:
+        return None
+    return labels.copy()
+
+
+def labelled_as(X: Any, predicted: Any) -> Any:
+    """Return predictions for X with the labels of its rows, if they are a frame."""
+    labels = row_labels(X)
+    if labels is None or not isinstance(predicted, pd.DataFrame):
+        return predicted
+    return predicted.set_axis(labels, axis=0)
 
 
 def warn_of_row_order(

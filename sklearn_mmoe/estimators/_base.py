@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.base import MultiOutputMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mmoe._files.frames import pandas_from_state, pandas_to_state
+from sklearn_mmoe._files.frames import PandasStateMixin
 from sklearn_mmoe._sklearn.callbacks import CallbackSupportMixin
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
@@ -57,6 +57,7 @@ def partial_fit_available(estimator: Any) -> bool:
 
 
 class _BaseMultiTaskMMoE(
+    PandasStateMixin,
     ReadingMixin,
     TrainingMixin,
     PredictionMixin,
@@ -76,12 +77,6 @@ class _BaseMultiTaskMMoE(
 
     def __sklearn_is_fitted__(self) -> bool:
         return is_fitted(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return pandas_to_state(super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(pandas_from_state(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file, which :func:`sklearn_mmoe.load` reads.

@@ -19,7 +19,7 @@ from sklearn_mmoe._tasks.columns import (
     split_columns,
 )
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, losses_by_task
-from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._tasks.rows import row_labels, warn_of_row_order
 from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
@@ -301,11 +301,12 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         predictions : DataFrame, or ndarray of shape (n_samples,) or \
                 (n_samples, n_outputs)
             Predicted classes. If y was a data frame of pandas or polars in ``fit``, a
-            data frame of pandas with its columns, each in its own dtype, and rows
-            numbered from 0 in the order of X (X's own index cannot be known behind a
-            preprocessor). Else an array, of the widest dtype where the tasks' labels
-            are numbers of different kinds, and of dtype object where some are text and
-            others numbers; ``task(name).predict(X)`` keeps a task's own.
+            data frame of pandas with its columns, each in its own dtype, and X's index,
+            also behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`;
+            where X has no index, rows are numbered from 0. Else an array, of the widest
+            dtype where the tasks' labels are numbers of different kinds, and of dtype
+            object where some are text and others numbers; ``task(name).predict(X)``
+            keeps a task's own.
         std : DataFrame or ndarray of the same shape
             Standard deviations, float64; only if `return_std` is True.
 
@@ -317,10 +318,12 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             If the columns of X are not those of ``fit``, or a standard deviation is
             asked of a network that is no ensemble.
         """
-        predictions = join_columns(self._decoded(X), self._y_columns)
+        decoded = self._decoded(X)
+        labels = self._y_columns, row_labels(X)
+        predictions = join_columns(decoded, *labels)
         if not return_std:
             return predictions
-        return predictions, join_columns(self._spread(X), self._y_columns)
+        return predictions, join_columns(self._spread(X), *labels)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict class probabilities, as RandomForestClassifier does.

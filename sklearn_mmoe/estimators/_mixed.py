@@ -23,7 +23,7 @@ from sklearn_mmoe._tasks.kinds import (
     REGRESSION_LOSSES,
     losses_by_task,
 )
-from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._tasks.rows import row_labels, warn_of_row_order
 from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
@@ -380,11 +380,11 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         predictions : DataFrame, or ndarray of shape (n_samples,) or \
                 (n_samples, n_outputs)
             Predictions. If y was a data frame of pandas or polars in ``fit``, a data
-            frame of pandas with its columns, each in its own dtype, and rows numbered
-            from 0 in the order of X (X's own index cannot be known behind a
-            preprocessor). Else an array, of the widest dtype where all tasks have
-            numbers, and of dtype object where some have text and others numbers;
-            ``task(name).predict(X)`` keeps a task's own.
+            frame of pandas with its columns, each in its own dtype, and X's index, also
+            behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`; where
+            X has no index, rows are numbered from 0. Else an array, of the widest dtype
+            where all tasks have numbers, and of dtype object where some have text and
+            others numbers; ``task(name).predict(X)`` keeps a task's own.
         std : DataFrame or ndarray of the same shape
             Standard deviations, float64; only if `return_std` is True.
 
@@ -396,10 +396,12 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             If the columns of X are not those of ``fit``, or a standard deviation is
             asked of a network that is no ensemble.
         """
-        predictions = join_columns(self._decoded(X), self._y_columns)
+        decoded = self._decoded(X)
+        labels = self._y_columns, row_labels(X)
+        predictions = join_columns(decoded, *labels)
         if not return_std:
             return predictions
-        return predictions, join_columns(self._spread(X), self._y_columns)
+        return predictions, join_columns(self._spread(X), *labels)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the class probabilities of the classifications.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, validate_data
 
-from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_columns
 from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
 from sklearn_mmoe._tasks.encode import EncodedTargets, encode_targets
 from sklearn_mmoe._tasks.rows import warn_of_row_order
@@ -51,6 +51,7 @@ class ReadingMixin(EstimatorParameters):
                 f"This {type(self).__name__} estimator requires y to be passed, but "
                 "the target y is None."
             )
+        check_targets(y)
         check_consistent_length(features, y)
         warn_of_row_order(X, y, sample_weight)
         columns = split_columns(y)
@@ -71,6 +72,7 @@ class ReadingMixin(EstimatorParameters):
         self, data: FitData, X: Any, y: Any, sample_weight: Any
     ) -> FitData:
         """Validate the rows that the user gave for early stopping."""
+        check_targets(y, "y_val")
         try:
             features = self._validate_features(X, data.features.dtype)
         except ValueError as error:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.columns import TaskColumns, frame_columns, join_columns
 from sklearn_mmoe._tasks.kinds import REGRESSION_LOSSES, losses_by_task
-from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._tasks.rows import row_labels, warn_of_row_order
 from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
 from sklearn_mmoe.estimators._documentation import LOSS_OF_REGRESSIONS, documented
@@ -132,9 +132,9 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
         predictions : DataFrame, or ndarray of shape (n_samples,) or \
                 (n_samples, n_outputs)
             Predictions in the units of y, float64. If y was a data frame of pandas or
-            polars in ``fit``, a data frame of pandas with its columns, and rows
-            numbered from 0 in the order of X (X's own index cannot be known behind a
-            preprocessor). Else an array.
+            polars in ``fit``, a data frame of pandas with its columns and X's index,
+            also behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`;
+            where X has no index, rows are numbered from 0. Else an array.
         std : DataFrame or ndarray of the same shape
             Standard deviations, float64; only if `return_std` is True.
 
@@ -146,10 +146,12 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
             If the columns of X are not those of ``fit``, or a standard deviation is
             asked of a network that is no ensemble.
         """
-        predictions = join_columns(self._decoded(X), self._y_columns)
+        decoded = self._decoded(X)
+        labels = self._y_columns, row_labels(X)
+        predictions = join_columns(decoded, *labels)
         if not return_std:
             return predictions
-        return predictions, join_columns(self._spread(X), self._y_columns)
+        return predictions, join_columns(self._spread(X), *labels)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the mean over tasks of the coefficient of determination.

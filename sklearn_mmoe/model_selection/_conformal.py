@@ -16,6 +16,7 @@ from sklearn_mmoe._sklearn.look_through import last_step, transformed
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._tasks.columns import TaskColumns
 from sklearn_mmoe._tasks.intervals import holds_intervals
+from sklearn_mmoe._tasks.rows import labelled_as
 from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe.metrics._predictions import Predictions
 from sklearn_mmoe.model_selection._held_out import (
@@ -338,7 +339,7 @@ class MultiTaskConformalPredictor(
         Returns
         -------
         DataFrame or ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            What `estimator_` predicts.
+            What `estimator_` predicts; a data frame has X's index, if X has one.
 
         Raises
         ------
@@ -346,7 +347,7 @@ class MultiTaskConformalPredictor(
             If called before ``fit``.
         """
         self._check_fitted()
-        return self.estimator_.predict(X)
+        return labelled_as(X, self.estimator_.predict(X))
 
     @available_if(estimator_has("score"))
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

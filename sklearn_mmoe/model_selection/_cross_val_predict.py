@@ -17,6 +17,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, inde
 from sklearn_mmoe._sklearn.look_through import last_step
 from sklearn_mmoe._tasks.columns import (
     TaskColumns,
+    check_targets,
     frame_columns,
     join_columns,
     split_columns,
@@ -117,6 +118,7 @@ def cross_val_predict(
     >>> [probability.shape for probability in probabilities]
     [(200, 2), (200, 2)]
     """
+    check_targets(y)
     X, y, groups = indexable(X, y, groups)
     targets = split_columns(y)
     check_consistent_length(X, targets.columns[0])

@@ -29,8 +29,9 @@ from sklearn.utils.validation import (
     indexable,
 )
 
+from sklearn_mmoe._files.frames import PandasStateMixin
 from sklearn_mmoe._sklearn.look_through import task_names
-from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_columns
 from sklearn_mmoe.metrics._predictions import type_name
 from sklearn_mmoe.model_selection._cross_val_predict import make_folds
 from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
@@ -80,7 +81,7 @@ def like_inner(tags: Any, estimator: Any) -> Any:
     return tags
 
 
-class HeldOutMixin:
+class HeldOutMixin(PandasStateMixin):
     """What wrappers share that learn from rows which an estimator was not fitted on.
 
     They have the parameters `estimator`, `cv`, `refit`, `n_jobs` and `random_state`.
@@ -118,6 +119,7 @@ class HeldOutMixin:
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
+        check_targets(y)
         X, y = indexable(X, y)
         targets = split_columns(y)
         check_consistent_length(X, targets.columns[0])

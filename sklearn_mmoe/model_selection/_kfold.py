@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns
-from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_columns
 from sklearn_mmoe._tasks.folds import spread_over_folds
 from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.rows import warn_of_row_order
@@ -182,6 +182,7 @@ class MultiTaskStratifiedKFold(BaseCrossValidator):
         """Split as ``split`` does, where some tasks are known to be regressions."""
         if y is None:
             raise ValueError("MultiTaskStratifiedKFold splits by y, which is None.")
+        check_targets(y)
         X, *_ = indexable(X)
         check_consistent_length(X, y)
         warn_of_row_order(X, y)

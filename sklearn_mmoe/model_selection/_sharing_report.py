@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, indexable
 
-from sklearn_mmoe._tasks.columns import split_columns
+from sklearn_mmoe._tasks.columns import check_targets, split_columns
 from sklearn_mmoe._tasks.intervals import holds_intervals, to_pandas
 from sklearn_mmoe.estimators._parameters import SHARING
 from sklearn_mmoe.metrics import multi_task_scorer
@@ -148,6 +148,7 @@ def sharing_report(
     """
     prefix, last = find_estimator(estimator)
     sharing = _check_sharing(sharing)
+    check_targets(y)
     X, y, groups = indexable(X, y, groups)
     targets = split_columns(y)
     if len(targets) < 2:

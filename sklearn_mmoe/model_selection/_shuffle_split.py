@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples, check_consistent_length, indexable
 
 from sklearn_mmoe._tasks.balance import label_codes, share_columns, spread_over_parts
-from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_columns
 from sklearn_mmoe._tasks.rows import warn_of_row_order
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.model_selection._kfold import is_stratified
@@ -259,6 +259,7 @@ def multi_task_train_test_split(
                 "stratify=targets, or stratify=None."
             )
         stratify = arrays[1]
+    check_targets(stratify)
     arrays = tuple(indexable(*arrays))
     n_train, n_test = _validate_shuffle_split(
         _num_samples(arrays[0]), test_size, train_size, default_test_size=0.25

@@ -24,6 +24,7 @@ from sklearn_mmoe._tasks.columns import (
     join_columns,
     task_index,
 )
+from sklearn_mmoe._tasks.rows import row_labels
 from sklearn_mmoe._tasks.tasks import class_codes, has_fractions, infer_task_type
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe._warnings import warn
@@ -336,7 +337,8 @@ class MultiTaskThresholdClassifier(
         -------
         DataFrame, or ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predicted classes, in the form in which `estimator_` predicts them. Tasks
-            without a threshold are predicted as it predicts them.
+            without a threshold are predicted as it predicts them. A data frame has X's
+            index; where X has none, rows are numbered from 0.
 
         Raises
         ------
@@ -354,7 +356,7 @@ class MultiTaskThresholdClassifier(
             else:
                 second = predictions.probabilities(k)[:, 1] >= threshold
                 columns.append(predictions.classes(k)[second.astype(int)])
-        return join_columns(columns, self._predicted_columns)
+        return join_columns(columns, self._predicted_columns, row_labels(X))
 
     @available_if(estimator_has("predict_log_proba"))
     def predict_log_proba(self, X: Any) -> Any:

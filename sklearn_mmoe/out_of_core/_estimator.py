@@ -228,19 +228,29 @@ class MultiTaskOutOfCore(
         ------
         object
             What it returns for the rows of one chunk, in their order. A chunk has at
-            most 16,384 rows.
+            most 16,384 rows. Data frames have the index of these rows, where they
+            come in frames of pandas or Dask; else their rows are numbered from 0.
 
         Raises
         ------
         NotFittedError
             If called before ``fit``.
         """
+        for answer, _ in self._ask_chunks(data, method):
+            yield answer
+
+    def _ask_chunks(self, data: Any, method: str) -> Iterator[tuple[Any, Any]]:
+        """Yield what a method returns for each chunk, and the labels of its rows."""
         check_is_fitted(self)
         ask = getattr(self.estimator_, method)
         layout = Layout(self.targets, self.weight_column)
         reader = ChunkReader(find_source(data), layout, with_targets=False)
         for chunk in reader.all():
-            yield ask(chunk.X)
+            answer = ask(chunk.X)
+            if isinstance(answer, pd.DataFrame):
+                labels = chunk.labels
+                answer.index = pd.RangeIndex(len(chunk)) if labels is None else labels
+            yield answer, chunk.labels
 
     def predict(self, data: Any) -> Any:
         """Predict each task for all rows, chunk by chunk.
@@ -253,7 +263,9 @@ class MultiTaskOutOfCore(
         Returns
         -------
         DataFrame or ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            What `estimator_` predicts, in the order of the data.
+            What `estimator_` predicts, in the order of the data. A data frame has the
+            index of the data, where all of these are frames of pandas or Dask; else its
+            rows are numbered from 0.
 
         Raises
         ------
@@ -262,7 +274,14 @@ class MultiTaskOutOfCore(
         ValueError
             If there are no rows, or the columns are not those of ``fit``.
         """
-        return _joined(list(self.predict_chunks(data)))
+        parts = list(self._ask_chunks(data, "predict"))
+        joined = _joined([answer for answer, _ in parts])
+        labels = [of_chunk for _, of_chunk in parts]
+        if isinstance(joined, pd.DataFrame) and all(
+            some is not None for some in labels
+        ):
+            joined.index = labels[0].append(labels[1:])
+        return joined
 
     @available_if(estimator_has("predict_proba"))
     def predict_proba(self, data: Any) -> Any:

@@ -15,6 +15,7 @@ from sklearn_mmoe._tasks.columns import (
     join_columns,
     split_columns,
 )
+from sklearn_mmoe._tasks.rows import row_labels
 from sklearn_mmoe._tasks.summary import TargetSummary
 from sklearn_mmoe._tasks.weights import (
     apply_class_factors,
@@ -154,7 +155,7 @@ class Reading:
     def _y(self, rows: SampledRows) -> Any:
         """Bring sampled targets back to what the chunks have them in."""
         columns = [rows.y[name].to_numpy() for name in self._names]
-        return join_columns(columns, self._labels)
+        return join_columns(columns, self._labels, row_labels(rows.X))
 
     def _set_aside(self, sample: SampledRows, n_rows: int) -> SampledRows | None:
         """Set rows of the sample aside to validate with, if any are asked for."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pandas as pd
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
+
+from sklearn_mmoe._tasks.columns import check_targets
+from sklearn_mmoe._tasks.rows import row_labels
 
 __all__ = ["Chunk", "ChunkReader", "Layout", "find_source"]
 
@@ -47,12 +50,15 @@ class Chunk:
         Weights of the rows.
     start : int
         Number of the first row among all rows.
+    labels : Index of shape (n_rows,) or None
+        What the rows are called, where they came in a frame of pandas.
     """
 
     X: Any
     y: Any = None
     sample_weight: Any = None
     start: int = 0
+    labels: pd.Index | None = None
 
     def __len__(self) -> int:
         return _num_samples(self.X)
@@ -258,16 +264,18 @@ class Layout:
                 f"{len(item)} parts."
             )
         X, *others = item
+        labels = row_labels(X)
         X = self._matched(_as_pandas(X) if hasattr(X, "columns") else X)
         if not with_targets:
-            return Chunk(X)
+            return Chunk(X, labels=labels)
+        check_targets(others[0])
         for name, part in zip(("y", "sample_weight"), others, strict=False):
             if part is not None and _num_samples(part) != _num_samples(X):
                 raise ValueError(
                     f"A chunk has {_num_samples(X)} rows in X and {_num_samples(part)} "
                     f"in {name}."
                 )
-        return Chunk(X, *others)
+        return replace(Chunk(X, *others), labels=labels)
 
     def _from_frame(self, frame: Any, with_targets: bool) -> Chunk:
         names = list(frame.column_names if _is_arrow(frame) else frame.columns)
@@ -281,12 +289,14 @@ class Layout:
             )
         features = [name for name in names if name not in wanted]
         X = self._matched(_as_pandas(_select(frame, features)))
+        labels = row_labels(frame)
         if not with_targets:
-            return Chunk(X)
+            return Chunk(X, labels=labels)
         weight = None
         if weights:
             weight = _as_pandas(_select(frame, weights)).iloc[:, 0].to_numpy()
-        return Chunk(X, _targets(_select(frame, self._targets or [])), weight)
+        targets = _targets(_select(frame, self._targets or []))
+        return Chunk(X, targets, weight, labels=labels)
 
     def _matched(self, X: Any) -> Any:
         """Bring the columns into the order of the first chunk's."""
@@ -376,10 +386,11 @@ class ChunkReader:
 def _part(chunk: Chunk, first: int, start: int) -> Chunk:
     """Cut a chunk that is too large."""
     if len(chunk) <= CHUNK_ROWS:
-        return Chunk(chunk.X, chunk.y, chunk.sample_weight, start)
+        return replace(chunk, start=start)
     rows = slice(first, first + CHUNK_ROWS)
     X, y, weight = (
         None if of_chunk is None else _safe_indexing(of_chunk, rows)
         for of_chunk in (chunk.X, chunk.y, chunk.sample_weight)
     )
-    return Chunk(X, y, weight, start)
+    labels = None if chunk.labels is None else chunk.labels[rows]
+    return Chunk(X, y, weight, start, labels)

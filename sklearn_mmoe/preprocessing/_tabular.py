@@ -18,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
-from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._tasks.columns import check_targets
+from sklearn_mmoe._tasks.rows import keep_row_labels, warn_of_row_order
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._calendar import CalendarEncoder
 from sklearn_mmoe.preprocessing._categories import CategoryEncoder
@@ -182,7 +183,7 @@ class TabularPreprocessor(
         Raises
         ------
         TypeError
-            If X is a sparse matrix or no table.
+            If X is a sparse matrix or no table, or y cannot be targets.
         ValueError
             If a column holds what cannot be a feature, such as infinite numbers or
             lists, or if ``categorical`` names a column that X does not have. The
@@ -196,6 +197,7 @@ class TabularPreprocessor(
             for missing, here and in ``transform``. Also if X and y of pandas have the
             same row labels in another order.
         """
+        check_targets(y)
         table = read_table(X)
         warn_of_row_order(X, y)
         unknown = [name for name in self.categorical if name not in table.names]
@@ -228,7 +230,7 @@ class TabularPreprocessor(
                 "amounts or dates, convert them before, with pd.to_numeric or "
                 "pd.to_datetime."
             )
-        return self._as_asked(encoded)
+        return self._as_asked(encoded, table.index)
 
     def transform(self, X: Any, **params: Any) -> Any:
         """Transform a table with the columns of ``fit``.
@@ -266,7 +268,7 @@ class TabularPreprocessor(
         frame = _read(table, self._readers)
         with self._settings_of_transformers():
             encoded = super().transform(frame, **params)
-        return self._as_asked(encoded)
+        return self._as_asked(encoded, table.index)
 
     @contextlib.contextmanager
     def _settings_of_transformers(self) -> Iterator[None]:
@@ -335,14 +337,17 @@ class TabularPreprocessor(
         dense = wants_frame(self) or not self.sparse_output_
         return stacked.toarray() if dense else stacked
 
-    def _as_asked(self, encoded: Any) -> Any:
-        """Return what a frame can be made of, or a CSR matrix where one is wanted."""
+    def _as_asked(self, encoded: Any, labels: pd.Index) -> Any:
+        """Return what a frame can be made of, or a CSR matrix where one is wanted.
+
+        A matrix knows the labels of its rows, so that ``predict`` behind it does.
+        """
         if wants_frame(self):
             sparse = scipy_sparse.issparse(encoded)
             return scipy_sparse.csr_matrix(encoded).toarray() if sparse else encoded
-        return (
-            encoded if self.sparse_threshold < 1 else scipy_sparse.csr_matrix(encoded)
-        )
+        if self.sparse_threshold >= 1:
+            encoded = scipy_sparse.csr_matrix(encoded)
+        return keep_row_labels(encoded, labels)
 
     def _sk_visual_block_(self) -> Any:
         """Leave what got no columns out of scikit-learn's diagram, once that is known.
