@@ -13,8 +13,10 @@ __all__ = ["groups_by_targets", "share_of_scarcest"]
 
 # What is chosen by fewer targets than these is chosen by chance.
 _ENOUGH = 50
-# Tasks of one group have at most this many times as many targets as one another.
+# Tasks of one group have at most this many times as many targets as one another,
 _ALIKE = 2
+# but in the last of so many groups are all that have fewer: each has its members.
+_MOST_GROUPS = 3
 
 
 def groups_by_targets(counts: Sequence[int] | np.ndarray) -> list[tuple[int, ...]]:
@@ -35,7 +37,9 @@ def groups_by_targets(counts: Sequence[int] | np.ndarray) -> list[tuple[int, ...
     for k in np.argsort(-np.asarray(counts), kind="stable").tolist():
         if groups and counts[k] < _ENOUGH:
             groups[0].append(k)
-        elif groups and counts[k] * _ALIKE >= counts[groups[-1][0]]:
+        elif len(groups) == _MOST_GROUPS or (
+            groups and counts[k] * _ALIKE >= counts[groups[-1][0]]
+        ):
             groups[-1].append(k)
         else:
             groups.append([k])
