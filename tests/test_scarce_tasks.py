@@ -5,13 +5,23 @@ from __future__ import annotations
 import itertools
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import r2_score
 
-from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor, load
-from sklearn_mmoe._tasks.scarcity import groups_by_targets, share_of_scarcest
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+    load,
+)
+from sklearn_mmoe._tasks.scarcity import (
+    deciding_tasks,
+    groups_by_targets,
+    share_of_scarcest,
+)
 from sklearn_mmoe.inspection import gate_weights
 from sklearn_mmoe.preprocessing import (
     PiecewiseLinearEncoder,
@@ -67,13 +77,34 @@ class TestGroups:
         [
             (None, 1.0),
             (pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, None, 2.0, None]}), 1),
-            (pd.DataFrame({"a": list("abcd"), "b": ["x", None, None, None]}), 0.25),
+            # Too few to matter.
+            (pd.DataFrame({"a": list("abcd"), "b": ["x", None, None, None]}), 1),
             ({"a": [1, 2]}, 1.0),  # the estimator will say what is wrong with it
         ],
-        ids=["none", "half", "quarter", "mapping"],
+        ids=["none", "half", "few", "mapping"],
     )
     def test_share_of_the_scarcest(self, y, share):
         assert share_of_scarcest(y) == share
+
+    def test_share_of_the_scarcest_that_has_enough(self):
+        rows = np.arange(1000)[:, np.newaxis]
+        y = np.where(rows < [1000, 250, 49], 1.0, np.nan)
+        assert share_of_scarcest(y) == 0.25
+
+    def test_tasks_that_are_linked_are_together(self):
+        counts = [1000, 100, 300, 1000]
+        assert groups_by_targets(counts) == [(0, 3), (2,), (1,)]
+        assert groups_by_targets(counts, [(0, 3)]) == [(0, 3), (2,), (1,)]
+        assert groups_by_targets(counts, [(2, 1)]) == [(0, 3), (1, 2)]
+        assert groups_by_targets(counts, [(0, 2), (1, 2)]) == [(0, 1, 2, 3)]
+
+    @pytest.mark.parametrize(
+        ("group", "deciding"),
+        [((0, 1, 2), [0, 1]), ((2,), [2]), ((2, 3), [2, 3]), ((0, 4), [0, 4])],
+        ids=str,
+    )
+    def test_tasks_of_too_few_targets_do_not_decide(self, group, deciding):
+        assert deciding_tasks(group, [1000, 600, 40, 30, 50]) == deciding
 
 
 class TestCandidates:
@@ -263,7 +294,8 @@ class TestRows:
         n_rows = 1000 if times == 4 else 300
         X, y = two_tasks(n_rows, n_few)
         MultiTaskMMoERegressor(**{**TINY, "max_iter": 1}).fit(X, y)
-        repeats = seen[0].for_training("float32").repeats
+        groups = groups_by_targets(seen[0].n_targets)
+        repeats = seen[0].for_training("float32", groups).repeats
         if times in (None, 1):
             assert repeats is None
         else:
@@ -330,7 +362,8 @@ class TestPredictions:
 
 class TestPreprocessing:
     @pytest.mark.parametrize(
-        ("n_few", "n_bins"), [(2000, 50), (1200, 50), (800, 20), (100, 8), (None, 50)]
+        ("n_few", "n_bins"),
+        [(2000, 50), (1200, 50), (800, 20), (100, 8), (49, 50), (None, 50)],
     )
     def test_bins_by_the_scarcest_task(self, n_few, n_bins):
         X = np.random.default_rng(0).normal(size=(2000, 2))
@@ -430,20 +463,20 @@ def test_penalties_and_losses_of_members_of_a_scarce_task(monkeypatch):
         assert 0.8 < losses[0] < 3  # about as of knowing nothing
 
 
-def test_a_candidate_never_predicts_what_it_does_not_learn():
-    """Even if it predicts that best, by chance."""
+class Trainer:
+    """Whose weights do not matter."""
+
+    def weights(self):
+        return [np.zeros((4, 1))]
+
+    def set_weights(self, weights):
+        pass
+
+
+def data_of_folds(n_rows=60):
     from sklearn_mmoe._batches.arrays import TaskData
-    from sklearn_mmoe._training.out_of_fold import OutOfFold
 
-    class Trainer:
-        def weights(self):
-            return [np.zeros((4, 1))]
-
-        def set_weights(self, weights):
-            pass
-
-    n_rows = 60
-    data = TaskData(
+    return TaskData(
         np.zeros((n_rows, 1)),
         [np.zeros((n_rows, 1))] * 2,
         np.ones((n_rows, 2)),
@@ -451,7 +484,37 @@ def test_a_candidate_never_predicts_what_it_does_not_learn():
         folds=np.arange(n_rows) % 2,
         n_folds=2,
     )
-    outputs = np.repeat([3.0, 3.0, 1.0, 1.0], n_rows).reshape(4, n_rows, 1)
+
+
+def test_a_round_has_to_pay_for_those_that_learn_all_tasks():
+    """Not for a candidate whose losses are of one task, and lower."""
+    from sklearn_mmoe._training.observer import EpochRecord
+    from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+    plan = SimpleNamespace(
+        n_epochs=2,
+        task_weight=(),
+        weakest=0,
+        groups=((0,), (1,)),
+        weights_by_candidate=((1.0, 1.0), (0.0, 1.0)),
+    )
+    choice = OutOfFold(
+        Trainer(), lambda: [], ["regression"] * 2, [None] * 2, data_of_folds(), plan
+    )
+    losses = iter([5.0, 1.8, *[9.0] * 5, 1.2])
+    choice._evaluate = lambda: np.outer([1, 1], [next(losses) / 2, 0.3])
+    records = [EpochRecord(epoch, np.zeros(2), 0.0) for epoch in range(8)]
+    for record in records:
+        choice.on_epoch_end(record)
+    assert [record.n_more for record in records] == [0, 6, 0, 0, 0, 0, 0, 18]
+
+
+def test_a_candidate_never_predicts_what_it_does_not_learn():
+    """Even if it predicts that best, by chance."""
+    from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+    data = data_of_folds()
+    outputs = np.repeat([3.0, 3.0, 1.0, 1.0], 60).reshape(4, 60, 1)
     plan = SimpleNamespace(
         n_epochs=1,
         task_weight=(),
@@ -478,3 +541,98 @@ def test_a_candidate_never_predicts_what_it_does_not_learn():
     assert choice.curves[0].tolist() == [18, 1]
     expected = [[0.5, 0.5, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0.5, 0.5]]
     assert choice.member_weights.tolist() == expected
+
+
+def test_rows_of_nested_tasks_are_repeated_as_the_scarcest_needs(monkeypatch):
+    seen = []
+    train = MultiTaskMMoERegressor._train
+    monkeypatch.setattr(
+        MultiTaskMMoERegressor,
+        "_train",
+        lambda self, data, validation, plan, *args: (
+            seen.append(data.for_training("float32", plan.groups).repeats),
+            train(self, data, validation, plan, *args),
+        )[1],
+    )
+    X, y = two_tasks(1000, 50)
+    y["some"] = y["many"].where(y["few"].notna() | (np.arange(1000) < 100))
+    n_some = y["some"].notna().sum()
+    MultiTaskMMoERegressor(**{**TINY, "max_iter": 1}).fit(X, y)
+    times = max(1, round(0.2 * 1000 / n_some))
+    expected = np.where(y["few"].notna(), 4, np.where(y["some"].notna(), times, 1))
+    np.testing.assert_array_equal(seen[0], expected)
+
+
+def test_a_chain_is_predicted_by_the_same_members():
+    """Or a purchase could be likelier than its click."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    click = (X[:, 0] + rng.normal(size=300) > 0).astype(float)
+    purchase = click * (X[:, 1] + rng.normal(size=300) > 0)
+    y = pd.DataFrame({"click": click, "purchase": purchase})
+    y.loc[rng.permutation(300)[60:], "click"] = np.nan
+    y.loc[y["click"].isna() & (purchase == 1), "click"] = np.nan
+    model = MultiTaskMMoEClassifier(
+        **TINY, task_dependencies={"purchase": "click"}
+    ).fit(X, y)
+    assert set(model.cv_losses_.columns.get_level_values("tasks")) == {"all"}
+    p_click, p_purchase = (p[:, 1] for p in model.predict_proba(X))
+    assert (p_purchase <= p_click + 1e-7).all()
+
+
+def test_tasks_of_hardly_any_targets_choose_nothing():
+    """Other targets of theirs leave the epoch and the weights as they are."""
+    X, y = two_tasks(n_few=10)
+    options = {**TINY, "max_iter": 8, "task_weight": "uniform"}
+    model = MultiTaskMMoERegressor(**options).fit(X, y)
+    known = y["few"].notna().to_numpy()
+    alone = model.cv_losses_.loc[model.best_epoch_].min()
+    assert alone == model.cv_losses_.to_numpy().min()
+    # The loss is that of the other task, which is below 1 for some candidate, while
+    # ten targets have a large one.
+    z = (y["many"] - y["many"].mean()) / y["many"].std(ddof=0)
+    assert model.cv_losses_.iloc[0].max() < 3 * (z**2).mean()
+    assert known.sum() == 10
+
+
+def test_predictions_during_training_are_of_members_that_learn_the_task():
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append([np.asarray(o) for o in self.model(X.astype("float32"))])
+
+        def on_train_end(self, logs=None):
+            seen.append([np.asarray(o) for o in self.model(X.astype("float32"))])
+
+    X, y = two_tasks()
+    # One epoch, in which all are at their best.
+    options = {**TINY, "max_iter": 1, "feature_penalty": 0.1, "weight_decay": 0.1}
+    model = MultiTaskMMoERegressor(**options, dropout=0.0, callbacks=[Look()])
+    model.fit(X, y)
+    # A candidate for all tasks, and one for the scarce task.
+    assert model.cv_losses_.columns.get_level_values("tasks").tolist() == ["all", "few"]
+    predicted = model.predict(X)["many"].to_numpy()
+    (task, _) = model._tasks
+    for outputs in seen:
+        found = outputs[0][:, 0] * task.scale + task.mean
+        np.testing.assert_allclose(found, predicted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fit_with_a_scarce_task_goes_on_from_a_checkpoint(tmp_path):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1 and not list(tmp_path.glob("done")):
+                (tmp_path / "done").touch()
+                raise KeyboardInterrupt
+
+    X, y = two_tasks()
+    whole = MultiTaskMMoERegressor(**TINY).fit(X, y)
+    folder = tmp_path / "checkpoints"
+    model = MultiTaskMMoERegressor(
+        **TINY, checkpoint_dir=folder, callbacks=[Interrupt()]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    pd.testing.assert_frame_equal(model.fit(X, y).predict(X), whole.predict(X))
+    pd.testing.assert_frame_equal(model.cv_weights_, whole.cv_weights_)

@@ -178,7 +178,8 @@ class ArrayBatches:
         self._rows = data.rows_of_epoch
         self._seed = seed
         self.batch_size = batch_size
-        bytes_of_batch = batch_size * data.X.shape[1] * data.X.dtype.itemsize
+        n_numbers = data.X.shape[1] + data.weights.shape[1] * (data.n_weights or 1)
+        bytes_of_batch = batch_size * n_numbers * data.X.dtype.itemsize
         self._most = min(self.n_batches, max(1, _TRAINING_BYTES // bytes_of_batch))
         self._dense = DenseRows(data.X, self._most * batch_size)
 

@@ -245,8 +245,8 @@ class Engine:
             self._state = trainer.state(with_optimizer=plan.continuing)
             gates = some_gate_weights(trainer, source)
             if choice is not None and gates is not None:
-                gates = np.concatenate(
-                    [some_gate_weights(trainer, source) for _ in choice.each_group()]
+                gates = _of_all_groups(
+                    choice, lambda: some_gate_weights(trainer, source)
                 )
         if choice is not None:
             kept = self._keep(choice)
@@ -455,6 +455,15 @@ class Engine:
             f"{self.optimizer_config}, and is now {_config(plan)}. Set it back, or "
             "start anew with fit."
         )
+
+
+def _of_all_groups(choice: OutOfFold, look: Callable[[], Any]) -> np.ndarray:
+    """Put together what is seen of the members in the best epochs of each group."""
+    parts = []
+    for group in range(choice.n_groups):
+        choice.bring_to(group)
+        parts.append(look())
+    return np.concatenate(parts)
 
 
 def _weighted(data: TrainingData, plan: TrainingPlan) -> TrainingData:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sklearn_mmoe._batches.arrays import TaskData
+from sklearn_mmoe._tasks.scarcity import deciding_tasks
 from sklearn_mmoe._training.averaging import average_outputs
 from sklearn_mmoe._training.observer import EpochRecord, Observer
 
@@ -48,7 +49,8 @@ class OutOfFold(Observer):
     task, small tables were overfitted. Tasks that have far fewer targets than others
     are a group of their own, which the others' losses would decide for otherwise: it
     has copies of all members, as they were in its own best epochs. A candidate may
-    learn the tasks of one group alone, and predicts no others.
+    learn the tasks of one group alone, and predicts no others. Tasks that have too few
+    targets to choose anything by have no say in their group.
 
     Targets with hardly any noise need more updates than others. They are known by this:
     the weakest regularisation does best, and best at the end. Then training is
@@ -115,13 +117,15 @@ class OutOfFold(Observer):
         self._task_weight = plan.task_weight or (1.0,) * len(losses)
         self._weakest = plan.weakest
         self._groups = plan.groups or (tuple(range(len(losses))),)
+        counts = np.count_nonzero(data.weights[data.rows], axis=0)
+        self._deciding = [deciding_tasks(group, counts) for group in self._groups]
         self._learned = (
             np.array(plan.weights_by_candidate or [(1.0,) * len(losses)]) > 0
         )
         self._rounds = [range(plan.n_epochs)]
         self._epoch = 0
         self._of_tasks: list[np.ndarray] = []
-        self._least = np.inf
+        self._lowest: list[float] = []
         self._least_of_groups: np.ndarray | None = None
         self.epochs: list[int] = []
         self.curves: list[np.ndarray] = []
@@ -151,16 +155,19 @@ class OutOfFold(Observer):
         best_here = (self.best_candidate, self.best_epoch) == (self._weakest, end)
         if not best_here or len(self._rounds) == _MOST_ROUNDS:
             return False
-        before = [
-            np.nanmin(losses)
-            for epoch, losses in zip(self.epochs, self.curves, strict=True)
-            if epoch <= begin and not np.isnan(losses).all()
-        ]
-        if not before:
+        before = min(
+            (
+                lowest
+                for epoch, lowest in zip(self.epochs, self._lowest, strict=True)
+                if epoch <= begin
+            ),
+            default=np.inf,
+        )
+        if np.isinf(before):
             return True
         # A likelihood's loss may be negative.
-        gain = min(before) - self._least
-        return bool(gain > (1 - _ENOUGH) * abs(min(before)))
+        gain = before - min(self._lowest)
+        return bool(gain > (1 - _ENOUGH) * abs(before))
 
     def arrays(self) -> list[np.ndarray]:
         if not self.epochs:
@@ -180,8 +187,7 @@ class OutOfFold(Observer):
         better = self._compare(self._epoch, self._evaluate())
         weights = self._trainer.weights()
         if len(self.epochs) == 1:
-            n_groups = len(self._groups)
-            self.best_weights = [np.concatenate([w] * n_groups) for w in weights]
+            self.best_weights = [np.concatenate([w] * self.n_groups) for w in weights]
         for group, candidates in enumerate(better):
             of_better = np.repeat(candidates, self._n_folds)
             for best, weight in zip(self._best_of(group), weights, strict=True):
@@ -189,8 +195,7 @@ class OutOfFold(Observer):
 
     def _best_of(self, group: int) -> list[np.ndarray]:
         """Return the part of the best weights that is of a group of tasks."""
-        n_groups = len(self._groups)
-        return [np.split(best, n_groups)[group] for best in self.best_weights]
+        return [np.split(best, self.n_groups)[group] for best in self.best_weights]
 
     def _compare(self, epoch: int, of_tasks: np.ndarray) -> np.ndarray:
         """Note the losses of an epoch; return whose are the lowest so far.
@@ -208,16 +213,18 @@ class OutOfFold(Observer):
             Whether a candidate is at its best for a group of tasks.
         """
         learned = np.broadcast_to(self._learned.T, of_tasks.shape)
-        total = np.where(learned, of_tasks, 0).sum(axis=0)
-        self.epochs.append(epoch)
-        self.curves.append(total)
-        self._of_tasks.append(of_tasks)
-        of_all = np.where(learned.all(axis=0) & np.isfinite(total), total, np.inf)
-        if len(self.epochs) == 1 or of_all.min() < self._least:
-            self._least = of_all.min()
+        every = sorted(k for tasks in self._deciding for k in tasks)
+        of_all = self._of_group(of_tasks, learned, every)
+        if not self.epochs or of_all.min() < min(self._lowest):
             self.best_epoch = epoch
             self.best_candidate = int(of_all.argmin())
-        losses = np.array([self._of_group(of_tasks, learned, g) for g in self._groups])
+        self.epochs.append(epoch)
+        self.curves.append(np.where(learned, of_tasks, 0)[every].sum(axis=0))
+        self._lowest.append(float(of_all.min()))
+        self._of_tasks.append(of_tasks)
+        losses = np.array(
+            [self._of_group(of_tasks, learned, tasks) for tasks in self._deciding]
+        )
         if self._least_of_groups is None:
             self._least_of_groups = np.full_like(losses, np.inf)
         better = losses < self._least_of_groups
@@ -226,26 +233,33 @@ class OutOfFold(Observer):
 
     @staticmethod
     def _of_group(
-        of_tasks: np.ndarray, learned: np.ndarray, group: tuple[int, ...]
+        of_tasks: np.ndarray, learned: np.ndarray, tasks: list[int]
     ) -> np.ndarray:
-        """Sum the losses of a group of tasks; infinite where they are of no use."""
-        tasks = list(group)
+        """Sum the losses of some tasks; infinite where they are of no use."""
         total = of_tasks[tasks].sum(axis=0)
         return np.where(learned[tasks].all(axis=0) & np.isfinite(total), total, np.inf)
 
     def on_train_end(self) -> None:
-        """Weigh the candidates, for each group of tasks in its best epochs."""
+        """Weigh the candidates, for each group of tasks in its best epochs.
+
+        The network is left as it is best for the first group.
+        """
         if self._epoch not in self.epochs:  # a callback has stopped training
             self._look()
         self.shares = np.zeros(self._of_tasks[0].shape)
-        for group in self.each_group():
-            self.shares[list(self._groups[group])] = self._best_shares(group)
+        for group, tasks in enumerate(self._groups):
+            self.bring_to(group)
+            self.shares[list(tasks)] = self._best_shares(group)
+        self.bring_to(0)
 
-    def each_group(self) -> Iterator[int]:
-        """Bring all members to their best weights for one group after the other."""
-        for group in range(len(self._groups)):
-            self._trainer.set_weights(self._best_of(group))
-            yield group
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of tasks."""
+        return len(self._groups)
+
+    def bring_to(self, group: int) -> None:
+        """Give all members their best weights for a group of tasks."""
+        self._trainer.set_weights(self._best_of(group))
 
     @property
     def member_weights(self) -> np.ndarray:
@@ -288,10 +302,10 @@ class OutOfFold(Observer):
     def _best_shares(self, group: int) -> np.ndarray:
         """Find the candidates' weights by which their mean has the least loss."""
         assert self._least_of_groups is not None
-        tasks = list(self._groups[group])
+        tasks = self._deciding[group]
         n_candidates = len(self.curves[0])
         learned = np.broadcast_to(self._learned, (n_candidates, len(self._kinds)))
-        usable = np.flatnonzero(learned[:, tasks].all(axis=1))
+        usable = np.flatnonzero(learned[:, list(self._groups[group])].all(axis=1))
         best = np.eye(n_candidates)[self._least_of_groups[group].argmin()]
         if len(usable) == 1:
             return best

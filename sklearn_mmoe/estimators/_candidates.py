@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import check_cv as check_splitter
 
+from sklearn_mmoe._tasks.dependencies import dependency_pairs
 from sklearn_mmoe._tasks.scarcity import groups_by_targets
 from sklearn_mmoe.estimators._fit_data import FitData
-from sklearn_mmoe.estimators._parameters import by_rows
+from sklearn_mmoe.estimators._parameters import by_rows, network_parameters
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.out_of_fold import OutOfFold
@@ -24,9 +25,11 @@ __all__ = [
     "check_cv",
     "for_members",
     "loss_table",
+    "task_groups",
     "weakest",
     "weight_table",
     "weights_by_candidate",
+    "weights_in_training",
     "with_folds",
 ]
 
@@ -98,7 +101,7 @@ def with_folds(estimator: Any, data: FitData, seed: int) -> FitData:
     """
     cv, n_rows = estimator.cv, len(data.rows)
     if isinstance(cv, str):
-        scarce = len(groups_by_targets(data.n_targets)) > 1
+        scarce = len(task_groups(estimator, data)) > 1
         most = _MOST_ROWS_OF_SCARCITY if scarce else _MOST_ROWS
         fits = n_rows <= most and data.n_targets.max() >= _FEWEST_TARGETS
         cv = _AUTO_FOLDS if fits and _is_left_to_us(estimator) else None
@@ -144,6 +147,17 @@ def _is_left_to_us(estimator: Any) -> bool:
     )
 
 
+def task_groups(estimator: Any, data: FitData) -> list[tuple[int, ...]]:
+    """List the tasks for which epochs and candidates are chosen together.
+
+    A task and the one that it depends on are predicted by the same members: one's
+    probability is a product with the other's.
+    """
+    dependencies = network_parameters(estimator)["task_dependencies"]
+    linked = dependency_pairs(dependencies, data.tasks)
+    return groups_by_targets(data.n_targets, linked)
+
+
 def candidates(estimator: Any, n_rows: int, data: Any) -> list[Candidate]:
     """List the ways of regularisation that a fit compares; without folds it is one.
 
@@ -169,7 +183,7 @@ def candidates(estimator: Any, n_rows: int, data: Any) -> list[Candidate]:
     if n_rows > _MOST_ROWS and isinstance(estimator.cv, str):
         compared = [usual]  # more would take too long
     if estimator.sharing != "single" and estimator.task_weighting == "uniform":
-        for group in groups_by_targets(data.n_targets)[1:]:
+        for group in task_groups(estimator, data)[1:]:
             n_targets = int(data.n_targets[list(group)].max())
             compared += [
                 replace(c, tasks=group, n_rows=n_targets)
@@ -214,6 +228,19 @@ def weights_by_candidate(
             row[learned] = of_all[learned] / of_all[learned].mean()
         rows.append(tuple(row.tolist()))
     return tuple(rows)
+
+
+def weights_in_training(
+    compared: Sequence[Candidate], n_folds: int | None, n_tasks: int
+) -> tuple[tuple[float, ...], ...] | None:
+    """Weigh the members that learn a task alike, for predictions while they train."""
+    if n_folds is None or all(candidate.tasks is None for candidate in compared):
+        return None
+    learns = np.array(
+        [[c.tasks is None or k in c.tasks for c in compared] for k in range(n_tasks)]
+    )
+    weights = np.repeat(learns / learns.sum(axis=1, keepdims=True), n_folds, axis=1)
+    return tuple(map(tuple, (weights / n_folds).tolist()))
 
 
 def weakest(estimator: Any, compared: list[Candidate]) -> int | None:

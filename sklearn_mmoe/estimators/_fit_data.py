@@ -12,7 +12,6 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_mmoe._tasks.encode import EncodedTargets
 from sklearn_mmoe._tasks.folds import spread_over_folds
-from sklearn_mmoe._tasks.scarcity import groups_by_targets
 
 if TYPE_CHECKING:
     from sklearn_mmoe._batches.arrays import TaskData
@@ -181,10 +180,16 @@ class FitData:
                 validation = np.setdiff1d(validation, row)
         return train, validation
 
-    def for_training(self, dtype: str) -> TaskData:
-        """Bring each task's weights to mean one over the rows that count."""
+    def for_training(
+        self, dtype: str, groups: Sequence[Sequence[int]] = ()
+    ) -> TaskData:
+        """Bring each task's weights to mean one over the rows that count.
+
+        Rows of all but the first of `groups`, of tasks of few targets, are repeated.
+        """
         means = self.weights[self.rows].mean(axis=0)
-        return self.scaled(dtype, loss_factors(self.tasks, means))
+        data = self.scaled(dtype, loss_factors(self.tasks, means))
+        return replace(data, repeats=self._repeats(groups[1:]))
 
     def scaled(self, dtype: str, factors: np.ndarray) -> TaskData:
         """Multiply each task's weights by a factor."""
@@ -203,21 +208,20 @@ class FitData:
             self.rows,
             self.folds,
             self.n_folds,
-            repeats=self._repeats(),
         )
 
-    def _repeats(self) -> np.ndarray | None:
+    def _repeats(self, scarce: Sequence[Sequence[int]]) -> np.ndarray | None:
         """Say how often each row is trained on in an epoch; None is once.
 
-        Where an ensemble learns tasks of few targets, batches of all rows have few of
-        theirs, and their gradients are mostly noise.
+        Batches of all rows have few targets of a scarce task, and their gradients would
+        be mostly noise.
         """
-        scarce = [] if self.folds is None else groups_by_targets(self.n_targets)[1:]
         repeats = np.ones(len(self.weights), dtype=int)
         for group in scarce:
             has_target = self.weights[:, list(group)].sum(axis=1) > 0
             share = np.count_nonzero(has_target[self.rows]) / len(self.rows)
-            repeats[has_target] *= max(1, round(_SHARE_OF_SCARCE / share))
+            times = max(1, round(_SHARE_OF_SCARCE / share))
+            repeats[has_target] = np.maximum(repeats[has_target], times)
         return repeats if repeats.max() > 1 else None
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn_mmoe._sklearn.callbacks import SklearnCallbacks
 from sklearn_mmoe._sklearn.progress import EpochProgress
 from sklearn_mmoe._tasks.dependencies import dependency_pairs
-from sklearn_mmoe._tasks.scarcity import groups_by_targets
 from sklearn_mmoe._tasks.weights import weights_between_tasks
 from sklearn_mmoe.estimators._calibration import calibrated, temperatures, uncalibrated
 from sklearn_mmoe.estimators._candidates import (
@@ -18,9 +17,11 @@ from sklearn_mmoe.estimators._candidates import (
     candidates,
     for_members,
     loss_table,
+    task_groups,
     weakest,
     weight_table,
     weights_by_candidate,
+    weights_in_training,
 )
 from sklearn_mmoe.estimators._distribution import is_chief
 from sklearn_mmoe.estimators._fit_data import FitData, Seeds
@@ -123,6 +124,9 @@ class TrainingMixin(EstimatorParameters):
                 seed=seed,
                 builder=self.network,
                 n_members=data.n_folds and len(compared) * data.n_folds,
+                member_weights=weights_in_training(
+                    compared, data.n_folds, len(data.tasks)
+                ),
             )
         )
 
@@ -164,7 +168,7 @@ class TrainingMixin(EstimatorParameters):
             weights_by_candidate=weights_by_candidate(
                 compared, task_weight, len(data.names)
             ),
-            groups=tuple(groups_by_targets(data.n_targets)) if several else (),
+            groups=tuple(task_groups(self, data)) if several else (),
             # One task alone has nothing to be weighed against.
             task_weighting="uniform" if alone else self.task_weighting,
             weakest=weakest(self, compared),
@@ -204,7 +208,7 @@ class TrainingMixin(EstimatorParameters):
             callbacks = self._callback_list()
             try:
                 choice = self._engine.fit(
-                    data.for_training(self._engine.spec.dtype),
+                    data.for_training(self._engine.spec.dtype, plan.groups),
                     plan,
                     seed=seeds.shuffle,
                     score=score,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -369,7 +369,9 @@ class ChunkedFitData:
         """Number of columns of the features."""
         return self.sample.n_features
 
-    def for_training(self, dtype: str) -> ChunkedTaskData:
+    def for_training(
+        self, dtype: str, groups: Sequence[Sequence[int]] = ()
+    ) -> ChunkedTaskData:
         """Say how they are read for training."""
         from sklearn_mmoe._batches.chunks import ChunkedTaskData
 
