@@ -580,19 +580,61 @@ def test_a_chain_is_predicted_by_the_same_members():
     assert (p_purchase <= p_click + 1e-7).all()
 
 
+def of_fold(plan, data, losses, trainer=None):
+    """Make an OutOfFold for which losses by epoch, task and candidate are given."""
+    from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+    kinds = ["regression"] * 2
+    outputs = np.zeros((4, 60, 1))
+    score = [lambda *_, **__: 1.0] * 2
+    trainer = trainer or Trainer()
+    choice = OutOfFold(trainer, lambda: [outputs] * 2, kinds, score, data, plan)
+    given = iter(losses)
+    choice._evaluate = lambda: np.array(next(given))
+    return choice
+
+
 def test_tasks_of_hardly_any_targets_choose_nothing():
-    """Other targets of theirs leave the epoch and the weights as they are."""
-    X, y = two_tasks(n_few=10)
-    options = {**TINY, "max_iter": 8, "task_weight": "uniform"}
-    model = MultiTaskMMoERegressor(**options).fit(X, y)
-    known = y["few"].notna().to_numpy()
-    alone = model.cv_losses_.loc[model.best_epoch_].min()
-    assert alone == model.cv_losses_.to_numpy().min()
-    # The loss is that of the other task, which is below 1 for some candidate, while
-    # ten targets have a large one.
-    z = (y["many"] - y["many"].mean()) / y["many"].std(ddof=0)
-    assert model.cv_losses_.iloc[0].max() < 3 * (z**2).mean()
-    assert known.sum() == 10
+    plan = SimpleNamespace(
+        n_epochs=2, task_weight=(), weakest=None, groups=(), weights_by_candidate=()
+    )
+    data = data_of_folds()
+    data.weights[10:, 1] = 0
+    choice = of_fold(plan, data, [[[1.0, 2.0], [9.0, 0.0]], [[3.0, 3.0], [0.0, 0.0]]])
+    for _ in range(2):
+        choice._epoch += 1
+        choice._look()
+    assert (choice.best_candidate, choice.best_epoch) == (0, 1)
+    np.testing.assert_array_equal(choice.curves, [[1, 2], [3, 3]])
+
+
+def test_the_network_is_left_as_it_is_best_for_the_first_group():
+    class Counting(Trainer):
+        now = 0.0
+
+        def weights(self):
+            self.now += 1
+            return [np.full((4, 1), self.now)]
+
+        def set_weights(self, weights):
+            self.last = weights[0].copy()
+
+    plan = SimpleNamespace(
+        n_epochs=2,
+        task_weight=(),
+        weakest=None,
+        groups=((0,), (1,)),
+        weights_by_candidate=(),
+    )
+    trainer = Counting()
+    losses = [[[1.0, 1.0], [2.0, 2.0]], [[2.0, 2.0], [1.0, 1.0]]]
+    choice = of_fold(plan, data_of_folds(), losses, trainer)
+    for _ in range(2):
+        choice._epoch += 1
+        choice._look()
+    choice.on_train_end()
+    assert choice.best_weights[0].ravel().tolist() == [1.0] * 4 + [2.0] * 4
+    assert trainer.last.ravel().tolist() == [1.0] * 4
 
 
 def test_predictions_during_training_are_of_members_that_learn_the_task():
