@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 __all__ = ["warn"]
@@ -15,7 +15,7 @@ _LIBRARIES = ("sklearn_mmoe", "sklearn", "joblib", "keras", "pickle")
 # By the user's file: what was told at which line. Python remembers that too, but
 # forgets all of it whenever somebody enters `catch_warnings`, as scikit-learn does in
 # each fit of a search or cross-validation, which would show a warning at every fit.
-_TOLD: dict[str, set[Hashable]] = {}
+_TOLD: dict[str, dict[Hashable, set[Hashable]]] = {}
 # Where Python itself remembers it, in the variables of the user's module.
 _REGISTRY = "__warningregistry__"
 # What a filter says that wants a warning once, at each line or in all.
@@ -26,6 +26,7 @@ def warn(
     message: str | Warning,
     category: type[Warning] = UserWarning,
     finding: Hashable = None,
+    values: Iterable[Hashable] = (),
 ) -> None:
     """Warn at the line that called the libraries, through however many of their own.
 
@@ -41,6 +42,9 @@ def warn(
     finding : hashable, default=None
         What was found, where the message has figures or examples that differ from fold
         to fold; None is the message.
+    values : iterable of hashable, default=()
+        In what it was found. If none of them was told of, it is another table, and
+        told again.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_of_library(frame.f_globals):
@@ -48,17 +52,18 @@ def warn(
     if isinstance(message, Warning):
         category = type(message)
     text, line = str(message), frame.f_lineno
-    told = _TOLD.setdefault(frame.f_code.co_filename, set())
+    told = _TOLD.setdefault(frame.f_code.co_filename, {})
     if _REGISTRY not in frame.f_globals:
         # IPython deletes it before it runs a cell, to have the cell warn again.
         told.clear()
     key = (text if finding is None else finding, category, line)
     module = str(frame.f_globals.get("__name__"))
     if _action(text, category, module, line) in _ONCE:
-        if key in told:
-            return
-        warnings.warn(message, category, stacklevel=level)
-        told.add(key)
+        found = set(values)
+        is_known = key in told and not (found and found.isdisjoint(told[key]))
+        told.setdefault(key, set()).update(found)
+        if not is_known:
+            warnings.warn(message, category, stacklevel=level)
     else:
         warnings.warn(message, category, stacklevel=level)
 

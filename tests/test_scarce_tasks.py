@@ -678,3 +678,28 @@ def test_a_fit_with_a_scarce_task_goes_on_from_a_checkpoint(tmp_path):
         model.fit(X, y)
     pd.testing.assert_frame_equal(model.fit(X, y).predict(X), whole.predict(X))
     pd.testing.assert_frame_equal(model.cv_weights_, whole.cv_weights_)
+
+
+def test_the_picture_of_the_gates_has_a_member_for_each_task(scarce):
+    from sklearn_mmoe.inspection import GateWeightsDisplay
+
+    X, _ = two_tasks(seed=7)
+    display = GateWeightsDisplay.from_estimator(scarce, X, kind="heatmap")
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    member = np.argmax(scarce._engine.spec.member_weights[1])
+    assert names == ["many", f"few (member {member})"]
+    shown = [float(text.get_text()) for text in display.ax_.texts]
+    np.testing.assert_allclose([sum(shown[:2]), sum(shown[2:])], 1, atol=0.011)
+
+
+def test_gates_of_other_members_are_not_compared():
+    from sklearn_mmoe.model_selection import sharing_report
+
+    X, y = two_tasks(400, 120)
+    reg = MultiTaskMMoERegressor(**{**TINY, "max_iter": 1})
+    report = sharing_report(
+        reg, X, y, cv=2, sharing=["single", "mmoe"], leave_one_out=False
+    )
+    similarity = report.gate_similarity.to_numpy()
+    np.testing.assert_allclose(np.diag(similarity), 1, rtol=1e-5)
+    assert np.isnan(similarity[[0, 1], [1, 0]]).all()

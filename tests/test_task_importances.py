@@ -472,7 +472,7 @@ def test_strings_that_are_amounts_are_in_order(of_text):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("share", "'share' in 'features' holds 50 different strings .* '0 %'. Make"),
+        ("share", "'share' in 'features' holds 50 different strings .* '0 %'. Pass X"),
         ("start", "'start' in 'features' holds dates, such as '16.10.2023'; numbers"),
     ],
 )

@@ -137,6 +137,14 @@ class TestOnce:
             make_tabular_preprocessor().fit(X[:n_rows])
         assert self.seen(python_filters) == [1, 1, 1, 1]
 
+    def test_another_table_at_the_same_line_is_told_of(self, python_filters):
+        for odd in (["lost"], ["lost", "broken"], ["gone"]):
+            amounts = pd.DataFrame({"amount": [*map(str, range(60)), *odd]})
+            make_tabular_preprocessor().fit(amounts)
+        texts = [str(warning.message) for warning in python_filters]
+        assert len(texts) == 2
+        assert "'gone'" in texts[1]
+
     def test_another_finding_is_told(self, odd_table, python_filters):
         X, _ = odd_table
         for other in (X, X.rename(columns={"key": "number"})):

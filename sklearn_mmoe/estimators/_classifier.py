@@ -302,7 +302,8 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
                 (n_samples, n_outputs)
             Predicted classes. If y was a data frame of pandas or polars in ``fit``, a
             data frame of pandas with its columns, each in its own dtype, and X's index,
-            also behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`;
+            also behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`
+            unless it returns arrays (``sparse=False``);
             where X has no index, rows are numbered from 0. Else an array, of the widest
             dtype where the tasks' labels are numbers of different kinds, and of dtype
             object where some are text and others numbers; ``task(name).predict(X)``

@@ -165,7 +165,8 @@ default='uniform'
         `max_iter`, `feature_penalty` and `weight_decay` are 'auto' too, `optimizer` is
         a name, `task_weighting` is 'uniform', and none of `early_stopping`,
         `warm_start`, `network` and `distribute` is used; else None. A warm start and
-        ``partial_fit`` continue with the members that were kept, each on all rows.
+        ``partial_fit`` continue with the members that were kept, each on all rows and
+        tasks.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
         the validation split. The same int gives identical predictions on one machine.
@@ -228,7 +229,7 @@ _ATTRIBUTES = """n_outputs_ : int
     n_iter_ : int
         Number of epochs trained.
     t_ : int
-        Number of rows seen in training, each epoch's counted.
+        Number of rows times the number of epochs.
     loss_ : float
         Training loss of the last epoch: the sum over tasks, weighted by `task_weight`,
         and the penalty. It does not include the weights of `task_weighting`, so that
@@ -277,8 +278,9 @@ default=None
         and for tasks that a dict leaves out, it is inferred: numbers with fractions
         are regressions, and so are more than 20 different whole numbers whose dtype is
         not pandas' 'category'; all others are classifications, with a warning where
-        that looks wrong: more than 10 different numbers, in text too, or a class for
-        nearly each row."""
+        that looks wrong: more than 10 different numbers with gaps between them or few
+        rows of one, in text too, or a class for nearly each row. Hours of the day,
+        months and sizes look like classes, and are not warned of."""
 
 _OF_REGRESSIONS = """'squared_error' predicts means; 'absolute_error' medians; 'huber'
           means of all but far outliers, which it counts by their distance (Huber, 1964,

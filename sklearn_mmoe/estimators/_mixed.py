@@ -381,7 +381,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
                 (n_samples, n_outputs)
             Predictions. If y was a data frame of pandas or polars in ``fit``, a data
             frame of pandas with its columns, each in its own dtype, and X's index, also
-            behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`; where
+            behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`
+            unless it returns arrays (``sparse=False``); where
             X has no index, rows are numbered from 0. Else an array, of the widest dtype
             where all tasks have numbers, and of dtype object where some have text and
             others numbers; ``task(name).predict(X)`` keeps a task's own.

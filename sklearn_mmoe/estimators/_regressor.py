@@ -133,7 +133,8 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
                 (n_samples, n_outputs)
             Predictions in the units of y, float64. If y was a data frame of pandas or
             polars in ``fit``, a data frame of pandas with its columns and X's index,
-            also behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`;
+            also behind :func:`~sklearn_mmoe.preprocessing.make_tabular_preprocessor`
+            unless it returns arrays (``sparse=False``);
             where X has no index, rows are numbered from 0. Else an array.
         std : DataFrame or ndarray of the same shape
             Standard deviations, float64; only if `return_std` is True.

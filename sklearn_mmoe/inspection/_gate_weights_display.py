@@ -70,7 +70,9 @@ class GateWeightsDisplay:
     several, and the titles say how many there are. With ``member='all'`` the heat map
     has a block of lines for each member, and the distributions a group of boxes. Each
     member's weights are shown as its gates give them, so that they sum to 1 in each
-    member; where it does not count in the prediction of a task, they are 0.
+    member; where it does not count in the prediction of a task, they are 0. A task of
+    few targets may have members of its own: one of these is drawn for it, with its
+    number behind the name.
 
     Examples
     --------
@@ -119,7 +121,7 @@ class GateWeightsDisplay:
             expert: the median, the middle half and the middle nine tenths of the rows.
         member : int, 'all' or None, default=None
             Which member of an ensemble to draw. None is the one that weighs most in the
-            prediction.
+            prediction, or of those that predict a task.
         ax : matplotlib Axes, or two of them for ``kind='both'``, default=None
             Axes to draw on; None makes a figure.
 
@@ -157,7 +159,7 @@ class GateWeightsDisplay:
             What to draw.
         member : int, 'all' or None, default=None
             Which member of an ensemble to draw. None is the one that weighs most in the
-            prediction.
+            prediction, or of those that predict a task.
         ax : matplotlib Axes, or two of them for ``kind='both'``, default=None
             Axes to draw on; None makes a figure.
 
@@ -174,13 +176,12 @@ class GateWeightsDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         check_kind(kind, _KINDS)
-        members = self._members(member)
-        weights = self._of_members()[:, :, members]
+        members, weights, names = self._chosen(member)
         kinds = _KINDS[1:] if kind == "both" else (kind,)
         self.axes_ = axes_in_a_row(ax, len(kinds), *_size(weights))
         for axes, what in zip(self.axes_, kinds, strict=True):
             draw = self._heatmap if what == "heatmap" else self._distribution
-            draw(axes, weights)
+            draw(axes, weights, names)
             if self.n_members > len(members):
                 title = (
                     f"{axes.get_title()}\nmember {members[0]}, one of {self.n_members}"
@@ -190,15 +191,35 @@ class GateWeightsDisplay:
         self.figure_ = self.ax_.figure
         return self
 
-    def _members(self, member: int | str | None) -> list[int]:
+    def _chosen(
+        self, member: int | str | None
+    ) -> tuple[list[int], np.ndarray, list[str]]:
+        """Choose members to draw; return them, their weights, and names of the tasks.
+
+        A task that the member of most weight does not predict has one of its own.
+        """
+        of_members = self._of_members()
+        if member is not None:
+            members = self._members(member)
+            return members, of_members[:, :, members], self.task_names
+        n_tasks = len(self.task_names)
+        mean = self.weights.mean(axis=0).reshape(n_tasks, self.n_members, -1)
+        # Members of the same weight differ by rounding.
+        shares = mean.sum(axis=2).round(4)
+        best = int(shares.mean(axis=0).round(4).argmax())
+        of_tasks = np.where(shares[:, best] > 0, best, shares.argmax(axis=1))
+        weights = of_members[:, np.arange(n_tasks), of_tasks][:, :, np.newaxis]
+        names = [
+            name if m == best else f"{name} (member {m})"
+            for name, m in zip(self.task_names, of_tasks, strict=True)
+        ]
+        return [best], weights, names
+
+    def _members(self, member: int | str) -> list[int]:
         """Return which members to draw."""
         every = range(self.n_members)
         if isinstance(member, str) and member == "all":
             return [*every]
-        if member is None:
-            mean = self.weights.mean(axis=(0, 1)).reshape(self.n_members, -1)
-            # Members of the same weight differ by rounding.
-            return [int(mean.sum(axis=1).round(4).argmax())]
         is_int = isinstance(member, Integral) and not isinstance(member, bool)
         if not is_int or member not in every:
             raise ValueError(
@@ -228,7 +249,7 @@ class GateWeightsDisplay:
         ax.set(xticks=range(len(names)), xlabel="expert")
         ax.set_xticklabels(names, rotation=turned, ha="right" if turned else "center")
 
-    def _heatmap(self, ax: Any, weights: np.ndarray) -> None:
+    def _heatmap(self, ax: Any, weights: np.ndarray, names: list[str]) -> None:
         n_shown = weights.shape[2]
         # A line for each member and task.
         weights = np.swapaxes(weights, 1, 2)
@@ -245,7 +266,6 @@ class GateWeightsDisplay:
                 i, k, f"{mean:.2f}", ha="center", va="center",
                 color="white" if dark else INK, fontsize="small",
             )  # fmt: skip
-        names = self.task_names
         if n_shown > 1:
             names = [f"member {m}, {t}" for m in range(n_shown) for t in names]
             for m in range(1, n_shown):
@@ -255,12 +275,12 @@ class GateWeightsDisplay:
         ax.figure.colorbar(image, ax=ax, pad=0.02)
         self._label_experts(ax)
 
-    def _distribution(self, ax: Any, weights: np.ndarray) -> None:
+    def _distribution(self, ax: Any, weights: np.ndarray, names: list[str]) -> None:
         n_samples, n_tasks, n_shown, n_experts = weights.shape
         n_all = n_shown * n_experts
         weights = weights.reshape(n_samples, n_tasks, n_all)
         width = 0.8 / n_tasks
-        for k, name in enumerate(self.task_names):
+        for k, name in enumerate(names):
             offset = (k - (n_tasks - 1) / 2) * width
             colour = line_style(k)["color"]
             boxes = ax.boxplot(

@@ -352,9 +352,11 @@ def _in_order(series: pd.Series, label: Any, n_values: int) -> list[Any] | None:
     if len(levels) > n_values:
         raise ValueError(
             f"The column {label!r} in 'features' holds {len(levels)} different strings "
-            f"that are amounts or times, such as {levels.iloc[0]!r}. Make a column of "
-            "numbers of it before the fit, which is drawn as a curve; or a categorical "
-            "one, of which the most frequent values are drawn."
+            f"that are amounts or times, such as {levels.iloc[0]!r}. Pass X with "
+            "numbers in this column, which are drawn as a curve, as in "
+            "X.assign(column=numbers): a pipeline that was fitted with strings reads "
+            "them as well. Or make it categorical before the fit: its most frequent "
+            "values are drawn."
         )
     return levels.iloc[np.argsort(values, kind="stable")].to_list()
 

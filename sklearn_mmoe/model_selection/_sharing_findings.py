@@ -43,8 +43,8 @@ class SharingReport:
         'verdict' as above. Empty if that was not asked for.
     gate_similarity : data frame of shape (n_tasks, n_tasks) or None
         Mean cosine, over the rows of all test folds, of the gates' weights of two
-        tasks, from 0 (other experts) to 1 (the same mixture); None if no MMoE was
-        fitted.
+        tasks, from 0 (other experts) to 1 (the same mixture); NaN where a task of few
+        targets has members of its own in the ensemble; None if no MMoE was fitted.
     recommendation : str
         What to do, in one sentence.
 
@@ -232,7 +232,9 @@ def _similarity(fits: list[SharingFit], names: list[str]) -> pd.DataFrame | None
     cosines = [fit.cosines for fit in fits if fit.cosines is not None]
     if not cosines:
         return None
-    return pd.DataFrame(np.mean(cosines, axis=0), index=names, columns=names)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where no fit has one
+        mean = np.nansum(cosines, axis=0) / np.isfinite(cosines).sum(axis=0)
+    return pd.DataFrame(mean, index=names, columns=names)
 
 
 def _best(overall: pd.DataFrame) -> str | None:

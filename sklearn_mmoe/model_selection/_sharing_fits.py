@@ -122,9 +122,14 @@ def _without(last: Any, left_out: int, names: list[str]) -> dict[str, Any]:
 
 
 def _gate_cosines(estimator: Any, X: Any) -> np.ndarray:
-    """Average the cosine of each two tasks' gates over rows."""
+    """Average the cosine of each two tasks' gates over rows.
+
+    It is NaN where no member of an ensemble predicts both tasks.
+    """
     from sklearn_mmoe.inspection import gate_weights
 
     weights = gate_weights(estimator, X)  # (n_samples, n_tasks, n_experts)
     weights = weights / np.linalg.norm(weights, axis=2, keepdims=True)
-    return np.einsum("ski,sli->kl", weights, weights) / len(weights)
+    cosines = np.einsum("ski,sli->kl", weights, weights) / len(weights)
+    used = (weights > 0).any(axis=0).astype(int)
+    return np.where(used @ used.T > 0, cosines, np.nan)

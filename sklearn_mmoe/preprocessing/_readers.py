@@ -392,4 +392,5 @@ def warn_of_odd_values(table: Table, readers: Sequence[Reader]) -> None:
             "them, or replace them by NaN; or name the column as 'categorical' if it "
             "holds codes.",
             finding=("odd values", reader.name),
+            values=reader.odd,
         )
