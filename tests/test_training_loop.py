@@ -132,7 +132,9 @@ class TestBatches:
         expected = MultiTaskMMoERegressor(**PLAIN).fit(*numbered).loss_curve_
         assert [len(call[3]) for call in recorder.calls] == [3, 3]
         recorder.calls.clear()
-        monkeypatch.setattr(arrays, "_TRAINING_BYTES", 2 * 32 * 2 * 4 + 100)
+        # Two batches of 32 rows: two features and a weight for each of the tasks.
+        n_numbers = 2 + np.asarray(numbered[1]).reshape(len(numbered[1]), -1).shape[1]
+        monkeypatch.setattr(arrays, "_TRAINING_BYTES", 2 * 32 * n_numbers * 4 + 100)
         again = MultiTaskMMoERegressor(**PLAIN).fit(*numbered).loss_curve_
         assert [len(call[3]) for call in recorder.calls] == [2, 1, 2, 1]
         np.testing.assert_allclose(again, expected, rtol=1e-6)
