@@ -156,6 +156,7 @@ def test_single_task_meta_estimators(classifier, labels_data):
     assert stack.predict(X).shape == (200,)
 
 
+@pytest.mark.slow
 def test_bagging_and_transformed_targets(regressor, values_data):
     X, y = values_data
     bagging = BaggingRegressor(regressor, n_estimators=2, random_state=0).fit(

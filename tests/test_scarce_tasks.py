@@ -396,6 +396,7 @@ class TestAuto:
     def few_updates(self, monkeypatch):
         monkeypatch.setattr("sklearn_mmoe.estimators._parameters._ENSEMBLE_UPDATES", 8)
 
+    @pytest.mark.slow
     def test_a_task_of_hardly_any_targets_leaves_the_folds(self):
         X, y = two_tasks(n_few=10)
         model = MultiTaskMMoERegressor(**self.AUTO).fit(X, y)
@@ -430,6 +431,7 @@ def test_a_scarce_task_is_not_spoiled_by_another(monkeypatch):
     assert scores[0] > scores[1] - 0.02
 
 
+@pytest.mark.slow
 def test_a_scarce_classification():
     X, y = two_tasks()
     y["few"] = (y["few"] > 0).map({True: "yes", False: "no"}).where(y["few"].notna())

@@ -264,6 +264,7 @@ def test_sizes_are_those_of_one_member(data, tiny):
     assert mmoe == alone.n_parameters_
 
 
+@pytest.mark.slow
 def test_gates_of_its_fits_are_not_warned_of(data, tiny):
     """Warnings are errors in tests: by itself such a fit warns of its gates."""
     model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 32}, gate_temperature=1e4)

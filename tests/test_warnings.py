@@ -121,6 +121,7 @@ class TestOnce:
         warned.clear()
         return [*counts.values()]
 
+    @pytest.mark.slow
     def test_in_a_cross_validation_and_a_search(self, odd_table, python_filters):
         X, y = odd_table
         pipeline = make_pipeline(make_tabular_preprocessor(), Ridge())
