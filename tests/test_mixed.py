@@ -161,6 +161,13 @@ def test_classes_in_text_are_no_news(data, tiny):
     assert model.task_types_ == ["classification"] * 5
 
 
+def test_a_task_without_a_target_is_no_doubtful_one(data, tiny):
+    X, y = data
+    y = y.assign(rich=None)
+    with pytest.raises(ValueError, match="'rich'"):  # and no warning before
+        MultiTaskMMoEMixed(**tiny).fit(X, y)
+
+
 def test_a_category_dtype_says_that_it_is_a_classification(data, tiny):
     X, y = data
     numbers = np.arange(len(y)) % 30

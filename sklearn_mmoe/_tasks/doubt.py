@@ -55,6 +55,8 @@ def warn_of_doubtful_classes(targets: TaskColumns, inferred: Sequence[int]) -> N
         if targets.are_categories[k]:
             continue
         labels = plain_values(targets.values(k))
+        if not len(labels):  # all are missing: an error of its own
+            continue
         try:
             values, counts = np.unique(labels, return_counts=True)
         except TypeError:  # of mixed types: an error of its own
