@@ -55,6 +55,20 @@ def scarce():
     return MultiTaskMMoERegressor(**TINY).fit(*two_tasks())
 
 
+@pytest.fixture
+def trained_with(monkeypatch):
+    """What fits train with: their data, their plan, and the network's description."""
+    seen = []
+    train = MultiTaskMMoERegressor._train
+
+    def watched(self, data, validation, plan, *args):
+        seen.append(SimpleNamespace(data=data, plan=plan, spec=self._engine.spec))
+        return train(self, data, validation, plan, *args)
+
+    monkeypatch.setattr(MultiTaskMMoERegressor, "_train", watched)
+    return seen
+
+
 class TestGroups:
     @pytest.mark.parametrize(
         ("counts", "groups"),
@@ -155,16 +169,9 @@ def unseen_outputs(model, X, folds):
     return [o[..., 0].reshape(-1, 2, len(X))[:, folds, rows] for o in outputs]
 
 
-def test_each_group_has_the_weights_of_least_loss(monkeypatch):
+def test_each_group_has_the_weights_of_least_loss(trained_with):
     """Recompute the scarce task's from the members that count for it."""
     X, y = two_tasks()
-    seen = []
-    train = MultiTaskMMoERegressor._train
-    monkeypatch.setattr(
-        MultiTaskMMoERegressor,
-        "_train",
-        lambda self, data, *args: (seen.append(data), train(self, data, *args))[1],
-    )
     y += np.random.default_rng(1).normal(size=y.shape)
     options = {**TINY, "max_iter": 12, "learning_rate": 0.1}
     model = MultiTaskMMoERegressor(**options).fit(X, y)
@@ -175,7 +182,7 @@ def test_each_group_has_the_weights_of_least_loss(monkeypatch):
     shares = model.cv_weights_.to_numpy()
     for k, task in enumerate(y):
         known = y[task].notna().to_numpy()
-        outputs = unseen_outputs(model, X, seen[0].folds)[k][:, known]
+        outputs = unseen_outputs(model, X, trained_with[0].data.folds)[k][:, known]
         counting = of_members[k].reshape(-1, 2)[:, 0] > 0
         mean, scale = y[task].mean(), y[task].std(ddof=0)
         z = (y.loc[known, task].to_numpy() - mean) / scale
@@ -231,11 +238,6 @@ def test_members_of_a_scarce_task_learn_nothing_of_others(monkeypatch):
     """Other targets of the other task change nothing in what they predict."""
     from sklearn_mmoe._training.out_of_fold import OutOfFold
 
-    ends = []
-    end = OutOfFold.on_train_end
-    monkeypatch.setattr(
-        OutOfFold, "on_train_end", lambda self: (end(self), ends.append(self._trainer))
-    )
     found = []
     look = OutOfFold._evaluate
     monkeypatch.setattr(
@@ -283,19 +285,13 @@ class TestRows:
         np.testing.assert_allclose(of_rows[0, 0] * 4, of_rows[1, 0])
 
     @pytest.mark.parametrize(("n_few", "times"), [(60, 1), (50, 4), (150, None)])
-    def test_are_repeated_until_they_are_a_fifth(self, n_few, times, monkeypatch):
-        seen = []
-        make = MultiTaskMMoERegressor._train
-        monkeypatch.setattr(
-            MultiTaskMMoERegressor,
-            "_train",
-            lambda self, data, *args: (seen.append(data), make(self, data, *args))[1],
-        )
+    def test_are_repeated_until_they_are_a_fifth(self, n_few, times, trained_with):
         n_rows = 1000 if times == 4 else 300
         X, y = two_tasks(n_rows, n_few)
         MultiTaskMMoERegressor(**{**TINY, "max_iter": 1}).fit(X, y)
-        groups = groups_by_targets(seen[0].n_targets)
-        repeats = seen[0].for_training("float32", groups).repeats
+        (seen,) = trained_with
+        assert list(seen.plan.groups) == groups_by_targets(seen.data.n_targets)
+        repeats = seen.data.for_training("float32", seen.plan.groups).repeats
         if times in (None, 1):
             assert repeats is None
         else:
@@ -443,14 +439,7 @@ def test_a_scarce_classification():
     np.testing.assert_allclose(of_few.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_penalties_and_losses_of_members_of_a_scarce_task(monkeypatch):
-    specs = []
-    train = MultiTaskMMoERegressor._train
-    monkeypatch.setattr(
-        MultiTaskMMoERegressor,
-        "_train",
-        lambda self, *args: (specs.append(self._engine.spec), train(self, *args))[1],
-    )
+def test_penalties_and_losses_of_members_of_a_scarce_task(trained_with):
     X, y = two_tasks()
     # Hardly trained, so that all members predict next to nothing.
     options = {**TINY, "max_iter": 1, "learning_rate": 1e-6, "wide": False}
@@ -459,7 +448,9 @@ def test_penalties_and_losses_of_members_of_a_scarce_task(monkeypatch):
     n_rows = np.where(labels["tasks"] == "all", 300, 60)
     expected = labels["feature_penalty"] / np.sqrt(n_rows)
     np.testing.assert_allclose(
-        specs[0].parameters["feature_penalty"], np.repeat(expected, 2), rtol=1e-6
+        trained_with[0].spec.parameters["feature_penalty"],
+        np.repeat(expected, 2),
+        rtol=1e-6,
     )
     for losses in model.task_loss_curves_.values():
         assert 0.8 < losses[0] < 3  # about as of knowing nothing
@@ -545,24 +536,16 @@ def test_a_candidate_never_predicts_what_it_does_not_learn():
     assert choice.member_weights.tolist() == expected
 
 
-def test_rows_of_nested_tasks_are_repeated_as_the_scarcest_needs(monkeypatch):
-    seen = []
-    train = MultiTaskMMoERegressor._train
-    monkeypatch.setattr(
-        MultiTaskMMoERegressor,
-        "_train",
-        lambda self, data, validation, plan, *args: (
-            seen.append(data.for_training("float32", plan.groups).repeats),
-            train(self, data, validation, plan, *args),
-        )[1],
-    )
+def test_rows_of_nested_tasks_are_repeated_as_the_scarcest_needs(trained_with):
     X, y = two_tasks(1000, 50)
     y["some"] = y["many"].where(y["few"].notna() | (np.arange(1000) < 100))
     n_some = y["some"].notna().sum()
     MultiTaskMMoERegressor(**{**TINY, "max_iter": 1}).fit(X, y)
     times = max(1, round(0.2 * 1000 / n_some))
     expected = np.where(y["few"].notna(), 4, np.where(y["some"].notna(), times, 1))
-    np.testing.assert_array_equal(seen[0], expected)
+    (seen,) = trained_with
+    repeats = seen.data.for_training("float32", seen.plan.groups).repeats
+    np.testing.assert_array_equal(repeats, expected)
 
 
 def test_a_chain_is_predicted_by_the_same_members():
