@@ -243,11 +243,11 @@ class Engine:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
-            gates = some_gate_weights(trainer, source)
-            if choice is not None and gates is not None:
-                gates = _of_all_groups(
-                    choice, lambda: some_gate_weights(trainer, source)
-                )
+            gates = (
+                some_gate_weights(trainer, source)
+                if choice is None
+                else _of_all_groups(choice, lambda: some_gate_weights(trainer, source))
+            )
         if choice is not None:
             kept = self._keep(choice)
             gates = None if gates is None else gates[kept]
@@ -457,13 +457,16 @@ class Engine:
         )
 
 
-def _of_all_groups(choice: OutOfFold, look: Callable[[], Any]) -> np.ndarray:
+def _of_all_groups(
+    choice: OutOfFold, look: Callable[[], np.ndarray | None]
+) -> np.ndarray | None:
     """Put together what is seen of the members in the best epochs of each group."""
     parts = []
     for group in range(choice.n_groups):
         choice.bring_to(group)
         parts.append(look())
-    return np.concatenate(parts)
+    seen = [part for part in parts if part is not None]
+    return np.concatenate(seen) if seen else None
 
 
 def _weighted(data: TrainingData, plan: TrainingPlan) -> TrainingData:
