@@ -163,3 +163,13 @@ def file_server():
     server = FileServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def unshrunken(monkeypatch):
+    """Fits of ensembles leave their members as they were trained."""
+    from sklearn_mmoe._training import engine
+
+    monkeypatch.setattr(
+        engine, "shrink_weights", lambda network, weights, *shrinkage: weights
+    )

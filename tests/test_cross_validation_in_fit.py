@@ -172,7 +172,7 @@ class TestMembers:
             differ.append(np.abs(some[1] - none[1]).max())
         assert max(differ) > 1e-2
 
-    def test_do_not_see_their_fold(self):
+    def test_do_not_see_their_fold(self, unshrunken):
         """What stands in a fold changes no bit of the members that left it out."""
         from dataclasses import replace
 
@@ -323,7 +323,7 @@ class TestChoice:
         assert column == (*used, "all")
 
     @pytest.mark.parametrize("kind", ["values", "labels"])
-    def test_weights_have_the_least_loss_of_unseen_rows(self, kind):
+    def test_weights_have_the_least_loss_of_unseen_rows(self, kind, unshrunken):
         """Recompute it from the kept members, whose one epoch is the chosen one."""
         X, y = regression_data() if kind == "values" else label_data()
         weight = np.linspace(0.1, 2, 60)

@@ -898,9 +898,10 @@ def test_files_of_earlier_releases_load(path):
     assert type(model).__name__ == expected["estimator"]
     # What came later is there as well.
     if model.cv_losses_ is None:
-        assert model.cv_weights_ is None
+        assert model.cv_weights_ is model.cv_shrinkage_ is None
     else:
         assert model.cv_weights_.index.tolist() == model.task_names_
+        assert model.cv_shrinkage_ == dict.fromkeys(model.task_names_, 1.0)
         for _, of_task in model.cv_weights_.iterrows():
             used = of_task.idxmax()
             assert used[:2] == (model.feature_penalty_, model.weight_decay_)

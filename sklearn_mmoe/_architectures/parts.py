@@ -67,6 +67,31 @@ class Network:
         """The output of each task."""
         return list(self.model.outputs)
 
+    def output_layers(self, task: int) -> list[tuple[Any, slice]]:
+        """List the layers whose outputs are added up to those of a task.
+
+        Returns
+        -------
+        list of (layer, slice)
+            The output layer, then the linear model if there is one; and which columns
+            of theirs belong to the task.
+        """
+        assert self.sizes is not None
+        begin = sum(self.sizes.task_units[:task])
+        units = self.sizes.task_units[task]
+        output, linear = [], []
+        for layer in self.model.layers:
+            part = self.parts.get(layer.name)
+            if part is None or not hasattr(layer, "kernel"):
+                continue
+            if part == Part("output", task):
+                output.append((layer, slice(None)))
+            elif part.kind.startswith("linear models") and part.task in (None, task):
+                # Those of all tasks are beside each other; one of its own comes first.
+                first = begin if part.task is None else 0
+                linear.append((layer, slice(first, first + units)))
+        return output + linear
+
     def layers(self) -> list[dict[str, Any]]:
         """Describe each layer: name, what it is for, kind, output shape, weights.
 

@@ -229,6 +229,7 @@ def _restore(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> A
         # Files of before `dropout_` had the one that was given.
         fitted.setdefault("dropout_", estimator.dropout)
     fitted.setdefault("cv_weights_", _only_best(fitted))
+    fitted.setdefault("cv_shrinkage_", _none_shrunk(fitted))
     estimator.__dict__.update(fitted)
     # Said once more, by the tasks, so that all says the same.
     estimator._publish_tasks(None)
@@ -248,6 +249,13 @@ def _only_best(fitted: Mapping[str, Any]) -> pd.DataFrame | None:
     weights[:, losses.to_numpy().min(axis=0).argmin()] = 1
     index = pd.Index(fitted["task_names_"], name="task")
     return pd.DataFrame(weights, index=index, columns=losses.columns)
+
+
+def _none_shrunk(fitted: Mapping[str, Any]) -> dict[str, float] | None:
+    """Shrink nothing, as before it was done."""
+    if fitted.get("cv_losses_") is None:
+        return None
+    return dict.fromkeys(fitted["task_names_"], 1.0)
 
 
 def _check_fitted(cls: Any, fitted: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ from sklearn_mmoe._training.mixture import (
 from sklearn_mmoe._training.observer import Observer
 from sklearn_mmoe._training.optimizers import make_optimizer, optimizer_config
 from sklearn_mmoe._training.out_of_fold import OutOfFold
+from sklearn_mmoe._training.shrinkage import shrink_weights
 from sklearn_mmoe._training.stopping import EarlyStopping
 from sklearn_mmoe._training.trainer import Trainer, TrainingState
 
@@ -222,6 +223,7 @@ class Engine:
                 )
                 watching.insert(0, stopping)
             if isinstance(data, TaskData) and data.folds is not None:
+                dependencies = self.spec.parameters.get("task_dependencies", ())
                 choice = OutOfFold(
                     trainer,
                     lambda: self.predict_members(data.X, data.rows),
@@ -229,6 +231,7 @@ class Engine:
                     self.spec.losses(),
                     data,
                     plan,
+                    linked={k for pair in dependencies for k in pair},
                 )
                 watching.insert(0, choice)
             hooks = KerasCallbacks(callbacks, trainer, plan.n_epochs, source.n_batches)
@@ -249,7 +252,7 @@ class Engine:
                 else _of_all_groups(choice, lambda: some_gate_weights(trainer, source))
             )
         if choice is not None:
-            kept = self._keep(choice)
+            kept = self._keep(choice, trainer.network)
             gates = None if gates is None else gates[kept]
         if gates is not None and self.spec.n_members is not None:
             gates = of_one_mixture(gates, self.spec.member_weights)
@@ -258,8 +261,11 @@ class Engine:
         self._network = None
         return choice
 
-    def _keep(self, choice: OutOfFold) -> np.ndarray:
-        """Let go of the members that do not count; return the others."""
+    def _keep(self, choice: OutOfFold, network: Network) -> np.ndarray:
+        """Let go of the members that do not count; return the others.
+
+        What they say is shrunk, for good.
+        """
         spec, n_members = self.spec, self.spec.n_members
         assert self._state is not None
         assert n_members is not None
@@ -279,7 +285,12 @@ class Engine:
                 None if alike else tuple(map(tuple, member_weights.tolist()))
             ),
         )
-        weights = [weight[kept] for weight in choice.best_weights]
+        weights = shrink_weights(
+            network,
+            [weight[kept] for weight in choice.best_weights],
+            choice.factors,
+            choice.constants,
+        )
         self._state = TrainingState(weights, self._state.random)
         self._evaluator = None
         return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn_mmoe._batches.arrays import TaskData
 from sklearn_mmoe._tasks.scarcity import deciding_tasks
 from sklearn_mmoe._training.averaging import average_outputs
 from sklearn_mmoe._training.observer import EpochRecord, Observer
+from sklearn_mmoe._training.shrinkage import best_factor, constant_outputs
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.loop import TrainingPlan
@@ -52,6 +53,9 @@ class OutOfFold(Observer):
     learn the tasks of one group alone, and predicts no others. Tasks that have too few
     targets to choose anything by have no say in their group.
 
+    What is said of a task is then shrunk towards what is known without features, as far
+    as that lowers the loss of these rows: its factor is between 0 and 1.
+
     Targets with hardly any noise need more updates than others. They are known by this:
     the weakest regularisation does best, and best at the end. Then training is
     lengthened, for as long as that pays.
@@ -71,6 +75,8 @@ class OutOfFold(Observer):
         What is trained on, and its folds.
     plan : TrainingPlan
         How it is trained.
+    linked : collection of int, default=()
+        Tasks whose probability is a product with another's: they are not shrunk.
 
     Attributes
     ----------
@@ -88,6 +94,10 @@ class OutOfFold(Observer):
     shares : ndarray of shape (n_tasks, n_candidates)
         Weight of each candidate in the prediction of each task. Those of a task sum
         to 1.
+    constants : list of (ndarray of shape (units,) or None)
+        What each task's outputs are shrunk towards; None where they never are.
+    factors : list of float
+        How far each task's outputs are believed, in (0, 1].
 
     References
     ----------
@@ -104,6 +114,7 @@ class OutOfFold(Observer):
         losses: Sequence[Any],
         data: TaskData,
         plan: TrainingPlan,
+        linked: Collection[int] = (),
     ) -> None:
         assert data.folds is not None
         assert data.n_folds is not None
@@ -122,6 +133,9 @@ class OutOfFold(Observer):
         self._learned = (
             np.array(plan.weights_by_candidate or [(1.0,) * len(losses)]) > 0
         )
+        self.constants = [
+            None if k in linked else self._constant(k) for k in range(len(losses))
+        ]
         self._rounds = [range(plan.n_epochs)]
         self._epoch = 0
         self._of_tasks: list[np.ndarray] = []
@@ -239,17 +253,30 @@ class OutOfFold(Observer):
         total = of_tasks[tasks].sum(axis=0)
         return np.where(learned[tasks].all(axis=0) & np.isfinite(total), total, np.inf)
 
+    def _targets(self, task: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the targets of a task, and their weights."""
+        data = self._data
+        return data.targets[task][data.rows], data.weights[data.rows, task]
+
+    def _constant(self, task: int) -> np.ndarray | None:
+        return constant_outputs(self._kinds[task], *self._targets(task))
+
     def on_train_end(self) -> None:
         """Weigh the candidates, for each group of tasks in its best epochs.
 
-        The network is left as it is best for the first group.
+        And find how far they are to be believed in each task. The network is left as it
+        is best for the first group.
         """
         if self._epoch not in self.epochs:  # a callback has stopped training
             self._look()
         self.shares = np.zeros(self._of_tasks[0].shape)
+        self.factors = [1.0] * len(self._losses)
         for group, tasks in enumerate(self._groups):
             self.bring_to(group)
-            self.shares[list(tasks)] = self._best_shares(group)
+            outputs = list(self._held_out())
+            self.shares[list(tasks)] = self._best_shares(group, outputs)
+            for k in tasks:
+                self.factors[k] = self._best_factor(k, outputs[k])
         self.bring_to(0)
 
     @property
@@ -281,14 +308,8 @@ class OutOfFold(Observer):
             yield of_candidates[:, self._folds, rows]
 
     def _loss(self, task: int, outputs: Any) -> float:
-        data = self._data
-        return float(
-            self._losses[task](
-                data.targets[task][data.rows],
-                outputs,
-                sample_weight=data.weights[data.rows, task],
-            )
-        )
+        targets, weights = self._targets(task)
+        return float(self._losses[task](targets, outputs, sample_weight=weights))
 
     def _evaluate(self) -> np.ndarray:
         """Compute the loss of each candidate in each task, (n_tasks, n_candidates)."""
@@ -299,7 +320,7 @@ class OutOfFold(Observer):
             ]
         )
 
-    def _best_shares(self, group: int) -> np.ndarray:
+    def _best_shares(self, group: int, held_out: list[np.ndarray]) -> np.ndarray:
         """Find the candidates' weights by which their mean has the least loss."""
         assert self._least_of_groups is not None
         tasks = self._deciding[group]
@@ -309,7 +330,7 @@ class OutOfFold(Observer):
         best = np.eye(n_candidates)[self._least_of_groups[group].argmin()]
         if len(usable) == 1:
             return best
-        outputs = {k: of for k, of in enumerate(self._held_out()) if k in tasks}
+        outputs = {k: held_out[k] for k in tasks}
         least = self._loss_of_mean(outputs, best)
         for parts in itertools.product(range(_PARTS + 1), repeat=len(usable)):
             if sum(parts) != _PARTS:
@@ -321,6 +342,16 @@ class OutOfFold(Observer):
             if loss < least or np.isnan(least):
                 best, least = shares, loss
         return best
+
+    def _best_factor(self, task: int, outputs: np.ndarray) -> float:
+        """Find how far a task's candidates, in their weighted mean, are believed."""
+        constant = self.constants[task]
+        if constant is None:
+            return 1.0
+        targets, weights = self._targets(task)
+        shares = self.shares[task].tolist()
+        kind = self._kinds[task]
+        return best_factor(kind, outputs, shares, constant, targets, weights)
 
     def _loss_of_mean(
         self, outputs: dict[int, np.ndarray], shares: np.ndarray

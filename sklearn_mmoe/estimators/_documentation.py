@@ -267,6 +267,14 @@ _ATTRIBUTES = """n_outputs_ : int
     cv_weights_ : data frame of shape (n_tasks, n_strengths) or None
         With cross-validation (`cv`), the weight of each strength in the prediction of
         each task, with the columns of ``cv_losses_``; else None. Each row sums to 1.
+    cv_shrinkage_ : dict of str to float or None
+        With cross-validation (`cv`), how far the members are believed in each task, as
+        seen on the held-out rows; else None. With a factor of 1, they are; with less,
+        so much is left of the distance of their values from the mean of the training
+        targets, or of their logits from those of the classes' shares. Tasks of a rare
+        class, and those of which the features tell little, have less than 1. Tasks of
+        another `loss` than 'squared_error' and 'log_loss' and of `task_dependencies`
+        have 1.
     feature_penalty_, weight_decay_, dropout_ : float
         The strength of regularisation that was used, or of several the one with the
         lowest loss in cross-validation."""

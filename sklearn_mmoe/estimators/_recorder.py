@@ -19,7 +19,7 @@ def forget(estimator: Any, task_names: list[str]) -> None:
     estimator.task_loss_curves_ = {name: [] for name in task_names}
     estimator.task_weights_ = {name: [] for name in task_names}
     estimator.validation_scores_ = None
-    estimator.cv_losses_ = estimator.cv_weights_ = None
+    estimator.cv_losses_ = estimator.cv_weights_ = estimator.cv_shrinkage_ = None
     estimator._expert_use = None
 
 

@@ -227,6 +227,7 @@ class TrainingMixin(EstimatorParameters):
             self.best_epoch_ = choice.best_epoch
             self.cv_losses_ = loss_table(choice, compared, names)
             self.cv_weights_ = weight_table(choice, compared, names)
+            self.cv_shrinkage_ = dict(zip(names, choice.factors, strict=True))
         n_updates = (self.n_iter_ - plan.first_epoch) * -(-n_rows // plan.batch_size)
         # After fewer the gates are as they were drawn, or as wild features make them.
         self._publish_expert_use(
