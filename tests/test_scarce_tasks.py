@@ -516,8 +516,7 @@ def test_a_candidate_never_predicts_what_it_does_not_learn():
         weights_by_candidate=((1.0, 1.0), (0.0, 1.0)),
     )
 
-    def squared_error(targets, outputs, sample_weight):
-        return ((targets - outputs) ** 2).mean()
+    squared_error = SimpleNamespace(call=lambda y, z: ((y - z) ** 2).mean(axis=1))
 
     choice = OutOfFold(
         Trainer(),
@@ -572,7 +571,7 @@ def of_fold(plan, data, losses, trainer=None):
 
     kinds = ["regression"] * 2
     outputs = np.zeros((4, 60, 1))
-    score = [lambda *_, **__: 1.0] * 2
+    score = [SimpleNamespace(call=lambda targets, _: np.ones(len(targets)))] * 2
     trainer = trainer or Trainer()
     choice = OutOfFold(trainer, lambda: [outputs] * 2, kinds, score, data, plan)
     given = iter(losses)

@@ -49,6 +49,7 @@ def build_network(
     dtype: str = "float32",
     output_activation: str | None = None,
     seed: int | None = None,
+    draw: bool = True,
     n_members: int | None = None,
     member_weights: Sequence[Sequence[float]] | None = None,
     **sizes_of_parts: Any,
@@ -57,7 +58,8 @@ def build_network(
 
     With `n_members` it is an ensemble of so many networks: `feature_penalty` and
     `dropout` are those of each of them, and the outputs are averaged (see
-    :class:`Network`), by `member_weights` if there are any.
+    :class:`Network`), by `member_weights` if there are any. Without `draw` its weights
+    mean nothing yet: drawing those of an ensemble takes as long as building it.
 
     Returns
     -------
@@ -109,7 +111,8 @@ def build_network(
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name=f"{sharing}_network"
     )
-    initialize(network, seed)
+    if draw:
+        initialize(network, seed)
     return Network(network, make.parts, tuple(make.mixtures), sharing, sizes, members)
 
 

@@ -104,7 +104,7 @@ def _number_of_classes(link: str, units: int) -> int | None:
     return {"softmax": max(2, units), "logit": units + 1}.get(link)
 
 
-def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
+def build(spec: NetworkSpec, optimizer: Any = "sgd", draw: bool = True) -> Network:
     """Build the network of a specification; its seed decides the weights.
 
     Parameters
@@ -113,6 +113,9 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
         What to build.
     optimizer : str or keras.optimizers.Optimizer, default="sgd"
         Handed to a user's own builder in `compile_kwargs`, if that asks for it.
+    draw : bool, default=True
+        Whether the weights are drawn; otherwise they are still to be set. A user's own
+        builder draws its own in any case.
 
     Returns
     -------
@@ -130,6 +133,7 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd") -> Network:
         return build_network(
             spec.meta,
             seed=spec.seed,
+            draw=draw,
             n_members=spec.n_members,
             member_weights=spec.member_weights,
             **spec.parameters,

@@ -82,26 +82,39 @@ def _improve(
         need[labels[row], fold[row]] += 1
     if len(loose) <= 500:
         for i, a in enumerate(loose):
-            for b in loose[:i]:
-                changed |= _swap(labels, a, b, fold, need)
+            changed |= _swap(labels, a, loose[:i], fold, need)
     return changed
 
 
 def _swap(
-    labels: np.ndarray, a: int, b: int, fold: np.ndarray, need: np.ndarray
+    labels: np.ndarray, a: int, others: np.ndarray, fold: np.ndarray, need: np.ndarray
 ) -> bool:
-    """Exchange the folds of two rows if that brings the counts closer to even."""
+    """Exchange a row's fold with those of others that bring counts closer to even."""
+    changed = False
+    while len(others):
+        f, g = fold[a], fold[others]
+        of_a, of_others = labels[a], labels[others]
+        to_g = need[of_others, g[:, None]] - need[of_a, g[:, None]]
+        gains = need[of_a, f] + to_g - need[of_others, f] - 2
+        gain = np.where(of_a != of_others, gains, 0).sum(axis=1)
+        better = (gain > 1e-9) & (f != g)
+        if not better.any():
+            break
+        first = int(better.argmax())
+        _exchange(labels, a, others[first], fold, need)
+        changed, others = True, others[first + 1 :]
+    return changed
+
+
+def _exchange(
+    labels: np.ndarray, a: int, b: int, fold: np.ndarray, need: np.ndarray
+) -> None:
+    """Exchange the folds of two rows."""
     f, g = fold[a], fold[b]
-    if f == g:
-        return False
     differ = labels[a] != labels[b]
     of_a, of_b = labels[a][differ], labels[b][differ]
-    gain = (need[of_a, f] - need[of_a, g] + need[of_b, g] - need[of_b, f] - 2).sum()
-    if gain <= 1e-9:
-        return False
     need[of_a, f] -= 1
     need[of_a, g] += 1
     need[of_b, g] -= 1
     need[of_b, f] += 1
     fold[a], fold[b] = g, f
-    return True

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 
-from sklearn_mmoe._architectures.network import NetworkSpec
+from sklearn_mmoe._architectures.network import Network, NetworkSpec
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.trainer import Trainer
 
@@ -73,13 +73,16 @@ def borrow_trainer(
                 del _idle_trainers[oldest]
 
 
-def find_evaluator(spec: NetworkSpec) -> Evaluator:
-    """Return the evaluator of a structure, made now if there is none yet."""
+def find_evaluator(spec: NetworkSpec, network: Network | None = None) -> Evaluator:
+    """Return the evaluator of a structure, made now if there is none yet.
+
+    It is made of `network`, if one of this structure is given.
+    """
     key = spec.structure(without=_FOR_TRAINING_ALONE)
     with building:
         evaluator = _evaluators.get(key)
         if evaluator is None:
-            evaluator = _evaluators[key] = Evaluator(spec)
+            evaluator = _evaluators[key] = Evaluator(spec, network)
         _evaluators.move_to_end(key)
         while len(_evaluators) > _MOST_KEPT:
             _evaluators.popitem(last=False)

@@ -157,9 +157,9 @@ class Engine:
     def new_network(self) -> Network:
         """Build a network that has the present weights, and is nobody else's."""
         keras_import.check_not_forked()
-        with building:
-            network = build(self.spec)
         state = self.state
+        with building:
+            network = build(self.spec, draw=state is None)
         if state is not None:
             network.model.set_weights(state.weights)
         return network
@@ -246,11 +246,7 @@ class Engine:
                 self._trainer = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
-            gates = (
-                some_gate_weights(trainer, source)
-                if choice is None
-                else _of_all_groups(choice, lambda: some_gate_weights(trainer, source))
-            )
+            gates = some_gate_weights(trainer, source, choice)
         if choice is not None:
             kept = self._keep(choice, trainer.network)
             gates = None if gates is None else gates[kept]
@@ -380,8 +376,18 @@ class Engine:
                 if self._evaluator is None:
                     own = self.spec.builder is None
                     make = find_evaluator if own else Evaluator
-                    self._evaluator = make(self.spec)
+                    self._evaluator = make(self.spec, self._network_at_hand())
         return self._evaluator
+
+    def _network_at_hand(self) -> Network | None:
+        """Return the ensemble that is trained, which need not be built once more.
+
+        A single network is compiled: with it all that the optimizer remembers would be
+        kept for as long as its evaluator is.
+        """
+        if self._trainer is None or self.spec.n_members is None:
+            return None
+        return self._trainer.network
 
     def predict(self, X: Any, rows: np.ndarray | None = None) -> list[np.ndarray]:
         """Evaluate the network without dropout.
@@ -466,18 +472,6 @@ class Engine:
             f"{self.optimizer_config}, and is now {_config(plan)}. Set it back, or "
             "start anew with fit."
         )
-
-
-def _of_all_groups(
-    choice: OutOfFold, look: Callable[[], np.ndarray | None]
-) -> np.ndarray | None:
-    """Put together what is seen of the members in the best epochs of each group."""
-    parts = []
-    for group in range(choice.n_groups):
-        choice.bring_to(group)
-        parts.append(look())
-    seen = [part for part in parts if part is not None]
-    return np.concatenate(seen) if seen else None
 
 
 def _weighted(data: TrainingData, plan: TrainingPlan) -> TrainingData:

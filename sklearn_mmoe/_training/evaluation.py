@@ -11,7 +11,7 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 import tensorflow as tf
 
-from sklearn_mmoe._architectures.network import NetworkSpec, build
+from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 
 __all__ = ["Evaluator"]
 
@@ -26,6 +26,8 @@ class Evaluator:
     ----------
     spec : NetworkSpec
         The structure.
+    network : Network or None, default=None
+        A network of this structure, if there is one already.
 
     Attributes
     ----------
@@ -33,8 +35,9 @@ class Evaluator:
         Shape and type of each weight, in the order of ``keras.Model.weights``.
     """
 
-    def __init__(self, spec: NetworkSpec) -> None:
-        network = build(spec)
+    def __init__(self, spec: NetworkSpec, network: Network | None = None) -> None:
+        if network is None:
+            network = build(spec, draw=False)
         # Members are averaged elsewhere: by weights that differ from fit to fit.
         model: Any = network.model if network.members is None else network.members
         self.weights = [(tuple(v.shape), v.dtype) for v in model.weights]

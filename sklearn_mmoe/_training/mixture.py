@@ -14,6 +14,7 @@ import numpy as np
 from sklearn_mmoe._architectures.network import Network, NetworkSpec
 from sklearn_mmoe._batches.arrays import dense_parts
 from sklearn_mmoe._batches.source import BatchSource
+from sklearn_mmoe._training.out_of_fold import OutOfFold
 from sklearn_mmoe._training.trainer import Trainer
 
 __all__ = ["mixture_outputs", "of_one_mixture", "some_gate_weights"]
@@ -73,11 +74,26 @@ def mixture_outputs(
     return np.concatenate(outputs, axis=1)
 
 
-def some_gate_weights(trainer: Trainer, source: BatchSource) -> np.ndarray | None:
-    """Evaluate the gates for some of the rows trained on."""
-    parts = [trainer.gate_weights(x) for x in source.some_features(_GATE_ROWS)]
+def some_gate_weights(
+    trainer: Trainer, source: BatchSource, choice: OutOfFold | None = None
+) -> np.ndarray | None:
+    """Evaluate the gates for some of the rows trained on.
+
+    Of an ensemble, those of the members in the best epochs of each group of tasks.
+    """
+    if choice is None:
+        parts = [trainer.gate_weights(x) for x in source.some_features(_GATE_ROWS)]
+        return _joined(parts, axis=-3)
+    groups = []
+    for group in range(choice.n_groups):
+        choice.bring_to(group)
+        groups.append(some_gate_weights(trainer, source))
+    return _joined(groups, axis=0)
+
+
+def _joined(parts: Sequence[np.ndarray | None], axis: int) -> np.ndarray | None:
     found = [part for part in parts if part is not None]
-    return np.concatenate(found, axis=-3) if found else None
+    return np.concatenate(found, axis=axis) if found else None
 
 
 def of_one_mixture(

@@ -307,17 +307,24 @@ class OutOfFold(Observer):
             of_candidates = outputs.reshape(-1, self._n_folds, *outputs.shape[1:])
             yield of_candidates[:, self._folds, rows]
 
-    def _loss(self, task: int, outputs: Any) -> float:
+    def _losses_of(self, task: int, outputs: np.ndarray) -> np.ndarray:
+        """Compute a task's loss by several predictions, (n_predictions, n_rows, units).
+
+        All in one call, which takes as long as for one of them.
+        """
         targets, weights = self._targets(task)
-        return float(self._losses[task](targets, outputs, sample_weight=weights))
+        n_predictions = len(outputs)
+        of_rows = self._losses[task].call(
+            np.concatenate([targets] * n_predictions),
+            outputs.reshape(-1, outputs.shape[-1]),
+        )
+        weighed = weights * np.reshape(of_rows, (n_predictions, -1))
+        return self._task_weight[task] * weighed.mean(axis=1, dtype=np.float64)
 
     def _evaluate(self) -> np.ndarray:
         """Compute the loss of each candidate in each task, (n_tasks, n_candidates)."""
         return np.array(
-            [
-                [self._task_weight[k] * self._loss(k, of_one) for of_one in outputs]
-                for k, outputs in enumerate(self._held_out())
-            ]
+            [self._losses_of(k, outputs) for k, outputs in enumerate(self._held_out())]
         )
 
     def _best_shares(self, group: int, held_out: list[np.ndarray]) -> np.ndarray:
@@ -330,18 +337,22 @@ class OutOfFold(Observer):
         best = np.eye(n_candidates)[self._least_of_groups[group].argmin()]
         if len(usable) == 1:
             return best
-        outputs = {k: held_out[k] for k in tasks}
-        least = self._loss_of_mean(outputs, best)
+        compared = [best]
         for parts in itertools.product(range(_PARTS + 1), repeat=len(usable)):
-            if sum(parts) != _PARTS:
-                continue
-            shares = np.zeros(n_candidates)
-            shares[usable] = np.array(parts) / _PARTS
-            loss = self._loss_of_mean(outputs, shares)
-            # The best candidate's may not be finite, if none is.
-            if loss < least or np.isnan(least):
-                best, least = shares, loss
-        return best
+            if sum(parts) == _PARTS:
+                shares = np.zeros(n_candidates)
+                shares[usable] = np.array(parts) / _PARTS
+                compared.append(shares)
+        losses = sum(self._losses_of_means(k, held_out[k], compared) for k in tasks)
+        # Of equal ones the best alone. Its own may not be finite, if none is.
+        return compared[np.where(np.isnan(losses), np.inf, losses).argmin()]
+
+    def _losses_of_means(
+        self, task: int, outputs: np.ndarray, compared: list[np.ndarray]
+    ) -> np.ndarray:
+        kind = self._kinds[task]
+        means = [average_outputs(kind, outputs, shares.tolist()) for shares in compared]
+        return self._losses_of(task, np.array(means))
 
     def _best_factor(self, task: int, outputs: np.ndarray) -> float:
         """Find how far a task's candidates, in their weighted mean, are believed."""
@@ -352,12 +363,3 @@ class OutOfFold(Observer):
         shares = self.shares[task].tolist()
         kind = self._kinds[task]
         return best_factor(kind, outputs, shares, constant, targets, weights)
-
-    def _loss_of_mean(
-        self, outputs: dict[int, np.ndarray], shares: np.ndarray
-    ) -> float:
-        return sum(
-            self._task_weight[k]
-            * self._loss(k, average_outputs(self._kinds[k], of_task, shares.tolist()))
-            for k, of_task in outputs.items()
-        )

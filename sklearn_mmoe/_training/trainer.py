@@ -93,7 +93,7 @@ class Trainer:
         self.sets_learning_rate = sets_learning_rate
         self.optimizer = optimizer
         self.weighting = weighting
-        self.network = network = build(spec, optimizer)
+        self.network = network = build(spec, optimizer, draw=False)
         self.model = network.model
         # What is below the last mixture of experts, to look at its gates.
         self._mixture = network.mixtures[-1] if network.mixtures else None
