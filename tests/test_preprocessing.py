@@ -582,6 +582,20 @@ def test_texts_do_not_depend_on_order_or_type():
         np.testing.assert_array_equal(encoded[::-1], expected)
 
 
+@pytest.mark.parametrize("make", [CalendarEncoder, TextEncoder])
+@pytest.mark.parametrize("kind", [pd.Series, np.array, list])
+def test_encoders_of_columns_say_that_they_take_frames(make, kind):
+    days = pd.to_datetime(["2024-01-01", "2024-03-05", "2024-07-09"])
+    column = days if make is CalendarEncoder else days.astype(str)
+    frame = pd.DataFrame({"column": column})
+    given = kind(frame["column"])
+    with pytest.raises(TypeError, match=f"{make.__name__} takes a pandas DataFrame"):
+        make().fit(given)
+    encoder = make().fit(frame)
+    with pytest.raises(TypeError, match=f"got {type(given).__name__}"):
+        encoder.transform(given)
+
+
 def test_preprocessors_leave_the_cluster_of_a_search_alone():
     """A fit on a cluster's worker would send each column to the other workers."""
     threads = []

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe.preprocessing._table import check_frame
 
 __all__ = ["CalendarEncoder"]
 
@@ -95,10 +96,16 @@ class CalendarEncoder(
         -------
         self : CalendarEncoder
             The fitted encoder.
+
+        Raises
+        ------
+        TypeError
+            If X is no data frame of pandas.
         """
         # Not before it is needed: see `_parsing`.
         from skrub import DatetimeEncoder  # type: ignore[import-untyped]
 
+        check_frame(X, self)
         validate_data(self, X, skip_check_array=True)
         self._encoders = []
         self.features_, self.medians_ = [], []
@@ -146,10 +153,13 @@ class CalendarEncoder(
         ------
         NotFittedError
             If called before ``fit``.
+        TypeError
+            If X is no data frame of pandas.
         ValueError
             If the columns are not those of ``fit``.
         """
         check_is_fitted(self)
+        check_frame(X, self)
         validate_data(self, X, reset=False, skip_check_array=True)
         blocks = []
         for j, encoders in enumerate(self._encoders):

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-__all__ = ["Table", "column_label", "missing_columns_text", "read_table"]
+__all__ = [
+    "Table",
+    "check_frame",
+    "column_label",
+    "missing_columns_text",
+    "read_table",
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,27 @@ def missing_columns_text(missing: list[Any], names: list[Any]) -> str:
     if alike:
         text += f"; it has {list(alike.values())}, in other letters or of another type"
     return f"{text}."
+
+
+def check_frame(X: Any, encoder: Any) -> None:
+    """Check that X is a data frame of pandas.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if isinstance(X, pd.DataFrame):
+        return
+    hint = (
+        "use X.to_frame()"
+        if isinstance(X, pd.Series)
+        else "make one with pandas.DataFrame(X)"
+    )
+    raise TypeError(
+        f"{type(encoder).__name__} takes a pandas DataFrame, got {type(X).__name__}; "
+        f"{hint}. make_tabular_preprocessor() takes other tables too."
+    )
 
 
 def read_table(X: Any) -> Table:

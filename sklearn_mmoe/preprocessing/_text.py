@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe.preprocessing._table import check_frame
 
 __all__ = ["TextEncoder"]
 
@@ -90,10 +91,16 @@ class TextEncoder(
         -------
         self : TextEncoder
             The fitted encoder.
+
+        Raises
+        ------
+        TypeError
+            If X is no data frame of pandas.
         """
         # Not before it is needed: see `_parsing`.
         from skrub import StringEncoder  # type: ignore[import-untyped]
 
+        check_frame(X, self)
         validate_data(self, X, skip_check_array=True)
         self.encoders_ = []
         for j in range(X.shape[1]):
@@ -127,10 +134,13 @@ class TextEncoder(
         ------
         NotFittedError
             If called before ``fit``.
+        TypeError
+            If X is no data frame of pandas.
         ValueError
             If the columns are not those of ``fit``.
         """
         check_is_fitted(self)
+        check_frame(X, self)
         validate_data(self, X, reset=False, skip_check_array=True)
         blocks = []
         for j, encoder in enumerate(self.encoders_):
