@@ -712,13 +712,11 @@ def test_training_is_not_lengthened_where_its_length_or_strength_is_given():
     assert MultiTaskMMoERegressor(**LONGER, **strength).fit(X, y).n_iter_ == 8
 
 
-@pytest.mark.parametrize("other", [9.0, np.nan])  # another candidate may diverge
-@pytest.mark.parametrize(
-    ("before", "after", "n_more"),
-    [(1.0, 0.8, 18), (1.0, 0.95, 0), (-1.0, -1.2, 18), (-1.0, -1.05, 0), (0.5, 0.6, 0)],
-)
-def test_a_round_has_to_pay(before, after, n_more, other):
-    """By a tenth of the least loss before, which may be negative."""
+def epochs_asked_for(of_weakest, other=9.0):
+    """How many more epochs are asked for after each, by the losses of two candidates.
+
+    The second one is the weakest; the first round has two epochs.
+    """
     from sklearn_mmoe._training.observer import EpochRecord
     from sklearn_mmoe._training.out_of_fold import OutOfFold
 
@@ -727,8 +725,6 @@ def test_a_round_has_to_pay(before, after, n_more, other):
             return [np.zeros((4, 1))]
 
     data = task_data(folds=np.arange(60) % 2, n_folds=2)
-    of_epochs = [5.0, before, *[9.0] * 5, after]
-    losses = iter([(other, of_weakest) for of_weakest in of_epochs])
     choice = OutOfFold(
         Trainer(),
         lambda: [np.zeros((4, len(data.rows), 1))],
@@ -737,11 +733,38 @@ def test_a_round_has_to_pay(before, after, n_more, other):
         data,
         plan(None, n_epochs=2, weakest=1),
     )
-    choice._evaluate = lambda: np.array([next(losses)])
-    records = [EpochRecord(epoch, np.zeros(1), 0.0) for epoch in range(8)]
+    losses = iter(of_weakest)
+    choice._evaluate = lambda: np.array([(other, next(losses))])
+    records = [EpochRecord(epoch, np.zeros(1), 0.0) for epoch in range(len(of_weakest))]
     for record in records:
         choice.on_epoch_end(record)
-    assert [record.n_more for record in records] == [0, 6, 0, 0, 0, 0, 0, n_more]
+    return [record.n_more for record in records]
+
+
+@pytest.mark.parametrize("other", [9.0, np.nan])  # another candidate may diverge
+@pytest.mark.parametrize(
+    ("before", "after", "n_more"),
+    [(1.0, 0.8, 18), (1.0, 0.95, 0), (-1.0, -1.2, 18), (-1.0, -1.05, 0), (0.5, 0.6, 0)],
+)
+def test_a_round_has_to_pay(before, after, n_more, other):
+    """By a tenth of the least loss before, which may be negative."""
+    asked = epochs_asked_for([5.0, before, *[9.0] * 5, after], other)
+    assert asked == [0, 6, 0, 0, 0, 0, 0, n_more]
+
+
+@pytest.mark.parametrize(
+    ("of_weakest", "n_more"),
+    [
+        ((1.0, 1.01), 6),
+        ((1.0, 1.05), 0),
+        ((-1.0, -0.99), 6),
+        ((-1.0, -0.95), 0),
+        ((1.0, np.nan), 0),
+    ],
+)
+def test_a_least_loss_just_before_the_end_is_one_at_the_end(of_weakest, n_more):
+    """At the end the learning rate is near zero, and the loss changes by chance."""
+    assert epochs_asked_for(of_weakest) == [0, n_more]
 
 
 @pytest.mark.usefixtures("few_updates")

@@ -29,6 +29,9 @@ _MOST_EVALUATIONS = 16
 _GROWTH = 3
 _MOST_ROUNDS = 3
 _ENOUGH = 0.9
+# The loss at the end is the least if it is above that by no more than this part of it:
+# the learning rate is near zero then, and the loss changes by chance.
+_CLOSE = 0.02
 
 # The candidates' weights are multiples of a quarter: finer ones would fit the noise.
 _PARTS = 4
@@ -165,9 +168,11 @@ class OutOfFold(Observer):
 
     def _needs_more(self) -> bool:
         """Whether training is what is lacking, at the end of a round."""
-        begin, end = self._rounds[-1].start, self._rounds[-1].stop
-        best_here = (self.best_candidate, self.best_epoch) == (self._weakest, end)
-        if not best_here or len(self._rounds) == _MOST_ROUNDS:
+        begin, least = self._rounds[-1].start, min(self._lowest)
+        # A likelihood's loss may be negative.
+        at_end = self._lowest[-1] <= least + _CLOSE * abs(least) < np.inf
+        falls = self.best_candidate == self._weakest and at_end
+        if not falls or len(self._rounds) == _MOST_ROUNDS:
             return False
         before = min(
             (
@@ -179,9 +184,7 @@ class OutOfFold(Observer):
         )
         if np.isinf(before):
             return True
-        # A likelihood's loss may be negative.
-        gain = before - min(self._lowest)
-        return bool(gain > (1 - _ENOUGH) * abs(before))
+        return bool(before - least > (1 - _ENOUGH) * abs(before))
 
     def arrays(self) -> list[np.ndarray]:
         if not self.epochs:
