@@ -400,6 +400,7 @@ class TestChoice:
             Trainer(),
             lambda: [np.zeros((6, 60, 1))] * 2,
             ["regression"] * 2,
+            [1] * 2,
             [SimpleNamespace(call=lambda targets, _: np.ones(len(targets)))] * 2,
             task_data(folds=np.arange(60) % 2, n_folds=2),
             plan(None, n_epochs=1),
@@ -407,6 +408,32 @@ class TestChoice:
         choice._look()
         choice.on_train_end()
         assert choice.shares.tolist() == [[1, 0, 0]] * 2
+
+    def test_is_the_same_in_parts(self, monkeypatch):
+        """However many predictions are compared at once."""
+        from sklearn_mmoe._training.out_of_fold import OutOfFold
+
+        rng = np.random.default_rng(0)
+        outputs = rng.normal(size=(3, 60, 1)).astype("float32")
+        compared = list(rng.dirichlet(np.ones(3), size=7))
+        error = SimpleNamespace(call=lambda y, z: ((y - z) ** 2).mean(axis=1))
+        choice = OutOfFold(
+            None,
+            lambda: [],
+            ["regression"] * 2,
+            [1] * 2,
+            [error] * 2,
+            task_data(folds=np.arange(60) % 2, n_folds=2),
+            plan(None),
+        )
+        whole = choice._losses_of_means(0, outputs, compared)
+        assert len(whole) == 7
+        for most in (1, 130):
+            monkeypatch.setattr(
+                "sklearn_mmoe._training.out_of_fold._MOST_NUMBERS", most
+            )
+            parts = choice._losses_of_means(0, outputs, compared)
+            np.testing.assert_allclose(parts, whole)
 
     def test_a_candidate_that_diverges_does_not_count(self, monkeypatch):
         from sklearn_mmoe._training.out_of_fold import OutOfFold
@@ -550,6 +577,30 @@ class TestFolds:
         for label in ("a", "b"):
             counts = pd.crosstab(folds, frame[label])
             assert (counts.max() - counts.min()).max() <= 2
+
+    def test_are_such_that_no_two_rows_could_better_be_exchanged(self):
+        """Where all rows differ, and so all may move."""
+        from sklearn_mmoe._tasks.folds import spread_over_folds
+
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            labels = np.column_stack([rng.integers(0, 6, 40), rng.integers(6, 12, 40)])
+            labels = np.unique(labels, axis=0)
+            labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+            folds = spread_over_folds(labels, 3, rng)
+            wanted = np.bincount(labels.ravel())[:, np.newaxis] / 3
+
+            def unevenness(folds, labels=labels, wanted=wanted):
+                counts = np.zeros((len(wanted), 3))
+                for column in labels.T:
+                    np.add.at(counts, (column, folds), 1)
+                return ((counts - wanted) ** 2).sum()
+
+            reached = unevenness(folds)
+            for a, b in itertools.combinations(range(len(labels)), 2):
+                exchanged = folds.copy()
+                exchanged[[a, b]] = folds[[b, a]]
+                assert unevenness(exchanged) >= reached - 1e-9
 
     def test_depend_on_the_seed(self):
         X, y = regression_data()
@@ -729,6 +780,7 @@ def epochs_asked_for(of_weakest, other=9.0):
         Trainer(),
         lambda: [np.zeros((4, len(data.rows), 1))],
         ["regression"],
+        [1],
         [None],
         data,
         plan(None, n_epochs=2, weakest=1),

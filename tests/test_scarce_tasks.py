@@ -492,7 +492,13 @@ def test_a_round_has_to_pay_for_those_that_learn_all_tasks():
         weights_by_candidate=((1.0, 1.0), (0.0, 1.0)),
     )
     choice = OutOfFold(
-        Trainer(), lambda: [], ["regression"] * 2, [None] * 2, data_of_folds(), plan
+        Trainer(),
+        lambda: [],
+        ["regression"] * 2,
+        [1] * 2,
+        [None] * 2,
+        data_of_folds(),
+        plan,
     )
     losses = iter([5.0, 1.8, *[9.0] * 5, 1.2])
     choice._evaluate = lambda: np.outer([1, 1], [next(losses) / 2, 0.3])
@@ -522,6 +528,7 @@ def test_a_candidate_never_predicts_what_it_does_not_learn():
         Trainer(),
         lambda: [outputs, outputs],
         ["regression"] * 2,
+        [1] * 2,
         [squared_error] * 2,
         data,
         plan,
@@ -573,7 +580,9 @@ def of_fold(plan, data, losses, trainer=None):
     outputs = np.zeros((4, 60, 1))
     score = [SimpleNamespace(call=lambda targets, _: np.ones(len(targets)))] * 2
     trainer = trainer or Trainer()
-    choice = OutOfFold(trainer, lambda: [outputs] * 2, kinds, score, data, plan)
+    choice = OutOfFold(
+        trainer, lambda: [outputs] * 2, kinds, [1] * 2, score, data, plan
+    )
     given = iter(losses)
     choice._evaluate = lambda: np.array(next(given))
     return choice

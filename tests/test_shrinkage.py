@@ -168,6 +168,22 @@ class TestFit:
         ).fit(X, y)
         assert model.cv_shrinkage_ == {"first": 1, "then": 1, "chance": 1}
 
+    @pytest.mark.parametrize("by", ["sample_weight", "class_weight", "calibration"])
+    def test_a_class_may_have_no_row_that_counts(self, by):
+        X, y = labels()
+        y.loc[y["chance"].eq("c") & (np.arange(200) > 3), "chance"] = "b"
+        assert y["chance"].eq("c").sum() == 1
+        options, weight = {**SMALL, "max_iter": 2}, None
+        if by == "class_weight":
+            options["class_weight"] = {"chance": {"a": 1, "b": 1, "c": 0}}
+        if by == "calibration":  # which may set the one row aside
+            options |= {"calibration": "temperature", "random_state": 1}
+        if by == "sample_weight":
+            weight = y["chance"].ne("c").to_numpy(dtype=float)
+        model = MultiTaskMMoEClassifier(**options).fit(X, y, sample_weight=weight)
+        assert model.predict_proba(X)[2].shape == (200, 3)
+        assert np.isfinite(model.predict_proba(X)[2]).all()
+
     def test_stands_in_files(self, fitted, tmp_path):
         fitted.save(tmp_path / "model.mmoe")
         again = load(tmp_path / "model.mmoe")
@@ -181,27 +197,38 @@ class TestFit:
 class TestConstantOutputs:
     def test_of_classes_are_logits_of_their_shares(self):
         """With half a row added to each class."""
-        targets, weights = np.array([[0.0], [1.0], [0.0], [0.0]]), np.ones(4)
-        found = constant_outputs("binary", targets, weights)
-        np.testing.assert_allclose(found, [logit(1.5 / 5)])
-        codes = np.array([2, 0, 0, 1, 2, 2])
-        found = constant_outputs("multiclass", codes, np.ones(6))
-        shares = np.exp(found) / np.exp(found).sum()
-        np.testing.assert_allclose(shares, np.array([2.5, 1.5, 3.5]) / 7.5)
+        targets = np.repeat([0.0, 1.0], [30, 10])[:, np.newaxis]
+        found = constant_outputs("binary", 1, targets, np.ones(40))
+        np.testing.assert_allclose(found, [logit(10.5 / 41)])
+        codes = np.repeat([2, 0, 1], [30, 20, 10])
+        found = constant_outputs("multiclass", 3, codes, np.ones(60))
+        np.testing.assert_allclose(np.exp(found), np.array([20.5, 10.5, 30.5]) / 61.5)
 
-    @pytest.mark.parametrize("kind", ["binary", "regression"])
-    def test_weigh_rows(self, kind):
-        """A weight of 2 is as two rows, and rows of weight zero are none."""
-        targets = np.array([[0.0], [1.0], [1.0], [0.0]])
-        twice = constant_outputs(kind, targets, np.array([2.0, 1.0, 1.0, 0.0]))
-        rows = constant_outputs(kind, targets[[0, 0, 1, 2]], np.ones(4))
-        np.testing.assert_allclose(twice, rows, atol=0.05)
-        many = constant_outputs(kind, targets, 5 * np.array([2.0, 1.0, 1.0, 0.0]))
-        np.testing.assert_allclose(many, twice)
+    @pytest.mark.parametrize("missing", [0, 1, 2])
+    def test_of_a_class_that_no_row_has(self, missing):
+        codes = np.repeat([k for k in range(3) if k != missing], 20)
+        found = constant_outputs("multiclass", 3, codes, np.ones(40))
+        shares = np.where(np.arange(3) == missing, 0.5, 20.5) / 41.5
+        np.testing.assert_allclose(np.exp(found), shares)
 
-    def test_of_other_kinds_and_of_no_targets_are_none(self):
-        assert constant_outputs("huber", np.zeros((3, 1)), np.ones(3)) is None
-        assert constant_outputs("binary", np.zeros((3, 1)), np.zeros(3)) is None
+    def test_weigh_rows(self):
+        """The scale of weights does not matter, and those of weight zero are none."""
+        values = np.arange(40.0)[:, np.newaxis]
+        weights = np.where(np.arange(40) < 35, 1.0 + np.arange(40) % 3, 0.0)
+        found = constant_outputs("regression", 1, values, weights)
+        expected = np.average(np.repeat(values[:35, 0], 1 + np.arange(35) % 3))
+        np.testing.assert_allclose(found, expected)
+        labels = (values > 20).astype(float)
+        once = constant_outputs("binary", 1, labels, weights)
+        again = constant_outputs("binary", 1, labels, 5 * weights)
+        np.testing.assert_allclose(again, once)
+        heavier = constant_outputs("binary", 1, labels, weights * (1 + labels[:, 0]))
+        assert heavier > once
+
+    def test_of_other_kinds_and_of_few_targets_are_none(self):
+        assert constant_outputs("huber", 1, np.zeros((40, 1)), np.ones(40)) is None
+        few = np.where(np.arange(40) < 29, 1.0, 0.0)
+        assert constant_outputs("binary", 1, np.zeros((40, 1)), few) is None
 
 
 class TestBestFactor:
@@ -230,6 +257,16 @@ class TestBestFactor:
         targets = np.where(np.arange(400) < 200, outputs, -outputs)
         assert self.factor(outputs, targets, np.repeat([1.0, 0.0], 200)) == 1
         assert self.factor(outputs, targets, np.repeat([0.0, 1.0], 200)) == 0.125
+
+    def test_counts_a_row_of_weight_2_as_two(self):
+        outputs = np.random.default_rng(0).normal(size=300)
+        targets = np.where(np.arange(300) < 200, outputs, -outputs)
+        weights = np.repeat([1.0, 2.0], [200, 100])
+        rows = np.r_[np.arange(300), np.arange(200, 300)]
+        assert self.factor(outputs, targets, weights) == pytest.approx(
+            self.factor(outputs[rows], targets[rows]), abs=0.125
+        )
+        assert self.factor(outputs, targets, weights) < self.factor(outputs, targets)
 
     def test_of_outputs_that_are_not_finite_is_1(self):
         assert self.factor([np.nan, 1.0], np.ones(2)) == 1

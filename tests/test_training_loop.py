@@ -432,8 +432,55 @@ class TestDropout:
         states = [s.tolist() for s in clf._engine.state.random]
         assert len({first for first, _ in states}) == len(states) == 4
 
+    @pytest.mark.parametrize("cv", [None, 2])
+    def test_of_a_network_that_is_handed_out_too(self, labels_data, cv):
+        """They are those of the network's seed, though its weights are not drawn."""
+        X, y = labels_data
+        options = {**PLAIN, "max_iter": 1, "dropout": 0.2, "gate_dropout": 0.1}
+        states = []
+        for seed in (0, 0, 1):
+            options |= {"random_state": seed, "cv": cv}
+            model = MultiTaskMMoEClassifier(**options).fit(X, y).to_keras()
+            generators = [v for v in model.variables if "seed_generator" in v.path]
+            assert len(generators) > 2
+            states.append([tuple(v.numpy().tolist()) for v in generators])
+            assert len(set(states[-1])) == len(generators)
+        assert states[0] == states[1]
+        assert not set(states[0]) & set(states[2])
+
 
 class TestOptimizers:
+    @pytest.mark.parametrize("cv", [None, 2])
+    def test_copies_of_weights_begin_where_these_do(self, labels_data, cv, monkeypatch):
+        """At a warm start too: schedule-free optimizers have such a momentum."""
+        import keras
+
+        from sklearn_mmoe._training.trainer import Trainer
+
+        seen = []
+        load = Trainer._load_optimizer
+
+        def watched(self, *state):
+            load(self, *state)
+            momenta = [m.numpy() for m in self.optimizer._momentums]
+            weights = [w.numpy() for w in self.model.trainable_variables]
+            seen.append((momenta, weights))
+
+        monkeypatch.setattr(Trainer, "_load_optimizer", watched)
+        X, y = labels_data
+        model = MultiTaskMMoEClassifier(
+            **{**PLAIN, "max_iter": 1, "cv": cv, "warm_start": True},
+            optimizer=keras.optimizers.ScheduleFreeAdamW(0.01),
+            learning_rate_schedule="constant",
+        )
+        for _ in range(2):
+            model.fit(X, y)
+        assert len(seen) == 2
+        for momenta, weights in seen:
+            assert max(np.abs(weight).max() for weight in weights) > 0.1
+            for momentum, weight in zip(momenta, weights, strict=True):
+                np.testing.assert_array_equal(momentum, weight)
+
     def test_adamw_is_one_operation_for_each_weight(self):
         import keras
         import tensorflow as tf

@@ -6,6 +6,7 @@ import copy
 import pickle
 import threading
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -325,6 +326,45 @@ class TestNumbers:
 
 
 class TestMemory:
+    def test_an_ensemble_is_built_once_for_training_and_evaluation(
+        self, labels_data, tiny, monkeypatch
+    ):
+        from sklearn_mmoe._training import evaluation, trainer
+        from sklearn_mmoe.networks import clear_cache
+
+        built = []
+        for module in (evaluation, trainer):
+            build = module.build
+
+            def counting(*args, build=build, **options):
+                built.append(options)
+                return build(*args, **options)
+
+            monkeypatch.setattr(module, "build", counting)
+        clear_cache()
+        X, y = labels_data
+        MultiTaskMMoEClassifier(**tiny, cv=2).fit(X, y)
+        assert built == [{"draw": False}]
+        clear_cache()
+
+    def test_what_a_callback_changes_reaches_no_other_fit(self, labels_data, tiny):
+        from sklearn_mmoe.networks import clear_cache
+
+        class Spoiler(keras.callbacks.Callback):
+            def on_train_begin(self, logs=None):
+                for layer in self.model.layers:
+                    if hasattr(layer, "gate_temperature"):
+                        layer.gate_temperature = 50.0
+
+        X, y = labels_data
+        clear_cache()
+        expected = MultiTaskMMoEClassifier(**tiny, cv=2).fit(X, y)
+        clear_cache()
+        MultiTaskMMoEClassifier(**tiny, cv=2, callbacks=[Spoiler()]).fit(X, y)
+        model = MultiTaskMMoEClassifier(**tiny, cv=2).fit(X, y)
+        pd.testing.assert_frame_equal(model.cv_losses_, expected.cv_losses_)
+        clear_cache()
+
     def test_one_structure_is_traced_once(self, labels_data, tiny, monkeypatch):
         from sklearn_mmoe._training.evaluation import Evaluator
         from sklearn_mmoe._training.trainer import Trainer

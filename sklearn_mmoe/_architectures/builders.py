@@ -111,8 +111,7 @@ def build_network(
     network = keras.Model(
         inputs, outputs if len(outputs) > 1 else outputs[0], name=f"{sharing}_network"
     )
-    if draw:
-        initialize(network, seed)
+    initialize(network, seed, draw)
     return Network(network, make.parts, tuple(make.mixtures), sharing, sizes, members)
 
 

@@ -13,12 +13,13 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
+from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import with_seed
 
 __all__ = ["initialize"]
 
 
-def initialize(model: keras.Model, seed: int | None) -> None:
+def initialize(model: keras.Model, seed: int | None, draw: bool = True) -> None:
     """Draw all weights anew, and start dropout anew.
 
     Each layer has a seed of its own. Global random state is neither read nor changed.
@@ -32,14 +33,22 @@ def initialize(model: keras.Model, seed: int | None) -> None:
         those with weights have ``draw_weights``, which takes `n_seeds` seeds.
     seed : int or None
         The seed; None takes fresh entropy from the operating system.
+    draw : bool, default=True
+        Whether weights are drawn; otherwise dropout alone starts anew.
     """
     seeds = _seeds(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):
-            _draw(layer.kernel, with_seed(layer.kernel_initializer, next(seeds)))
-            _draw(layer.bias, layer.bias_initializer)
+            of_layer = next(seeds)
+            if draw:
+                _draw(layer.kernel, with_seed(layer.kernel_initializer, of_layer))
+                _draw(layer.bias, layer.bias_initializer)
         elif hasattr(layer, "draw_weights"):
-            layer.draw_weights(*itertools.islice(seeds, layer.n_seeds))
+            of_parts = list(itertools.islice(seeds, layer.n_seeds))
+            if draw:
+                layer.draw_weights(*of_parts)
+            elif isinstance(layer, GatedLayer):
+                layer.restart_dropout(of_parts[-1])
         elif isinstance(layer, keras.layers.Dropout):
             _restart(layer.seed_generator, next(seeds))
 

@@ -78,6 +78,7 @@ class Engine:
         self._network: Network | None = None
         self._evaluator: Evaluator | None = None
         self._trainer: Trainer | None = None
+        self._shared_network: Network | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -213,8 +214,8 @@ class Engine:
         weighted = _weighted(data, plan)
         source = weighted.batches(plan.batch_size, seed)
         choice: OutOfFold | None = None
-        trainer_for_plan = self._trainer_for(plan, weighted.n_weights, bool(callbacks))
-        with borrow_trainer(*trainer_for_plan) as trainer:
+        key, make = self._trainer_for(plan, weighted.n_weights, bool(callbacks))
+        with borrow_trainer(key, make) as trainer:
             self._bring_to_start(trainer, plan)
             watching = list(observers)
             if score is not None:
@@ -228,6 +229,7 @@ class Engine:
                     trainer,
                     lambda: self.predict_members(data.X, data.rows),
                     self.spec.kinds,
+                    self.spec.units,
                     self.spec.losses(),
                     data,
                     plan,
@@ -240,10 +242,14 @@ class Engine:
             if plan.distribution is not None:
                 watching.append(StopTogether(plan.distribution))
             self._trainer = trainer
+            # An ensemble need not be built once more to be evaluated; but callbacks may
+            # change what they are given, and other fits use the evaluator too.
+            if key is not None and self.spec.n_members is not None:
+                self._shared_network = trainer.network
             try:
                 train(trainer, source, plan, watching, checkpoints)
             finally:
-                self._trainer = None
+                self._trainer = self._shared_network = None
                 hooks.let_go()
             self._state = trainer.state(with_optimizer=plan.continuing)
             gates = some_gate_weights(trainer, source, choice)
@@ -376,18 +382,8 @@ class Engine:
                 if self._evaluator is None:
                     own = self.spec.builder is None
                     make = find_evaluator if own else Evaluator
-                    self._evaluator = make(self.spec, self._network_at_hand())
+                    self._evaluator = make(self.spec, self._shared_network)
         return self._evaluator
-
-    def _network_at_hand(self) -> Network | None:
-        """Return the ensemble that is trained, which need not be built once more.
-
-        A single network is compiled: with it all that the optimizer remembers would be
-        kept for as long as its evaluator is.
-        """
-        if self._trainer is None or self.spec.n_members is None:
-            return None
-        return self._trainer.network
 
     def predict(self, X: Any, rows: np.ndarray | None = None) -> list[np.ndarray]:
         """Evaluate the network without dropout.

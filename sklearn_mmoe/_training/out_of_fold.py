@@ -33,6 +33,9 @@ _ENOUGH = 0.9
 # the learning rate is near zero then, and the loss changes by chance.
 _CLOSE = 0.02
 
+# Of so many outputs, and no more, the loss is computed at once: 16 MiB.
+_MOST_NUMBERS = 2**22
+
 # The candidates' weights are multiples of a quarter: finer ones would fit the noise.
 _PARTS = 4
 
@@ -72,7 +75,9 @@ class OutOfFold(Observer):
         (n_members, n_rows, units), for the rows that count.
     kinds : sequence of str
         Kind of each task.
-    losses : sequence of callable
+    units : sequence of int
+        Width of each task's output.
+    losses : sequence of keras.losses.Loss
         The loss of each task.
     data : TaskData
         What is trained on, and its folds.
@@ -114,6 +119,7 @@ class OutOfFold(Observer):
         trainer: Trainer,
         predict: Callable[[], list[np.ndarray]],
         kinds: Sequence[str],
+        units: Sequence[int],
         losses: Sequence[Any],
         data: TaskData,
         plan: TrainingPlan,
@@ -137,7 +143,8 @@ class OutOfFold(Observer):
             np.array(plan.weights_by_candidate or [(1.0,) * len(losses)]) > 0
         )
         self.constants = [
-            None if k in linked else self._constant(k) for k in range(len(losses))
+            None if k in linked else constant_outputs(kind, of_task, *self._targets(k))
+            for k, (kind, of_task) in enumerate(zip(kinds, units, strict=True))
         ]
         self._rounds = [range(plan.n_epochs)]
         self._epoch = 0
@@ -261,9 +268,6 @@ class OutOfFold(Observer):
         data = self._data
         return data.targets[task][data.rows], data.weights[data.rows, task]
 
-    def _constant(self, task: int) -> np.ndarray | None:
-        return constant_outputs(self._kinds[task], *self._targets(task))
-
     def on_train_end(self) -> None:
         """Weigh the candidates, for each group of tasks in its best epochs.
 
@@ -313,7 +317,7 @@ class OutOfFold(Observer):
     def _losses_of(self, task: int, outputs: np.ndarray) -> np.ndarray:
         """Compute a task's loss by several predictions, (n_predictions, n_rows, units).
 
-        All in one call, which takes as long as for one of them.
+        All in one call, which for few rows takes as long as for one of them.
         """
         targets, weights = self._targets(task)
         n_predictions = len(outputs)
@@ -353,9 +357,16 @@ class OutOfFold(Observer):
     def _losses_of_means(
         self, task: int, outputs: np.ndarray, compared: list[np.ndarray]
     ) -> np.ndarray:
-        kind = self._kinds[task]
-        means = [average_outputs(kind, outputs, shares.tolist()) for shares in compared]
-        return self._losses_of(task, np.array(means))
+        """Compute a task's loss by the means of candidates that are weighed so."""
+        kind, losses = self._kinds[task], []
+        at_once = max(1, _MOST_NUMBERS // outputs[0].size)
+        for begin in range(0, len(compared), at_once):
+            means = [
+                average_outputs(kind, outputs, shares.tolist())
+                for shares in compared[begin : begin + at_once]
+            ]
+            losses.append(self._losses_of(task, np.array(means)))
+        return np.concatenate(losses)
 
     def _best_factor(self, task: int, outputs: np.ndarray) -> float:
         """Find how far a task's candidates, in their weighted mean, are believed."""

@@ -23,19 +23,24 @@ _FACTORS = np.linspace(0.125, 1, 8)
 # The largest factor is taken whose loss is above the least by no more than this many
 # standard errors: hardly any task of many rows is then shrunk by chance.
 _STANDARD_ERRORS = 0.5
+# Of fewer targets nothing is chosen: it would be by chance, and what is known without
+# features would be known of the very target that is predicted.
+_FEWEST = 30
 # A class that no row has may have been missed: so many rows are added to each class.
 _PSEUDO_COUNT = 0.5
 
 
 def constant_outputs(
-    kind: str, targets: np.ndarray, weights: np.ndarray
+    kind: str, units: int, targets: np.ndarray, weights: np.ndarray
 ) -> np.ndarray | None:
-    """Return the outputs for which a task's loss is least without any features.
+    """Return what is known of a task without any features, as outputs of the network.
 
     Parameters
     ----------
     kind : {'binary', 'multiclass', 'regression', ...}
         Kind of the task; see :func:`sklearn_mmoe.losses.task_loss`.
+    units : int
+        Width of the task's output.
     targets : ndarray of shape (n_rows, ...)
         Class indices, zeros and ones, or standardised values.
     weights : ndarray of shape (n_rows,)
@@ -45,16 +50,18 @@ def constant_outputs(
     -------
     ndarray of shape (units,) or None
         The logits of the classes' shares, or the mean; None for kinds whose outputs
-        are not shrunk, and where there are no targets.
+        are not shrunk, and where there are too few targets to see how far.
     """
     known = weights > 0
-    if kind not in ("binary", "multiclass", "regression") or not known.any():
+    shrinks = kind in ("binary", "multiclass", "regression")
+    if not shrinks or np.count_nonzero(known) < _FEWEST:
         return None
     given, targets = weights[known].astype(np.float64), targets[known]
     if kind == "regression":
         return np.average(targets.reshape(len(given), -1), axis=0, weights=given)
     classes = targets.reshape(-1).astype(int)
-    counts = np.bincount(classes, given, minlength=2 if kind == "binary" else 0)
+    # Not all classes need to be among the rows that count.
+    counts = np.bincount(classes, given, minlength=max(2, units))
     counts += _PSEUDO_COUNT * given.mean()
     logs = np.log(counts / counts.sum())
     return logs[1:] - logs[:1] if kind == "binary" else logs
@@ -108,7 +115,8 @@ def best_factor(
     if not np.isfinite(losses).all():
         return 1.0
     beyond = losses - losses[losses.sum(axis=1).argmin()]
-    allowed = _STANDARD_ERRORS * beyond.std(axis=1) * np.sqrt(beyond.shape[1])
+    errors = beyond.std(axis=1, ddof=1) * np.sqrt(beyond.shape[1])
+    allowed = _STANDARD_ERRORS * errors
     return float(_FACTORS[beyond.sum(axis=1) <= allowed].max())
 
 

@@ -19,10 +19,14 @@ from sklearn_mmoe._architectures.network import NetworkSpec, build, initialize
 from sklearn_mmoe._batches.source import Batches
 from sklearn_mmoe._training.balancing import Weighting
 from sklearn_mmoe._training.distribution import DistributedStep, Distribution
+from sklearn_mmoe._training.optimizers import FusedAdamW
 from sklearn_mmoe._training.step import TrainingStep
 from sklearn_mmoe.layers._spread import LOG_SPREAD
 
 __all__ = ["Trainer", "TrainingState"]
+
+# No optimizer's variables begin with such numbers, unless they are copies of weights.
+_UNLIKELY = 4321.5
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Trainer:
         self.model.compile(optimizer, loss=spec.losses(), auto_scale_loss=False)
         # A spread that shrank towards that of knowing nothing would be too large.
         optimizer.exclude_from_weight_decay(var_names=[LOG_SPREAD])
-        optimizer.build(self.model.trainable_variables)
+        self._build_optimizer()
         in_weights = {id(variable) for variable in self.model.weights}
         self._random = [v for v in self.model.variables if id(v) not in in_weights]
         self._remembered = [] if weighting is None else weighting.variables
@@ -119,6 +123,30 @@ class Trainer:
             trained, spec.losses(), optimizer, spec.dtype, member_decay, weighting
         )
         self._function = self._trace()
+
+    def _build_optimizer(self) -> None:
+        """Make the optimizer's variables, and find those that are copies of weights.
+
+        Such as the slow weights of schedule-free optimizers, which begin where the
+        weights do, whenever that is.
+        """
+        weights = self.model.trainable_variables
+        if isinstance(self.optimizer, FusedAdamW):  # has none
+            self.optimizer.build(weights)
+            self._copies: list[tuple[Any, Any]] = []
+            return
+        before = _arrays(weights)
+        numbers = _UNLIKELY + np.arange(len(weights))
+        for weight, number in zip(weights, numbers, strict=True):
+            weight.assign(np.full(weight.shape, number))
+        self.optimizer.build(weights)
+        self._copies = [
+            (variable, weight)
+            for variable in self.optimizer.variables
+            for weight, number in zip(weights, numbers, strict=True)
+            if variable.shape == weight.shape and np.all(variable.numpy() == number)
+        ]
+        _assign(weights, before)
 
     @property
     def n_bytes(self) -> int:
@@ -149,6 +177,8 @@ class Trainer:
         _assign(
             self._remembered, self._new_weighting if weighting is None else weighting
         )
+        for copy, weight in self._copies if optimizer is None else ():
+            copy.assign(weight.value)
         if self.weighting is not None and weighting is None:
             self.weighting.seed(self._spec.seed)
 

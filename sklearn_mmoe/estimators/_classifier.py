@@ -295,6 +295,8 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         return_std : bool, default=False
             Whether to return the standard deviation over the members of an ensemble
             too, a measure of doubt: of the predicted class' probability. It needs `cv`.
+            Of a task whose predictions are shrunk (``cv_shrinkage_``), it is smaller
+            too: it compares rows, not tasks.
 
         Returns
         -------

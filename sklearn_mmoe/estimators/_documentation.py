@@ -272,9 +272,10 @@ _ATTRIBUTES = """n_outputs_ : int
         seen on the held-out rows; else None. With a factor of 1, they are; with less,
         so much is left of the distance of their values from the mean of the training
         targets, or of their logits from those of the classes' shares. Tasks of a rare
-        class, and those of which the features tell little, have less than 1. Tasks of
-        another `loss` than 'squared_error' and 'log_loss' and of `task_dependencies`
-        have 1.
+        class, and those of which the features tell little, have less than 1. It is 1
+        for tasks of another `loss` than 'squared_error' and 'log_loss', of
+        `task_dependencies`, and of fewer than 30 targets. ``cv_losses_`` are those
+        before; a warm start goes on from members that are shrunk.
     feature_penalty_, weight_decay_, dropout_ : float
         The strength of regularisation that was used, or of several the one with the
         lowest loss in cross-validation."""

@@ -373,7 +373,9 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
         return_std : bool, default=False
             Whether to return the standard deviation over the members of an ensemble
             too, a measure of doubt: in the units of y, or of the
-            predicted class' probability. It needs `cv`.
+            predicted class' probability. It needs `cv`. Of a task whose
+            predictions are shrunk (``cv_shrinkage_``), it is smaller too: it compares
+            rows, not tasks.
 
         Returns
         -------

@@ -125,7 +125,9 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
             Features, with the columns seen in ``fit``, in the same order.
         return_std : bool, default=False
             Whether to return the standard deviation over the members of an ensemble
-            too, a measure of doubt: in the units of y. It needs `cv`.
+            too, a measure of doubt: in the units of y. It needs `cv`. Of a task whose
+            predictions are shrunk (``cv_shrinkage_``), it is smaller too: it compares
+            rows, not tasks.
 
         Returns
         -------

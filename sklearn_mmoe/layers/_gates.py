@@ -71,7 +71,7 @@ class GatedLayer(keras.layers.Layer):
             raise ValueError(f"`{name}` of {layer} must be {what}, got {value!r}.")
         return float(value)
 
-    def _restart_dropout(self, seed: int) -> None:
+    def restart_dropout(self, seed: int) -> None:
         """Let the dropout of the gates begin anew."""
         if self.seed_generator is not None:
             state = self.seed_generator.state
