@@ -9,6 +9,7 @@ each table, fold and contender, and is not run again.
     python benchmarks/tables.py --summary                # print, run nothing
     python benchmarks/tables.py --summary --contenders MMoE RandomForest linear
     python benchmarks/tables.py --summary --picture tables.png
+    python benchmarks/tables.py --summary --no-seconds   # of several machines
 
 The error of a task is relative to knowing no more than the training targets. For a
 regression it is the root of the squared errors' sum divided by that of the mean of the
@@ -230,7 +231,9 @@ def wide(results: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.loc[results["table"].unique(), order]
 
 
-def summary(results: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def summary(
+    results: pd.DataFrame, names: list[str], timed: bool = True
+) -> pd.DataFrame:
     """Compare contenders on the tables that all of them have finished.
 
     The first of them is compared with each other in pairs, table by table: the
@@ -254,7 +257,7 @@ def summary(results: pd.DataFrame, names: list[str]) -> pd.DataFrame:
             "mean AUC": aucs.mean(),
         }
     )
-    if REFERENCE in seconds:
+    if timed and REFERENCE in seconds:
         slower = seconds[names].div(seconds[REFERENCE], axis=0)
         found[f"fit s / {REFERENCE}"] = np.exp(np.log(slower).mean())
         found["median"] = slower.median()
@@ -293,7 +296,10 @@ def draw(errors: pd.DataFrame, path: Path) -> None:
 
 
 def report(
-    results: pd.DataFrame, names: list[str] | None, picture: Path | None
+    results: pd.DataFrame,
+    names: list[str] | None,
+    picture: Path | None,
+    timed: bool = True,
 ) -> None:
     """Print errors and summary of some contenders, or of all, and draw them."""
     results = by_table(results)
@@ -308,7 +314,8 @@ def report(
         print("\nError by table; 1 is knowing nothing")
         print(errors.to_string(float_format="{:.3f}".format, na_rep=""))
         print(f"\nThe {len(finished)} tables that all of these have finished")
-        print(summary(results, names).to_string(float_format="{:.3f}".format))
+        of_all = summary(results, names, timed)
+        print(of_all.to_string(float_format="{:.3f}".format))
     others = errors.index.difference(finished.index, sort=False)
     if len(others):
         print(f"\nLeft out, since some have not finished them: {', '.join(others)}")
@@ -329,6 +336,11 @@ def main() -> int:
     parser.add_argument("--n-jobs", type=int, default=1, help="threads of a contender")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "tables.csv")
     parser.add_argument("--summary", action="store_true", help="run nothing")
+    parser.add_argument(
+        "--no-seconds",
+        action="store_true",
+        help="print no fit seconds: contenders were run on several machines",
+    )
     parser.add_argument("--picture", type=Path, help="file to draw the ratios to")
     arguments = parser.parse_args()
     at_hand = list(tables_at_hand())
@@ -346,7 +358,12 @@ def main() -> int:
     chosen = results["seed"] == arguments.seed
     if arguments.tables:
         chosen &= results["table"].isin(arguments.tables)
-    report(results[chosen], arguments.contenders, arguments.picture)
+    report(
+        results[chosen],
+        arguments.contenders,
+        arguments.picture,
+        timed=not arguments.no_seconds,
+    )
     return min(n_failed, 1)
 
 

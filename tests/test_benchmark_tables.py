@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -200,6 +201,21 @@ def test_the_first_is_compared_in_pairs(modules):
     logs = np.log([0.5, 0.6, 1.0])
     assert found["MMoE / it"] == pytest.approx(np.exp(logs.mean()))
     assert found["+-"] == pytest.approx(logs.std(ddof=1) / 3**0.5)
+
+
+def test_seconds_are_printed_unless_they_are_of_several_machines(modules, capsys):
+    results = pd.DataFrame(
+        [
+            {"table": "a", "seed": 1, "fold": fold, "contender": name, "error": 0.5}
+            for name in ("MMoE", "RandomForest")
+            for fold in range(5)
+        ]
+    ).assign(auc=0.5, fit_seconds=1.0)
+    task = {"t": {"kind": "regression", "loss": 1.0, "baseline": 4.0}}
+    results["tasks"] = json.dumps(task)
+    for timed in (True, False):
+        modules["tables"].report(results, None, None, timed)
+        assert ("fit s / RandomForest" in capsys.readouterr().out) == timed
 
 
 def test_a_failure_is_told_and_stops_nobody(command, contenders):
