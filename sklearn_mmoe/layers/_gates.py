@@ -72,7 +72,13 @@ class GatedLayer(keras.layers.Layer):
         return float(value)
 
     def restart_dropout(self, seed: int) -> None:
-        """Let the dropout of the gates begin anew."""
+        """Let the dropout of the gates begin anew.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of what is dropped.
+        """
         if self.seed_generator is not None:
             state = self.seed_generator.state
             state.assign(ops.convert_to_tensor([seed, 0], dtype=state.dtype))
