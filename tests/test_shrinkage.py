@@ -252,6 +252,17 @@ class TestBestFactor:
         targets = 0.95 * outputs + rng.normal(size=400)
         assert self.factor(outputs, targets) == 1
 
+    @pytest.mark.parametrize(
+        ("slope", "expected"), [(0.93, 1), (0.92, 1), (0.91, 0.875), (0.90, 0.875)]
+    )
+    def test_is_the_largest_within_half_a_standard_error(self, slope, expected):
+        """By 0.16, 0.38, 0.59 and 0.81 of them the loss of 1 exceeds the least."""
+        rng = np.random.default_rng(0)
+        outputs = rng.normal(size=400)
+        noise = rng.normal(size=400)
+        noise -= outputs * (outputs @ noise) / (outputs @ outputs)  # has no slope
+        assert self.factor(outputs, slope * outputs + noise) == expected
+
     def test_counts_rows_by_their_weights(self):
         outputs = np.random.default_rng(0).normal(size=400)
         targets = np.where(np.arange(400) < 200, outputs, -outputs)

@@ -13,7 +13,6 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 # isort: split
 import keras
 
-from sklearn_mmoe.layers._gates import GatedLayer
 from sklearn_mmoe.layers._initializers import with_seed
 
 __all__ = ["initialize"]
@@ -47,8 +46,8 @@ def initialize(model: keras.Model, seed: int | None, draw: bool = True) -> None:
             of_parts = list(itertools.islice(seeds, layer.n_seeds))
             if draw:
                 layer.draw_weights(*of_parts)
-            elif isinstance(layer, GatedLayer):
-                layer.restart_dropout(of_parts[-1])
+            elif getattr(layer, "seed_generator", None) is not None:
+                _restart(layer.seed_generator, of_parts[-1])  # of the gates
         elif isinstance(layer, keras.layers.Dropout):
             _restart(layer.seed_generator, next(seeds))
 

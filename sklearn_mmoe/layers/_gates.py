@@ -71,14 +71,8 @@ class GatedLayer(keras.layers.Layer):
             raise ValueError(f"`{name}` of {layer} must be {what}, got {value!r}.")
         return float(value)
 
-    def restart_dropout(self, seed: int) -> None:
-        """Let the dropout of the gates begin anew.
-
-        Parameters
-        ----------
-        seed : int
-            Seed of what is dropped.
-        """
+    def _restart_dropout(self, seed: int) -> None:
+        """Let the dropout of the gates begin anew."""
         if self.seed_generator is not None:
             state = self.seed_generator.state
             state.assign(ops.convert_to_tensor([seed, 0], dtype=state.dtype))

@@ -187,7 +187,7 @@ class Members(keras.layers.Layer):
             drawn = [layer.get_weights()] * self.num_members
         self.set_weights([np.stack(weights) for weights in zip(*drawn, strict=True)])
         if isinstance(self, GatedLayer):
-            self.restart_dropout(seeds[-1])
+            self._restart_dropout(seeds[-1])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shapes = super().compute_output_shape(_of_rows(input_shape))

@@ -274,7 +274,7 @@ class CGC(GatedLayer):
             kernel.assign(initializer(kernel.shape, kernel.dtype))
         for bias in [*itertools.chain(*self.expert_biases), *self.gate_biases]:
             bias.assign(ops.zeros(bias.shape, bias.dtype))
-        self.restart_dropout(gate_seed)
+        self._restart_dropout(gate_seed)
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Mix the experts once for each task.

@@ -341,7 +341,7 @@ class MMoE(GatedLayer):
         for variable, initializer in drawn:
             if variable is not None:
                 variable.assign(initializer(variable.shape, variable.dtype))
-        self.restart_dropout(gate_seed)
+        self._restart_dropout(gate_seed)
 
     def _expert_biases(self) -> list[Any]:
         return [self.expert_bias, *self.hidden_expert_biases]
