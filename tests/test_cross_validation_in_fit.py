@@ -31,6 +31,7 @@ SMALL = {
     "batch_size": 16,
     "max_iter": 3,
     "random_state": 0,
+    "kernel_ridge": None,
 }
 
 

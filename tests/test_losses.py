@@ -45,6 +45,7 @@ QUICK = {
     "max_iter": 40,
     "dropout": 0.0,
     "random_state": 0,
+    "kernel_ridge": None,
 }
 
 

@@ -37,6 +37,7 @@ TINY = {
     "max_iter": 3,
     "cv": 2,
     "random_state": 0,
+    "kernel_ridge": None,
 }
 
 
@@ -485,6 +486,7 @@ def test_a_round_has_to_pay_for_those_that_learn_all_tasks():
     from sklearn_mmoe._training.out_of_fold import OutOfFold
 
     plan = SimpleNamespace(
+        kernel_ridge=False,
         n_epochs=2,
         task_weight=(),
         weakest=0,
@@ -515,6 +517,7 @@ def test_a_candidate_never_predicts_what_it_does_not_learn():
     data = data_of_folds()
     outputs = np.repeat([3.0, 3.0, 1.0, 1.0], 60).reshape(4, 60, 1)
     plan = SimpleNamespace(
+        kernel_ridge=False,
         n_epochs=1,
         task_weight=(),
         weakest=None,
@@ -590,7 +593,12 @@ def of_fold(plan, data, losses, trainer=None):
 
 def test_tasks_of_hardly_any_targets_choose_nothing():
     plan = SimpleNamespace(
-        n_epochs=2, task_weight=(), weakest=None, groups=(), weights_by_candidate=()
+        kernel_ridge=False,
+        n_epochs=2,
+        task_weight=(),
+        weakest=None,
+        groups=(),
+        weights_by_candidate=(),
     )
     data = data_of_folds()
     data.weights[10:, 1] = 0
@@ -614,6 +622,7 @@ def test_the_network_is_left_as_it_is_best_for_the_first_group():
             self.last = weights[0].copy()
 
     plan = SimpleNamespace(
+        kernel_ridge=False,
         n_epochs=2,
         task_weight=(),
         weakest=None,

@@ -25,6 +25,7 @@ SMALL = {
     "max_iter": 12,
     "cv": 2,
     "random_state": 0,
+    "kernel_ridge": None,
 }
 
 

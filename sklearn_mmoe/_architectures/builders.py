@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from sklearn_mmoe._architectures.registry import ARCHITECTURES
 from sklearn_mmoe._architectures.sizes import Sizes
 from sklearn_mmoe._architectures.weight_counter import matched_sizes
 from sklearn_mmoe.regularizers import GroupLasso
+
+if TYPE_CHECKING:
+    from sklearn_mmoe._training.kernel_ridge import KernelRidge
 
 __all__ = ["build_network", "multi_task_network"]
 
@@ -52,13 +55,15 @@ def build_network(
     draw: bool = True,
     n_members: int | None = None,
     member_weights: Sequence[Sequence[float]] | None = None,
+    kernel_ridge: KernelRidge | None = None,
     **sizes_of_parts: Any,
 ) -> Network:
     """Build the network; the parameters are those of :func:`multi_task_network`.
 
     With `n_members` it is an ensemble of so many networks: `feature_penalty` and
     `dropout` are those of each of them, and the outputs are averaged (see
-    :class:`Network`), by `member_weights` if there are any. Without `draw` its weights
+    :class:`Network`), by `member_weights` if there are any, and then with those of a
+    `kernel_ridge`. Without `draw` its weights
     mean nothing yet: drawing those of an ensemble takes as long as building it.
 
     Returns
@@ -104,6 +109,8 @@ def build_network(
             )
             for k, kind in enumerate(meta["task_kinds_"])
         ]
+    if kernel_ridge is not None:
+        logits = make.kernel_ridge(inputs, logits, meta["task_kinds_"], kernel_ridge)
     outputs = [
         make.activate(of_task, output_activation, f"task_{k}", "output", k)
         for k, of_task in enumerate(logits)

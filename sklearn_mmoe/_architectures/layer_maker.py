@@ -14,6 +14,7 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 
 from sklearn_mmoe._architectures.parts import Part
+from sklearn_mmoe._training.kernel_ridge import LEAST_PROBABILITY, KernelRidge
 from sklearn_mmoe.layers import (
     CGC,
     AdaptiveInformationTransfer,
@@ -22,6 +23,7 @@ from sklearn_mmoe.layers import (
     ProductOfProbabilities,
 )
 from sklearn_mmoe.layers._building_blocks import LinearAndHidden, SplitColumns, silu
+from sklearn_mmoe.layers._kernel_ridge import KernelRidgeOutputs
 from sklearn_mmoe.layers._members import AverageMembers, MemberDropout, member_layer
 from sklearn_mmoe.layers._spread import LearnedSpread
 from sklearn_mmoe.regularizers import GroupLasso
@@ -237,6 +239,36 @@ class LayerMaker:
         name = f"task_{task}_members"
         layer = AverageMembers(kind, weights, dtype=self.dtype, name=name)
         return self._note(layer, "output", task)(x)
+
+    def kernel_ridge(
+        self,
+        inputs: Any,
+        logits: Sequence[Any],
+        kinds: Sequence[str],
+        fitted: KernelRidge,
+    ) -> list[Any]:
+        """Append a fitted kernel ridge regression, and its mean with the outputs."""
+        counting = [k for k, width in enumerate(fitted.widths) if width]
+        layer = KernelRidgeOutputs(
+            [kinds[k] for k in counting],
+            [fitted.widths[k] for k in counting],
+            len(fitted.rows),
+            LEAST_PROBABILITY,
+            dtype=self.dtype,
+            name="kernel_ridge",
+        )
+        outputs = self._note(layer, "kernel ridge regression")(inputs)
+        for weight in layer.weights:
+            weight.assign(getattr(fitted, weight.name))
+        mixed = list(logits)
+        for k, output in zip(counting, outputs, strict=True):
+            share = fitted.shares[k]
+            name = f"task_{k}_and_kernel_ridge"
+            average = AverageMembers(
+                kinds[k], [1 - share, share], dtype=self.dtype, name=name
+            )
+            mixed[k] = self._note(average, "output", k)([logits[k], output])
+        return mixed
 
     def product(self, before: Any, own: Any, task: int) -> Any:
         """Append the probability of an event that happens only after another."""

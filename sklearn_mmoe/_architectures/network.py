@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
@@ -17,6 +17,9 @@ from sklearn_mmoe._architectures.initialize import initialize
 from sklearn_mmoe._architectures.parts import Network
 from sklearn_mmoe._tasks.kinds import LINKS
 from sklearn_mmoe.losses import task_loss
+
+if TYPE_CHECKING:
+    from sklearn_mmoe._training.kernel_ridge import KernelRidge
 
 __all__ = ["NetworkSpec", "build", "initialize"]
 
@@ -104,7 +107,12 @@ def _number_of_classes(link: str, units: int) -> int | None:
     return {"softmax": max(2, units), "logit": units + 1}.get(link)
 
 
-def build(spec: NetworkSpec, optimizer: Any = "sgd", draw: bool = True) -> Network:
+def build(
+    spec: NetworkSpec,
+    optimizer: Any = "sgd",
+    draw: bool = True,
+    kernel_ridge: KernelRidge | None = None,
+) -> Network:
     """Build the network of a specification; its seed decides the weights.
 
     Parameters
@@ -116,6 +124,8 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd", draw: bool = True) -> Netwo
     draw : bool, default=True
         Whether the weights are drawn; otherwise they are still to be set. A user's own
         builder draws its own in any case.
+    kernel_ridge : KernelRidge or None, default=None
+        What is averaged with an ensemble.
 
     Returns
     -------
@@ -136,6 +146,7 @@ def build(spec: NetworkSpec, optimizer: Any = "sgd", draw: bool = True) -> Netwo
             draw=draw,
             n_members=spec.n_members,
             member_weights=spec.member_weights,
+            kernel_ridge=kernel_ridge,
             **spec.parameters,
         )
     model = spec.builder(**_accepted(spec, optimizer))

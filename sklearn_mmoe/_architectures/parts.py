@@ -67,6 +67,15 @@ class Network:
         """The output of each task."""
         return list(self.model.outputs)
 
+    @property
+    def weights(self) -> list[Any]:
+        """The weights of the network, in the order of ``keras.Model.weights``.
+
+        Those of a kernel ridge regression beside an ensemble are not among them.
+        """
+        model = self.model if self.members is None else self.members
+        return list(model.weights)
+
     def output_layers(self, task: int) -> list[tuple[Any, slice]]:
         """List the layers whose outputs are added up to those of a task.
 

@@ -13,6 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 import sklearn_mmoe._files.frames  # noqa: F401  adds to the kinds of values
 from sklearn_mmoe._files import container
 from sklearn_mmoe._files.description import describe, read_description
+from sklearn_mmoe._files.kernel_ridge import (
+    describe_kernel_ridge,
+    kernel_ridge_arrays,
+    read_kernel_ridge,
+)
 from sklearn_mmoe._files.requests import requests_of, set_requests
 from sklearn_mmoe._files.values import decode, to_json, whole
 from sklearn_mmoe._version import __version__
@@ -75,8 +80,12 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         },
         "network": to_json(describe(engine.spec), "The network"),
         "optimizer": to_json(engine.optimizer_config, "The state of the optimizer"),
+        "kernel_ridge": to_json(
+            describe_kernel_ridge(engine.kernel_ridge), "The kernel ridge regression"
+        ),
     }
-    container.write(path, document, arrays_of(state))
+    arrays = arrays_of(state) | kernel_ridge_arrays(engine.kernel_ridge)
+    container.write(path, document, arrays)
 
 
 def _check_no_code(estimator: Any) -> None:
@@ -229,7 +238,8 @@ def _restore(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> A
         # Files of before `dropout_` had the one that was given.
         fitted.setdefault("dropout_", estimator.dropout)
     fitted.setdefault("cv_weights_", _only_best(fitted))
-    fitted.setdefault("cv_shrinkage_", _none_shrunk(fitted))
+    fitted.setdefault("cv_shrinkage_", _of_each_task(fitted, 1.0))
+    fitted.setdefault("kernel_ridge_weights_", _of_each_task(fitted, 0.0))
     estimator.__dict__.update(fitted)
     # Said once more, by the tasks, so that all says the same.
     estimator._publish_tasks(None)
@@ -251,11 +261,11 @@ def _only_best(fitted: Mapping[str, Any]) -> pd.DataFrame | None:
     return pd.DataFrame(weights, index=index, columns=losses.columns)
 
 
-def _none_shrunk(fitted: Mapping[str, Any]) -> dict[str, float] | None:
-    """Shrink nothing, as before it was done."""
+def _of_each_task(fitted: Mapping[str, Any], value: float) -> dict[str, float] | None:
+    """Say of each task what an ensemble had before this was chosen for it."""
     if fitted.get("cv_losses_") is None:
         return None
-    return dict.fromkeys(fitted["task_names_"], 1.0)
+    return dict.fromkeys(fitted["task_names_"], value)
 
 
 def _check_fitted(cls: Any, fitted: Mapping[str, Any]) -> None:
@@ -284,7 +294,11 @@ def _restore_engine(
     fitted: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
 ) -> Any:
-    tasks, lists = fitted["_tasks"], lists_of(arrays)
+    tasks = fitted["_tasks"]
+    kernel_ridge, arrays = read_kernel_ridge(
+        decode(document.get("kernel_ridge")), arrays, fitted["n_features_in_"], tasks
+    )
+    lists = lists_of(arrays)
     described = read_description(
         decode(document["network"]),
         fitted["n_features_in_"],
@@ -303,4 +317,5 @@ def _restore_engine(
     # An optimizer without a state of its own is none that is kept.
     kept = {part: lists[part] or None for part in ("optimizer", "weighting")}
     state = TrainingState(lists["weights"], lists["random"], **kept)
-    return Engine.restore(spec, state, decode(document["optimizer"]))
+    optimizer = decode(document["optimizer"])
+    return Engine.restore(spec, state, optimizer, kernel_ridge)

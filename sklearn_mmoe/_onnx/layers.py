@@ -27,6 +27,7 @@ from sklearn_mmoe.layers import (
     ProductOfProbabilities,
 )
 from sklearn_mmoe.layers._building_blocks import SplitColumns, silu
+from sklearn_mmoe.layers._kernel_ridge import KernelRidgeOutputs
 from sklearn_mmoe.layers._members import (
     AverageMembers,
     MemberCGC,
@@ -334,8 +335,11 @@ def _information_transfer(graph: Graph, layer: Any, inputs: list[str]) -> list[s
 
 def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Average values, or probabilities, which stay logits."""
-    (x,) = inputs
-    link, n_members = LINKS[layer.kind], layer.input.shape[0]
+    x, *others = inputs
+    n_members = len(inputs) if others else layer.input.shape[0]
+    if others:
+        x = graph.node("Concat", *(graph.unsqueeze(t, 0) for t in inputs), axis=0)
+    link = LINKS[layer.kind]
     counting, weights = layer.counting(n_members)
     weights = np.reshape(weights, (-1, 1, 1))
     if len(counting) < n_members:
@@ -355,6 +359,55 @@ def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
         )
         return [graph.node("Sub", yes, no)]
     return [average(x if link == "log" else graph.node("LogSoftmax", x, axis=-1))]
+
+
+def _kernel_ridge(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
+    """Write exp(-|x - row| / length) times coefficients, in double precision."""
+    (x,) = inputs
+    x = graph.cast(x, "float64")
+    x = graph.node("Sub", x, graph.constant(_array(layer.center)))
+    x = graph.node("Div", x, graph.constant(_array(layer.scale)))
+    x = graph.node(
+        "Mul", graph.node("Tanh", x), graph.constant(_array(layer.feature_weights))
+    )
+    rows = _array(layer.rows).astype(np.float64)
+    two_products = graph.node("MatMul", x, graph.constant(2 * rows.T))
+    squares = graph.reduce("ReduceSum", graph.node("Mul", x, x), -1, keepdims=1)
+    squares = graph.node("Add", squares, graph.constant((rows**2).sum(axis=1)))
+    squares = graph.node("Sub", squares, two_products)
+    zero = graph.constant(0.0, np.float64)
+    distances = graph.node("Sqrt", graph.node("Max", squares, zero))
+    exponents = graph.node("Div", distances, graph.constant(-_array(layer.length)))
+    columns = graph.node(
+        "MatMul",
+        graph.node("Exp", exponents),
+        graph.constant(_array(layer.coefficients)),
+    )
+    columns = graph.node("Add", columns, graph.constant(_array(layer.means)))
+    if len(layer.widths) > 1:
+        widths = graph.constant(layer.widths, np.int64)
+        of_tasks = graph.nodes(
+            "Split", columns, widths, n_outputs=len(layer.widths), axis=-1
+        )
+    else:
+        of_tasks = [columns]
+    outputs = [
+        _as_logits(graph, of_task, kind, layer.least_probability)
+        for of_task, kind in zip(of_tasks, layer.kinds, strict=True)
+    ]
+    return [graph.cast(output, layer.compute_dtype) for output in outputs]
+
+
+def _as_logits(graph: Graph, columns: str, kind: str, least: float) -> str:
+    """Turn probabilities into logits; values stay."""
+    if kind == "regression":
+        return columns
+    columns = graph.node("Max", columns, graph.constant(least, np.float64))
+    if kind == "multiclass":
+        return graph.node("Log", columns)
+    columns = graph.node("Min", columns, graph.constant(1 - least, np.float64))
+    no = graph.node("Sub", graph.constant(1.0, np.float64), columns)
+    return graph.node("Sub", graph.node("Log", columns), graph.node("Log", no))
 
 
 def _learned_spread(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
@@ -411,4 +464,5 @@ _CONVERTERS: dict[type, Converter] = {
     MemberInformationTransfer: _information_transfer,
     MemberLearnedSpread: _learned_spread,
     AverageMembers: _average_members,
+    KernelRidgeOutputs: _kernel_ridge,
 }

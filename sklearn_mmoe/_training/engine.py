@@ -20,13 +20,14 @@ import numpy as np
 from sklearn_mmoe._architectures.network import Network, NetworkSpec, build
 from sklearn_mmoe._batches.arrays import TaskData, dense_parts
 from sklearn_mmoe._batches.source import TrainingData
-from sklearn_mmoe._training.averaging import average_outputs
+from sklearn_mmoe._training.averaging import average_outputs, that_count
 from sklearn_mmoe._training.balancing import make_weighting
 from sklearn_mmoe._training.cache import borrow_trainer, building, find_evaluator
 from sklearn_mmoe._training.checkpoint import Checkpoints
 from sklearn_mmoe._training.distribution import StopTogether, scope
 from sklearn_mmoe._training.evaluation import Evaluator
 from sklearn_mmoe._training.keras_callbacks import KerasCallbacks
+from sklearn_mmoe._training.kernel_ridge import KernelRidge
 from sklearn_mmoe._training.loop import TrainingPlan, train
 from sklearn_mmoe._training.mixture import (
     mixture_outputs,
@@ -63,6 +64,8 @@ class Engine:
     gate_weights : ndarray of shape (n_rows, n_gates, n_experts) or None
         The gates of the last mixture after training, for some of the rows trained on;
         None before training, and where there is no mixture.
+    kernel_ridge : KernelRidge or None
+        What is averaged with an ensemble, if it counts in any task.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -70,6 +73,7 @@ class Engine:
         self.spec = spec
         self.optimizer_config: dict[str, Any] | None = None
         self.gate_weights: np.ndarray | None = None
+        self.kernel_ridge: KernelRidge | None = None
         self._state: TrainingState | None = None
         self._forget_keras()
 
@@ -84,12 +88,13 @@ class Engine:
         return {
             "spec": self.spec,
             "optimizer_config": self.optimizer_config,
+            "kernel_ridge": self.kernel_ridge,
             "_state": self.state,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         keras_import.require_tensorflow()
-        self.gate_weights = None
+        self.gate_weights = self.kernel_ridge = None
         self.__dict__.update(state)
         self._forget_keras()
 
@@ -99,6 +104,7 @@ class Engine:
         spec: NetworkSpec,
         state: TrainingState,
         optimizer_config: dict[str, Any] | None,
+        kernel_ridge: KernelRidge | None = None,
     ) -> Engine:
         """Make an engine that goes on from a state which somebody wrote to a file.
 
@@ -129,6 +135,7 @@ class Engine:
             raise ValueError("the optimizer's state is not one of this network")
         _check_weighting(spec, state, optimizer_config)
         engine._state, engine.optimizer_config = state, optimizer_config
+        engine.kernel_ridge = kernel_ridge
         return engine
 
     @property
@@ -139,7 +146,7 @@ class Engine:
         if self._network is None or self._state is None:
             return self._state
         # A user may have changed the weights of the network that they were shown.
-        weights = [np.array(weight) for weight in self._network.model.get_weights()]
+        weights = [np.array(v.value.numpy()) for v in self._network.weights]
         return replace(self._state, weights=weights)
 
     @property
@@ -160,9 +167,12 @@ class Engine:
         keras_import.check_not_forked()
         state = self.state
         with building:
-            network = build(self.spec, draw=state is None)
+            network = build(
+                self.spec, draw=state is None, kernel_ridge=self.kernel_ridge
+            )
         if state is not None:
-            network.model.set_weights(state.weights)
+            for variable, value in zip(network.weights, state.weights, strict=True):
+                variable.assign(value)
         return network
 
     def fit(
@@ -254,6 +264,7 @@ class Engine:
             self._state = trainer.state(with_optimizer=plan.continuing)
             gates = some_gate_weights(trainer, source, choice)
         if choice is not None:
+            self.kernel_ridge = choice.kernel_ridge
             kept = self._keep(choice, trainer.network)
             gates = None if gates is None else gates[kept]
         if gates is not None and self.spec.n_members is not None:
@@ -367,7 +378,7 @@ class Engine:
         if self._trainer is not None:
             return [variable.value for variable in self._trainer.model.weights]
         if self._network is not None:
-            return [variable.value for variable in self._network.model.weights]
+            return [variable.value for variable in self._network.weights]
         assert self._state is not None
         return self._state.weights
 
@@ -386,7 +397,7 @@ class Engine:
         return self._evaluator
 
     def predict(self, X: Any, rows: np.ndarray | None = None) -> list[np.ndarray]:
-        """Evaluate the network without dropout.
+        """Evaluate the network without dropout, and what is averaged with it.
 
         Parameters
         ----------
@@ -404,7 +415,31 @@ class Engine:
         parts = self._outputs(X, rows)
         if self.spec.n_members is not None:
             parts = map(self._averaged, parts)
-        return [np.concatenate(task) for task in zip(*parts, strict=True)]
+        outputs = [np.concatenate(task) for task in zip(*parts, strict=True)]
+        if self.kernel_ridge is None:
+            return outputs
+        return [
+            average_outputs(kind, np.array([own, other]), [1 - share, share])
+            if share
+            else own
+            for kind, own, other, share in zip(
+                self.spec.kinds, outputs, *self._beside(X, rows), strict=True
+            )
+        ]
+
+    def _beside(
+        self, X: Any, rows: np.ndarray | None = None
+    ) -> tuple[list[Any], tuple[float, ...]]:
+        """Return outputs of the kernel ridge regression, and its weights, by task."""
+        assert self.kernel_ridge is not None
+        outputs = self.kernel_ridge.outputs(
+            self.spec.kinds, X if rows is None else X[rows]
+        )
+        of_dtype = [
+            None if output is None else output.astype(self.spec.dtype)
+            for output in outputs
+        ]
+        return of_dtype, self.kernel_ridge.shares
 
     def _averaged(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
         """Average the members' outputs of each task."""
@@ -422,6 +457,35 @@ class Engine:
         """Evaluate all members of an ensemble; (n_members, n_rows, units) by task."""
         parts = self._outputs(X, rows)
         return [np.concatenate(task, axis=1) for task in zip(*parts, strict=True)]
+
+    def predict_voters(self, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Evaluate all that is averaged in a prediction: members, kernel regression.
+
+        Returns
+        -------
+        list of (ndarray of shape (n_voters, n_rows, units), ndarray of shape \
+                (n_voters,))
+            For each task the outputs of those that count, and their weights, which sum
+            to 1.
+        """
+        outputs = self.predict_members(X)
+        weights = self.spec.member_weights or [None] * len(outputs)
+        voters = [
+            that_count(*of_task) for of_task in zip(outputs, weights, strict=True)
+        ]
+        if self.kernel_ridge is None:
+            return voters
+        return [
+            (
+                np.append(own, other[np.newaxis], axis=0),
+                np.append((1 - share) * of_own, share),
+            )
+            if share
+            else (own, of_own)
+            for (own, of_own), other, share in zip(
+                voters, *self._beside(X), strict=True
+            )
+        ]
 
     def _outputs(self, X: Any, rows: np.ndarray | None) -> Iterable[list[np.ndarray]]:
         """Evaluate the network, or an ensemble's members, for parts of the rows."""

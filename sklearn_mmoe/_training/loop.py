@@ -49,6 +49,8 @@ class TrainingPlan:
     weakest : int or None
         Of an ensemble, the candidate of the weakest regularisation, if training may be
         lengthened for it.
+    kernel_ridge : bool
+        Whether a kernel ridge regression is weighed against an ensemble.
     """
 
     optimizer: Any
@@ -66,6 +68,7 @@ class TrainingPlan:
     weights_by_candidate: tuple[tuple[float, ...], ...] = ()
     groups: tuple[tuple[int, ...], ...] = ()
     weakest: int | None = None
+    kernel_ridge: bool = False
     distribution: Distribution | None = None
 
     @property

@@ -11,8 +11,20 @@ import numpy as np
 from sklearn_mmoe._batches.arrays import TaskData
 from sklearn_mmoe._tasks.scarcity import deciding_tasks
 from sklearn_mmoe._training.averaging import average_outputs
+from sklearn_mmoe._training.kernel_ridge import (
+    KernelRidge,
+    as_targets,
+    dense_rows,
+    fit_kernel_ridge,
+    is_too_large,
+)
 from sklearn_mmoe._training.observer import EpochRecord, Observer
-from sklearn_mmoe._training.shrinkage import best_factor, constant_outputs
+from sklearn_mmoe._training.shrinkage import (
+    best_factor,
+    constant_outputs,
+    losses_of_rows,
+    shrunken,
+)
 
 if TYPE_CHECKING:
     from sklearn_mmoe._training.loop import TrainingPlan
@@ -38,6 +50,10 @@ _MOST_NUMBERS = 2**22
 
 # The candidates' weights are multiples of a quarter: finer ones would fit the noise.
 _PARTS = 4
+# Weights of a kernel ridge regression. Some of a prediction is always the networks'.
+_KERNEL_SHARES = np.array([0.0, 0.25, 0.5, 0.75])
+# It has none unless the loss falls by so many standard errors.
+_CLEARLY = 2
 
 
 class OutOfFold(Observer):
@@ -61,6 +77,9 @@ class OutOfFold(Observer):
 
     What is said of a task is then shrunk towards what is known without features, as far
     as that lowers the loss of these rows: its factor is between 0 and 1.
+
+    A kernel ridge regression of all tasks, which has not seen these rows either, is
+    weighed against the ensemble by the same losses, for each group of tasks.
 
     Targets with hardly any noise need more updates than others. They are known by this:
     the weakest regularisation does best, and best at the end. Then training is
@@ -106,6 +125,8 @@ class OutOfFold(Observer):
         What each task's outputs are shrunk towards; None where they never are.
     factors : list of float
         How far each task's outputs are believed, in (0, 1].
+    kernel_ridge : KernelRidge or None
+        The regression beside the ensemble; None if it counts in no task.
 
     References
     ----------
@@ -146,6 +167,8 @@ class OutOfFold(Observer):
             None if k in linked else constant_outputs(kind, of_task, *self._targets(k))
             for k, (kind, of_task) in enumerate(zip(kinds, units, strict=True))
         ]
+        self._fits_kernel = plan.kernel_ridge
+        self.kernel_ridge: KernelRidge | None = None
         self._rounds = [range(plan.n_epochs)]
         self._epoch = 0
         self._of_tasks: list[np.ndarray] = []
@@ -271,20 +294,27 @@ class OutOfFold(Observer):
     def on_train_end(self) -> None:
         """Weigh the candidates, for each group of tasks in its best epochs.
 
-        And find how far they are to be believed in each task. The network is left as it
-        is best for the first group.
+        And find how far they are to be believed in each task, and how much a kernel
+        ridge regression beside them. The network is left as it is best for the first
+        group.
         """
         if self._epoch not in self.epochs:  # a callback has stopped training
             self._look()
         self.shares = np.zeros(self._of_tasks[0].shape)
         self.factors = [1.0] * len(self._losses)
+        ensemble: dict[int, np.ndarray] = {}
         for group, tasks in enumerate(self._groups):
             self.bring_to(group)
             outputs = list(self._held_out())
             self.shares[list(tasks)] = self._best_shares(group, outputs)
             for k in tasks:
                 self.factors[k] = self._best_factor(k, outputs[k])
+                if self.constants[k] is not None:
+                    ensemble[k] = self._prediction(k, outputs[k])
         self.bring_to(0)
+        n_features = self._data.X.shape[1]
+        if self._fits_kernel and not is_too_large(self._data.n_rows, n_features):
+            self.kernel_ridge = self._best_kernel_ridge(ensemble)
 
     @property
     def n_groups(self) -> int:
@@ -377,3 +407,84 @@ class OutOfFold(Observer):
         shares = self.shares[task].tolist()
         kind = self._kinds[task]
         return best_factor(kind, outputs, shares, constant, targets, weights)
+
+    def _prediction(self, task: int, outputs: np.ndarray) -> np.ndarray:
+        """Average a task's candidates, as far as they are believed."""
+        constant = self.constants[task]
+        assert constant is not None
+        outputs = shrunken(outputs, constant, self.factors[task])
+        kind, shares = self._kinds[task], self.shares[task].tolist()
+        return average_outputs(kind, outputs, shares)
+
+    def _best_kernel_ridge(self, ensemble: dict[int, np.ndarray]) -> KernelRidge | None:
+        """Fit a kernel ridge regression, and weigh it against the ensemble.
+
+        Parameters
+        ----------
+        ensemble : dict of int to ndarray of shape (n_rows, units)
+            What the ensemble says of the rows left out, for the tasks that are learned.
+
+        Returns
+        -------
+        KernelRidge or None
+            The regression, if it counts in any task.
+        """
+        data = self._data
+        of_rows = data.weights[data.rows].max(axis=1)
+        fitted = ensemble and fit_kernel_ridge(
+            self._kinds,
+            dense_rows(data.X, data.rows),
+            [
+                self._completed(k, ensemble[k]) if k in ensemble else None
+                for k in range(len(self._kinds))
+            ],
+            of_rows.astype(np.float64),
+            self._folds,
+            self._task_weight,
+        )
+        if not fitted:
+            return None
+        kernel_ridge, held_out = fitted
+        shares = [0.0] * len(self._kinds)
+        for group, deciding in zip(self._groups, self._deciding, strict=True):
+            share = self._kernel_share(
+                [
+                    (k, np.array([ensemble[k], held_out[k]]))
+                    for k in deciding
+                    if k in ensemble
+                ]
+            )
+            for k in group:
+                shares[k] = share if k in ensemble else 0.0
+        return kernel_ridge.counting(shares) if any(shares) else None
+
+    def _completed(self, task: int, outputs: np.ndarray) -> np.ndarray:
+        """Return a task's targets, with what the ensemble says where there are none."""
+        kind, (targets, weights) = self._kinds[task], self._targets(task)
+        completed = as_targets(kind, outputs).astype(np.float64)
+        known = weights > 0
+        if kind == "multiclass":
+            classes = targets[known].reshape(-1).astype(int)
+            completed[known] = np.eye(completed.shape[1])[classes]
+        else:
+            completed[known] = targets[known].reshape(-1, 1)
+        return completed
+
+    def _kernel_share(self, outputs: list[tuple[int, np.ndarray]]) -> float:
+        """Find the weight of the kernel ridge regression in some tasks.
+
+        By how much the loss falls, or seems to, is known from all their rows.
+        """
+        losses = np.zeros((len(_KERNEL_SHARES), len(self._folds)))
+        for task, both in outputs:
+            kind, (targets, weights) = self._kinds[task], self._targets(task)
+            known = weights > 0
+            for of_share, share in zip(losses, _KERNEL_SHARES, strict=True):
+                mean = average_outputs(kind, both[:, known], [1 - share, share])
+                of_rows = losses_of_rows(kind, mean, targets[known])
+                of_share[known] += self._task_weight[task] * weights[known] * of_rows
+        best = losses.sum(axis=1).argmin()
+        gains = losses[0] - losses[best]
+        error = gains.std(ddof=1) * np.sqrt(len(gains))
+        is_clear = gains.sum() > _CLEARLY * error
+        return float(_KERNEL_SHARES[best]) if is_clear else 0.0

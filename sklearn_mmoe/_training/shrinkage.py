@@ -16,7 +16,13 @@ from scipy.special import log_expit, log_softmax
 from sklearn_mmoe._architectures.parts import Network
 from sklearn_mmoe._training.averaging import average_outputs
 
-__all__ = ["best_factor", "constant_outputs", "shrink_weights"]
+__all__ = [
+    "best_factor",
+    "constant_outputs",
+    "losses_of_rows",
+    "shrink_weights",
+    "shrunken",
+]
 
 # Not zero: the order of the rows is kept.
 _FACTORS = np.linspace(0.125, 1, 8)
@@ -67,7 +73,8 @@ def constant_outputs(
     return logs[1:] - logs[:1] if kind == "binary" else logs
 
 
-def _shrunken(outputs: np.ndarray, constant: np.ndarray, factor: float) -> np.ndarray:
+def shrunken(outputs: np.ndarray, constant: np.ndarray, factor: float) -> np.ndarray:
+    """Return outputs that are nearer to a constant."""
     return constant + factor * (outputs - constant)
 
 
@@ -103,9 +110,9 @@ def best_factor(
     outputs, targets, weights = outputs[:, known], targets[known], weights[known]
     losses = np.array(
         [
-            _losses(
+            losses_of_rows(
                 kind,
-                average_outputs(kind, _shrunken(outputs, constant, factor), shares),
+                average_outputs(kind, shrunken(outputs, constant, factor), shares),
                 targets,
             )
             * weights
@@ -120,8 +127,8 @@ def best_factor(
     return float(_FACTORS[beyond.sum(axis=1) <= allowed].max())
 
 
-def _losses(kind: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Compute the loss of each row."""
+def losses_of_rows(kind: str, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Compute the loss of each row, for the kinds that are shrunk."""
     if kind == "regression":
         return ((targets.reshape(outputs.shape) - outputs) ** 2).sum(axis=1)
     if kind == "binary":

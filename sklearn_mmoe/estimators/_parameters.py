@@ -92,6 +92,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
     "cv": [StrOptions({"auto"}), "cv_object"],
+    "kernel_ridge": [StrOptions({"auto"}), None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
@@ -279,6 +280,7 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
         cv: Any = "auto",
+        kernel_ridge: str | None = "auto",
         random_state: Any = None,
         verbose: int | bool = 0,
         warm_start: bool = False,
@@ -318,6 +320,7 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.cv = cv
+        self.kernel_ridge = kernel_ridge
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mmoe._tasks.tasks import LabelTask
-from sklearn_mmoe._training.averaging import that_count
 from sklearn_mmoe.estimators._parameters import EstimatorParameters
 
 __all__ = ["PredictionMixin", "check_finite"]
@@ -45,12 +44,10 @@ class PredictionMixin(EstimatorParameters):
                 f"{type(self).__name__} with `cv`, such as cv=5."
             )
         X = self._validate_features(X, self._engine.spec.dtype)
-        outputs = self._engine.predict_members(X)
-        weights = self._engine.spec.member_weights or [None] * len(outputs)
         return [
-            _spread_of_task(task, *that_count(of_members.astype(np.float64), of_task))
-            for task, of_members, of_task in zip(
-                self._tasks, outputs, weights, strict=True
+            _spread_of_task(task, outputs.astype(np.float64), weights)
+            for task, (outputs, weights) in zip(
+                self._tasks, self._engine.predict_voters(X), strict=True
             )
         ]
 

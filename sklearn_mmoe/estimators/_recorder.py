@@ -20,6 +20,7 @@ def forget(estimator: Any, task_names: list[str]) -> None:
     estimator.task_weights_ = {name: [] for name in task_names}
     estimator.validation_scores_ = None
     estimator.cv_losses_ = estimator.cv_weights_ = estimator.cv_shrinkage_ = None
+    estimator.kernel_ridge_weights_ = None
     estimator._expert_use = None
 
 

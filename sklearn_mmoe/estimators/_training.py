@@ -172,6 +172,7 @@ class TrainingMixin(EstimatorParameters):
             # One task alone has nothing to be weighed against.
             task_weighting="uniform" if alone else self.task_weighting,
             weakest=weakest(self, compared),
+            kernel_ridge=several and self.kernel_ridge is not None,
             distribution=distribution,
         )
 
@@ -228,6 +229,9 @@ class TrainingMixin(EstimatorParameters):
             self.cv_losses_ = loss_table(choice, compared, names)
             self.cv_weights_ = weight_table(choice, compared, names)
             self.cv_shrinkage_ = dict(zip(names, choice.factors, strict=True))
+            fitted = choice.kernel_ridge
+            shares = (0.0,) * len(names) if fitted is None else fitted.shares
+            self.kernel_ridge_weights_ = dict(zip(names, shares, strict=True))
         n_updates = (self.n_iter_ - plan.first_epoch) * -(-n_rows // plan.batch_size)
         # After fewer the gates are as they were drawn, or as wild features make them.
         self._publish_expert_use(

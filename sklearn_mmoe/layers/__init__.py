@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sklearn_mmoe import regularizers  # noqa: F401  registers the penalty
 from sklearn_mmoe._training import optimizers  # noqa: F401  registers the optimizer
-from sklearn_mmoe.layers import _building_blocks, _members  # noqa: F401
+from sklearn_mmoe.layers import _building_blocks, _kernel_ridge, _members  # noqa: F401
 from sklearn_mmoe.layers.cgc import CGC
 from sklearn_mmoe.layers.cross_stitch import CrossStitch
 from sklearn_mmoe.layers.information_transfer import AdaptiveInformationTransfer

@@ -235,6 +235,8 @@ class MemberLearnedSpread(Members, LearnedSpread):
 class AverageMembers(keras.layers.Layer):
     """The members' mean: of values, or of probabilities, which stay logits.
 
+    It takes a tensor with the members' axis in front, or a list of tensors.
+
     Parameters
     ----------
     kind : {'binary', 'multiclass', 'regression', ...}
@@ -258,6 +260,8 @@ class AverageMembers(keras.layers.Layer):
         return np.flatnonzero(weights), weights[weights > 0]
 
     def call(self, x: Any) -> Any:
+        if isinstance(x, list | tuple):
+            x = ops.stack(x)
         counting, weights = self.counting(x.shape[0])
         if len(counting) < x.shape[0]:  # the outputs of others may not be finite
             x = ops.take(x, counting, axis=0)
