@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import solve
 from scipy.special import expit, logit, softmax
-from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import gen_batches
 
 from sklearn_mmoe._batches.arrays import dense_parts
@@ -46,6 +45,8 @@ _MOST_ROWS_COMPARED = 800
 _LEAST_WEIGHT = 0.02
 # Gradients of more columns are replaced by those of so many mixtures of them.
 _MOST_GRADIENTS = 16
+# Rows whose distance is less than this part of the longest are the same.
+_SAME = 1e-2
 # The kernel of more rows would take more than 400 MB, and these numbers 128 MB.
 _MOST_ROWS = 10_000
 _MOST_NUMBERS = 2**25
@@ -136,6 +137,15 @@ def _squashed(x: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarra
     return np.tanh((x - center) / scale)
 
 
+def _distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute the distance of each two rows, in the type of the features."""
+    squares = rows @ (-2 * others.T)
+    squares += np.sum(rows**2, axis=1, keepdims=True)
+    squares += np.sum(others**2, axis=1)
+    np.maximum(squares, 0, out=squares)
+    return np.sqrt(squares, out=squares)
+
+
 def is_too_large(n_rows: int, n_features: int) -> bool:
     """Whether it would take too much memory or time."""
     return n_rows > _MOST_ROWS or n_rows * n_features > _MOST_NUMBERS
@@ -188,7 +198,7 @@ class _Solution(NamedTuple):
     means: np.ndarray
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        kernel = np.exp(euclidean_distances(rows, self.rows) / -self.length)
+        kernel = np.exp(_distances(rows, self.rows) / -self.length)
         return kernel @ self.coefficients + self.means
 
 
@@ -228,7 +238,11 @@ class _Problem:
         return self.take(np.flatnonzero(~own)), self.take(np.flatnonzero(own))
 
     def distances(self, feature_weights: np.ndarray) -> np.ndarray:
-        return euclidean_distances(self.rows * feature_weights)
+        """Compute the distance of each two rows."""
+        rows = self.rows * feature_weights
+        distances = _distances(rows, rows)
+        np.fill_diagonal(distances, 0)
+        return distances
 
     def solve(
         self, kernel: np.ndarray, penalty: float
@@ -259,8 +273,8 @@ class _Problem:
     def median_distance(self, feature_weights: np.ndarray) -> float:
         """Compute the median distance of rows that differ; 0 if there are none."""
         distances = self.distances(feature_weights)
-        above_zero = distances[distances > 0]
-        return float(np.median(above_zero)) if above_zero.size else 0.0
+        different = distances[distances > _SAME * distances.max()]
+        return float(np.median(different)) if different.size else 0.0
 
     def loss(self, predicted: np.ndarray) -> float:
         """Compute the mean squared error of predictions."""
@@ -366,7 +380,7 @@ def _search(
         others, own = problem.split(fold)
         between = others.distances(metric)
         median = others.median_distance(metric)
-        across = euclidean_distances(own.rows * metric, others.rows * metric)
+        across = _distances(own.rows * metric, others.rows * metric)
         for i, length in enumerate(_LENGTHS):
             kernel = np.exp(between / -(length * median))
             of_own = np.exp(across / -(length * median))
@@ -390,11 +404,9 @@ def _feature_weights(problem: _Problem, choice: _Choice) -> np.ndarray:
         signs = np.random.default_rng(0).choice([-1, 1], (n_columns, _MOST_GRADIENTS))
         coefficients = coefficients @ signs
     distances = problem.distances(alike)
-    np.fill_diagonal(distances, np.inf)
     # Rows that are the same have no gradient between them.
-    slopes = np.exp(distances / -fitted.length) / np.where(
-        distances > 0, distances, np.inf
-    )
+    distances[distances <= _SAME * distances.max()] = np.inf
+    slopes = np.exp(distances / -fitted.length) / distances
     squares = np.zeros(problem.rows.shape[1])
     for of_column in coefficients.T.astype(np.float32):
         gradients = problem.rows * (slopes @ of_column)[:, np.newaxis]
