@@ -12,7 +12,7 @@ from scipy.special import expit, logit, softmax
 from sklearn.base import clone
 from sklearn.kernel_ridge import KernelRidge as OfScikitLearn
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, PredefinedSplit
 
 from sklearn_mmoe import (
     MultiTaskMMoEClassifier,
@@ -20,7 +20,11 @@ from sklearn_mmoe import (
     MultiTaskMMoERegressor,
     load,
 )
-from sklearn_mmoe._training import kernel_ridge, out_of_fold
+from sklearn_mmoe._training import (
+    kernel_ridge,
+    kernel_ridge_fit,
+    kernel_ridge_weight,
+)
 
 SMALL = {
     "num_experts": 2,
@@ -108,7 +112,7 @@ class TestWeight:
     def test_has_to_be_clear(self, monkeypatch):
         """Not by chance, of which a difference in few rows may be."""
         X, y, _ = repeats()
-        monkeypatch.setattr(out_of_fold, "_CLEARLY", 1e3)
+        monkeypatch.setattr(kernel_ridge_weight, "_CLEARLY", 1e3)
         reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 2}).fit(X, y)
         assert set(reg.kernel_ridge_weights_.values()) == {0}
 
@@ -133,7 +137,7 @@ class TestWeight:
         ("limit", "value"), [("_MOST_ROWS", 239), ("_MOST_NUMBERS", 959)]
     )
     def test_is_none_of_tables_that_are_too_large(self, limit, value, monkeypatch):
-        monkeypatch.setattr(kernel_ridge, limit, value)
+        monkeypatch.setattr(kernel_ridge_weight, limit, value)
         X, y, _ = repeats()
         reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}).fit(X, y)
         assert set(reg.kernel_ridge_weights_.values()) == {0}
@@ -213,7 +217,7 @@ class TestPrediction:
         kernel = np.exp(-euclidean_distances(z) / fitted.length)
         targets = ((y - y.mean()) / y.std(ddof=0)).to_numpy()
         found = np.column_stack(fitted.outputs(["regression"] * 2, X))
-        penalties = kernel_ridge._PENALTIES
+        penalties = kernel_ridge_fit._PENALTIES
         differences = [
             abs(
                 OfScikitLearn(alpha=alpha, kernel="precomputed")
@@ -353,6 +357,8 @@ class TestWhatIsHandedOut:
             ({"shares": (0.75, 1.5)}, "weight of 1.5"),
             ({"shares": (0.75,)}, "other tasks"),
             ({"widths": (1, 0)}, "coefficients|columns"),
+            ({"length": float("inf")}, "lengths"),
+            ({"shares": (0.5, 0.75)}, "weights of"),
         ],
     )
     def test_a_file_that_says_something_else_is_refused(
@@ -369,17 +375,38 @@ class TestWhatIsHandedOut:
             load(tmp_path / "model.mmoe")
 
 
-def fit(features, targets, weights=None, folds=None, task_weight=None):
-    """Fit without any network."""
+@pytest.mark.parametrize("name", ["scale", "coefficients", "rows"])
+def test_a_file_of_numbers_that_are_none_is_refused(
+    name, regressor, tmp_path, monkeypatch
+):
+    from sklearn_mmoe._files import estimator as files
+
+    arrays = files.kernel_ridge_arrays(of(regressor))
+    wrong = {key: a * np.nan if name in key else a for key, a in arrays.items()}
+    monkeypatch.setattr(files, "kernel_ridge_arrays", lambda fitted: wrong)
+    regressor.save(tmp_path / "model.mmoe")
+    with pytest.raises(ValueError, match="not finite"):
+        load(tmp_path / "model.mmoe")
+
+
+def fit(features, targets, weights=None, folds=None, task_weight=None, fills=None):
+    """Fit without any network, one column for each task."""
     n_rows = len(features)
-    return kernel_ridge.fit_kernel_ridge(
-        ["regression"] * len(targets),
-        features,
-        [target.reshape(-1, 1) for target in targets],
-        np.ones(n_rows) if weights is None else weights,
-        np.arange(n_rows) % 4 if folds is None else folds,
-        [1.0] * len(targets) if task_weight is None else task_weight,
+    columns = np.column_stack(targets).astype(float)
+    weights = np.ones(n_rows) if weights is None else weights
+    of_columns = np.ones(len(targets)) if task_weight is None else task_weight
+    problem = kernel_ridge_fit.Problem(
+        rows=np.empty((n_rows, 0), dtype=np.float32),
+        targets=columns,
+        fills=fills,
+        weights=np.where(
+            np.isnan(columns), 0, np.outer(weights, of_columns / np.nanvar(columns, 0))
+        ),
+        row_weights=weights,
+        folds=np.arange(n_rows) % 4 if folds is None else folds,
     )
+    fitted = kernel_ridge_fit.fit_kernel_ridge(features, problem, [1] * len(targets))
+    return fitted and (fitted[0], [fitted[1][:, [k]] for k in range(len(targets))])
 
 
 class TestFit:
@@ -389,29 +416,17 @@ class TestFit:
         X, y = rng.normal(size=(400, 3)), rng.normal(size=400)
         _, (held_out,) = fit(X, [y])
         assert abs(np.corrcoef(held_out[:, 0], y)[0, 1]) < 0.2
-        # A target of one row changes nothing that is said of its fold.
-        folds = np.arange(400) % 4
-        changed = y.copy()
-        changed[0] += 1
-        before, after = (
-            kernel_ridge._Problem(X, t[:, np.newaxis], np.ones(400), folds, np.ones(1))
-            .split(0)[0]
-            .fit(np.ones(3), kernel_ridge._Choice(1.0, 0.1))
-            .predict(X[folds == 0])
-            for t in (y, changed)
-        )
-        np.testing.assert_array_equal(before, after)
 
     def test_weights_of_features_are_of_other_folds_too(self, monkeypatch):
         """Or features that go with a row's own target by chance would count."""
         rng = np.random.default_rng(0)
         X, y = rng.normal(size=(60, 300)), rng.normal(size=60)
         seen = []
-        weigh = kernel_ridge._feature_weights
+        weigh = kernel_ridge_fit._weighted
         monkeypatch.setattr(
-            kernel_ridge,
-            "_feature_weights",
-            lambda problem, choice: seen.append(problem) or weigh(problem, choice),
+            kernel_ridge_fit,
+            "_weighted",
+            lambda problem, *how: seen.append(problem) or weigh(problem, *how),
         )
         _, (held_out,) = fit(X, [y])
         left_out = [set(range(4)) - set(problem.folds) for problem in seen]
@@ -479,13 +494,73 @@ class TestFit:
         X[0] = np.nan
         assert fit(X, [np.arange(40.0)]) is None
 
+    @pytest.mark.parametrize("n_features", [1, 4])
+    @pytest.mark.parametrize("wild", [-9999, 1e4, 1e6])
+    def test_one_wild_value_is_no_harm(self, wild, n_features):
+        """All others are nearly the same beside it."""
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(400, n_features))
+        y = X[:, 0] + rng.normal(size=400)
+        X[0] = wild
+        _, (held_out,) = fit(X, [y])
+        assert np.isfinite(held_out).all()
+
+    def test_rows_of_wild_scales_are_no_harm(self):
+        rng = np.random.default_rng(0)
+        X = np.exp(5 * rng.normal(size=(600, 2)))
+        _, (held_out,) = fit(X, [rng.normal(size=600)])
+        assert np.isfinite(held_out).all()
+
+    @pytest.mark.parametrize("weight", [1e-38, 1e-8, 1e9])
+    def test_rows_of_wild_weights_are_no_harm(self, weight):
+        """Of rows that repeat others, which only the penalty tells apart."""
+        X, y, _ = repeats()
+        weights = np.ones(240)
+        weights[:15] = weight
+        _, (held_out, _) = fit(np.round(X, 1), list(y.to_numpy().T), weights)
+        assert np.isfinite(held_out).all()
+
+    def test_rows_that_are_the_same_without_a_fold_fit_nothing(self):
+        X = np.zeros((200, 1))
+        X[7] = 1
+        assert fit(X, [np.arange(200.0)]) is None
+
+    def test_each_fold_is_among_those_that_are_compared_by(self):
+        """However rows and folds alternate."""
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(1700, 2)), rng.normal(size=1700)
+        few = np.isin(np.arange(1700), [3, 5, 7]).astype(int)
+        for folds in (np.arange(1700) % 2, few):
+            _, (held_out,) = fit(X, [y], folds=folds)
+            assert np.isfinite(held_out).all()
+
+    def test_missing_targets_are_those_of_who_has_not_seen_the_fold(self):
+        """Or rows of a fold would be predicted by what knows them."""
+        rng = np.random.default_rng(0)
+        X = np.repeat(rng.normal(size=(60, 3)), 5, axis=0)
+        y = rng.normal(size=300)
+        folds = np.repeat(np.arange(60) % 4, 5)  # copies of a row are in its fold
+        folds[1::5] = (folds[1::5] + 1) % 4  # but one, whose target is missing
+        y[1::5] = np.nan
+        known_by = np.zeros((5, 300, 1))
+        known_by[:, 1::5, 0] = np.nanmean(y.reshape(60, 5), axis=1)
+        for fold in range(4):  # a fold's own targets are unknown to its members
+            own = np.flatnonzero(folds[::5] == fold) * 5 + 1
+            known_by[fold, own] = 0
+        _, (held_out,) = fit(X, [y], folds=folds, fills=known_by)
+        known = ~np.isnan(y)
+        assert abs(np.corrcoef(held_out[known, 0], y[known])[0, 1]) < 0.3
+        known_by[:4] = known_by[4]  # what it would be like otherwise
+        _, (held_out,) = fit(X, [y], folds=folds, fills=known_by)
+        assert np.corrcoef(held_out[known, 0], y[known])[0, 1] > 0.4
+
     def test_is_the_same_with_fewer_gradients(self, monkeypatch):
         """Of many tasks those of mixtures are taken."""
         rng = np.random.default_rng(0)
         X = rng.normal(size=(200, 8))
         targets = [np.sin(X[:, k % 2] * (1 + k / 20)) for k in range(20)]
         few, _ = fit(X, targets)
-        monkeypatch.setattr(kernel_ridge, "_MOST_GRADIENTS", 20)
+        monkeypatch.setattr(kernel_ridge_fit, "_MOST_GRADIENTS", 20)
         all_of_them, _ = fit(X, targets)
         assert few.feature_weights[:2].min() > 2 * few.feature_weights[2:].max()
         np.testing.assert_allclose(
@@ -494,7 +569,7 @@ class TestFit:
 
     def test_more_rows_are_compared_by_some(self, monkeypatch):
         X, y, _ = repeats()
-        monkeypatch.setattr(kernel_ridge, "_MOST_ROWS_COMPARED", 100)
+        monkeypatch.setattr(kernel_ridge_fit, "_MOST_ROWS_COMPARED", 100)
         fitted, (held_out, _) = fit(X, list(y.to_numpy().T))
         assert fitted.rows.shape == (240, 4)
         assert np.corrcoef(held_out[:, 0], y["low"])[0, 1] > 0.8
@@ -503,7 +578,6 @@ class TestFit:
 def test_missing_targets_are_those_of_the_ensemble():
     """And not zero, towards which all rows near them would go."""
     X, y, kinds = repeats(400)
-    y = y.astype(float)
     y.loc[kinds % 4 == 0, "low"] = np.nan  # of some kinds of rows nothing is known
     reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 4}).fit(X, y)
     known = kinds % 4 > 0
@@ -512,3 +586,83 @@ def test_missing_targets_are_those_of_the_ensemble():
     assert np.corrcoef(low[~known, 0], networks[~known, 0])[0, 1] > 0.8
     errors = reg.predict(X)["low"] - repeats(400)[1]["low"]
     assert errors[known].std() < 0.5 * y["low"].std()
+
+
+def test_members_that_have_not_seen_a_fold_fill_in_for_it(monkeypatch):
+    """Not those that have: their outputs would tell the fold's own targets."""
+    X, y, kinds = repeats(300)
+    y.loc[kinds % 4 == 0, "low"] = np.nan
+    seen = []
+    monkeypatch.setattr(
+        kernel_ridge_weight,
+        "fit_kernel_ridge",
+        lambda features, problem, widths: seen.append(problem),
+    )
+    strength = {"feature_penalty": 0.1, "weight_decay": 0.1, "dropout": 0.0}
+    reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 2, **strength})
+    reg.fit(X, y)
+    (problem,) = seen
+    members = reg._engine.predict_members(X.astype(np.float32))[0]
+    np.testing.assert_allclose(problem.fills[:3, :, 0], members[..., 0], atol=1e-5)
+    np.testing.assert_allclose(
+        problem.fills[3, :, 0], members[..., 0].mean(axis=0), atol=1e-5
+    )
+    missing = np.isnan(problem.targets)
+    assert missing[:, 0].sum() == y["low"].isna().sum()
+    assert not missing[:, 1].any()
+    assert not problem.weights[missing].any()
+
+
+def test_one_tasks_weights_are_not_anothers(monkeypatch):
+    """Those of a task of few targets are high, and theirs alone."""
+    X, y, _ = repeats(300)
+    y.loc[60:, "low"] = np.nan
+    seen = []
+    monkeypatch.setattr(
+        kernel_ridge_weight,
+        "fit_kernel_ridge",
+        lambda features, problem, widths: seen.append(problem),
+    )
+    MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}).fit(X, y)
+    np.testing.assert_allclose(seen[0].row_weights, 1)
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
+def test_training_that_goes_on_drops_it(how):
+    """It knows rows of before, and cannot learn."""
+    X, y, _ = repeats()
+    reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 3}).fit(X, y)
+    assert reg.kernel_ridge_weights_["low"] > 0
+    if how == "partial_fit":
+        reg.partial_fit(X, y)
+    else:
+        reg.set_params(warm_start=True, cv=None).fit(X, y)
+    assert reg.kernel_ridge_weights_ == {"low": 0, "high": 0}
+    assert of(reg) is None
+
+
+def test_a_task_that_it_would_hurt_has_none():
+    """Beside one that it helps much more."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 6))
+    kind = rng.integers(40, size=400)
+    X[:, :3] = rng.normal(size=(40, 3))[kind]
+    told, straight = rng.normal(size=40)[kind], X @ np.ones(6)
+    y = pd.DataFrame({"told": told, "straight": straight})
+    reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 100}).fit(X, y)
+    assert reg.kernel_ridge_weights_["told"] > 0
+    assert reg.kernel_ridge_weights_["straight"] == 0
+
+
+@pytest.mark.parametrize("features", ["interleaved", "rare", "grouped"])
+def test_folds_that_are_given_may_be_of_any_kind(features):
+    X, y, _ = repeats()
+    cv = PredefinedSplit(np.arange(240) % 2)
+    if features == "rare":
+        X = np.zeros((240, 1))
+        X[7] = 1
+    if features == "grouped":
+        X = (np.arange(240) >= 120).astype(float).reshape(-1, 1)
+        cv = PredefinedSplit(np.arange(240) >= 120)
+    reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1, "cv": cv}).fit(X, y)
+    assert np.isfinite(reg.predict(X)).all(axis=None)

@@ -104,15 +104,20 @@ class Network:
     def layers(self) -> list[dict[str, Any]]:
         """Describe each layer: name, what it is for, kind, output shape, weights.
 
-        A layer of several outputs has the shape of all of them, (outputs, units).
+        A layer of several outputs has the shape of all of them, (outputs, units), or
+        their total width where they differ in it.
         """
         rows = []
         for layer in self.model.layers:
             output = layer.output
-            several = isinstance(output, list)
-            whole = (output[0] if several else output).shape
+            outputs = output if isinstance(output, list) else [output]
             # All but the rows, which come behind the members of an ensemble.
-            shape = tuple(size for size in whole if size is not None)
+            first, *others = [
+                tuple(size for size in one.shape if size is not None) for one in outputs
+            ]
+            shape = (len(outputs), *first) if others else first
+            if any(other != first for other in others):
+                shape = (*first[:-1], sum(one.shape[-1] for one in outputs))
             part = self.parts.get(layer.name)
             rows.append(
                 {
@@ -120,7 +125,7 @@ class Network:
                     "part": "network" if part is None else part.kind,
                     "task": None if part is None else part.task,
                     "kind": type(layer).__name__,
-                    "output": (len(output), *shape) if several else shape,
+                    "output": shape,
                     "weights": int(layer.count_params()),
                 }
             )

@@ -289,22 +289,43 @@ def _check_fitted(cls: Any, fitted: Mapping[str, Any]) -> None:
         raise ValueError("there are no features")
 
 
+def _check_weights(
+    kernel_ridge: Any, n_members: int | None, fitted: Mapping[str, Any]
+) -> None:
+    """Check that a kernel ridge regression counts as it is said."""
+    shares = (0.0,) * len(fitted["_tasks"])
+    if kernel_ridge is not None:
+        shares = kernel_ridge.shares
+        if n_members is None:
+            raise ValueError("there is a kernel ridge regression, but no ensemble")
+    said = fitted["kernel_ridge_weights_"]
+    if (said or any(shares)) and tuple(said.values()) != shares:
+        raise ValueError(f"the kernel ridge regression has weights of {shares}")
+
+
 def _restore_engine(
     document: Mapping[str, Any],
     fitted: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
 ) -> Any:
     tasks = fitted["_tasks"]
+    said = decode(document["network"])
+    dependencies = said["parameters"].get("task_dependencies", ())
     kernel_ridge, arrays = read_kernel_ridge(
-        decode(document.get("kernel_ridge")), arrays, fitted["n_features_in_"], tasks
+        decode(document.get("kernel_ridge")),
+        arrays,
+        fitted["n_features_in_"],
+        tasks,
+        {k for pair in dependencies for k in pair},
     )
     lists = lists_of(arrays)
     described = read_description(
-        decode(document["network"]),
+        said,
         fitted["n_features_in_"],
         tasks,
         sum(weight.size for weight in lists["weights"]),
     )
+    _check_weights(kernel_ridge, described["n_members"], fitted)
     # Keras and TensorFlow are loaded here, for a file that all else is right with.
     from sklearn_mmoe._training.engine import Engine, NetworkSpec, TrainingState
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,7 @@ def read_kernel_ridge(
     arrays: Mapping[str, np.ndarray],
     n_features: int,
     tasks: Sequence[Any],
+    linked: Collection[int],
 ) -> tuple[KernelRidge | None, dict[str, np.ndarray]]:
     """Check a description that anybody may have written, and the arrays of a file.
 
@@ -57,6 +58,8 @@ def read_kernel_ridge(
         Number of features.
     tasks : sequence of LabelTask or ValueTask
         The tasks.
+    linked : collection of int
+        Tasks whose probability is a product with another's.
 
     Returns
     -------
@@ -87,13 +90,16 @@ def read_kernel_ridge(
                 f"the kernel ridge regression has {name} of {own[name].dtype}, "
                 f"{own[name].shape}, and not of {dtype}, {shape}"
             )
-    if not isinstance(length, float) or not length > 0 or not (own["scale"] > 0).all():
+    if not counts["rows"] or not all(np.isfinite(own[name]).all() for name in own):
+        raise ValueError("the kernel ridge regression has no rows, or is not finite")
+    positive = isinstance(length, float) and 1e-9 < length < 1e9
+    if not positive or not (own["scale"] > 0).all():
         raise ValueError("the kernel ridge regression has lengths that are none")
-    if not len(widths) == len(shares) == len(tasks):
+    if not len(widths) == len(shares) == len(tasks) or not any(widths):
         raise ValueError("the kernel ridge regression is one of other tasks")
-    for task, width, share in zip(tasks, widths, shares, strict=True):
+    for k, (task, width, share) in enumerate(zip(tasks, widths, shares, strict=True)):
         counting = isinstance(share, float) and 0 < share < 1
-        known = task.kind in ("binary", "multiclass", "regression")
+        known = task.kind in ("binary", "multiclass", "regression") and k not in linked
         if (width, share) != (0, 0.0) and not (
             counting and known and type(width) is int and width == task.units
         ):

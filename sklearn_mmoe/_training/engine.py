@@ -145,7 +145,8 @@ class Engine:
             return self._trainer.state()
         if self._network is None or self._state is None:
             return self._state
-        # A user may have changed the weights of the network that they were shown.
+        # A user may have changed the weights of the network that they were shown; what
+        # it has of a kernel ridge regression is a copy.
         weights = [np.array(v.value.numpy()) for v in self._network.weights]
         return replace(self._state, weights=weights)
 
@@ -418,28 +419,8 @@ class Engine:
         outputs = [np.concatenate(task) for task in zip(*parts, strict=True)]
         if self.kernel_ridge is None:
             return outputs
-        return [
-            average_outputs(kind, np.array([own, other]), [1 - share, share])
-            if share
-            else own
-            for kind, own, other, share in zip(
-                self.spec.kinds, outputs, *self._beside(X, rows), strict=True
-            )
-        ]
-
-    def _beside(
-        self, X: Any, rows: np.ndarray | None = None
-    ) -> tuple[list[Any], tuple[float, ...]]:
-        """Return outputs of the kernel ridge regression, and its weights, by task."""
-        assert self.kernel_ridge is not None
-        outputs = self.kernel_ridge.outputs(
-            self.spec.kinds, X if rows is None else X[rows]
-        )
-        of_dtype = [
-            None if output is None else output.astype(self.spec.dtype)
-            for output in outputs
-        ]
-        return of_dtype, self.kernel_ridge.shares
+        X = X if rows is None else X[rows]
+        return self.kernel_ridge.mixed_with(self.spec.kinds, outputs, X)
 
     def _averaged(self, outputs: list[np.ndarray]) -> list[np.ndarray]:
         """Average the members' outputs of each task."""
@@ -475,17 +456,7 @@ class Engine:
         ]
         if self.kernel_ridge is None:
             return voters
-        return [
-            (
-                np.append(own, other[np.newaxis], axis=0),
-                np.append((1 - share) * of_own, share),
-            )
-            if share
-            else (own, of_own)
-            for (own, of_own), other, share in zip(
-                voters, *self._beside(X), strict=True
-            )
-        ]
+        return self.kernel_ridge.among(self.spec.kinds, voters, X)
 
     def _outputs(self, X: Any, rows: np.ndarray | None) -> Iterable[list[np.ndarray]]:
         """Evaluate the network, or an ensemble's members, for parts of the rows."""

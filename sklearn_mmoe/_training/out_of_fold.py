@@ -11,18 +11,12 @@ import numpy as np
 from sklearn_mmoe._batches.arrays import TaskData
 from sklearn_mmoe._tasks.scarcity import deciding_tasks
 from sklearn_mmoe._training.averaging import average_outputs
-from sklearn_mmoe._training.kernel_ridge import (
-    KernelRidge,
-    as_targets,
-    dense_rows,
-    fit_kernel_ridge,
-    is_too_large,
-)
+from sklearn_mmoe._training.kernel_ridge import KernelRidge
+from sklearn_mmoe._training.kernel_ridge_weight import LeftOut, best_kernel_ridge
 from sklearn_mmoe._training.observer import EpochRecord, Observer
 from sklearn_mmoe._training.shrinkage import (
     best_factor,
     constant_outputs,
-    losses_of_rows,
     shrunken,
 )
 
@@ -50,10 +44,6 @@ _MOST_NUMBERS = 2**22
 
 # The candidates' weights are multiples of a quarter: finer ones would fit the noise.
 _PARTS = 4
-# Weights of a kernel ridge regression. Some of a prediction is always the networks'.
-_KERNEL_SHARES = np.array([0.0, 0.25, 0.5, 0.75])
-# It has none unless the loss falls by so many standard errors.
-_CLEARLY = 2
 
 
 class OutOfFold(Observer):
@@ -302,19 +292,25 @@ class OutOfFold(Observer):
             self._look()
         self.shares = np.zeros(self._of_tasks[0].shape)
         self.factors = [1.0] * len(self._losses)
-        ensemble: dict[int, np.ndarray] = {}
+        left_out: dict[int, LeftOut] = {}
         for group, tasks in enumerate(self._groups):
             self.bring_to(group)
-            outputs = list(self._held_out())
+            of_members = self._predict()
+            outputs = list(map(self._held_out_of, of_members))
             self.shares[list(tasks)] = self._best_shares(group, outputs)
             for k in tasks:
                 self.factors[k] = self._best_factor(k, outputs[k])
-                if self.constants[k] is not None:
-                    ensemble[k] = self._prediction(k, outputs[k])
+                if self._fits_kernel and self.constants[k] is not None:
+                    left_out[k] = self._left_out(k, outputs[k], of_members[k])
         self.bring_to(0)
-        n_features = self._data.X.shape[1]
-        if self._fits_kernel and not is_too_large(self._data.n_rows, n_features):
-            self.kernel_ridge = self._best_kernel_ridge(ensemble)
+        self.kernel_ridge = best_kernel_ridge(
+            self._data.X,
+            self._data.rows,
+            self._folds,
+            left_out,
+            len(self._losses),
+            list(zip(self._groups, self._deciding, strict=True)),
+        )
 
     @property
     def n_groups(self) -> int:
@@ -339,10 +335,16 @@ class OutOfFold(Observer):
 
         Yields an array for each task, (n_candidates, n_rows, units).
         """
+        yield from map(self._held_out_of, self._predict())
+
+    def _held_out_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Choose the outputs of members that have not seen a row, by candidate."""
         rows = np.arange(len(self._folds))
-        for outputs in self._predict():
-            of_candidates = outputs.reshape(-1, self._n_folds, *outputs.shape[1:])
-            yield of_candidates[:, self._folds, rows]
+        return self._by_fold(outputs)[:, self._folds, rows]
+
+    def _by_fold(self, outputs: np.ndarray) -> np.ndarray:
+        """Give outputs of all members an axis of candidates, and one of folds."""
+        return outputs.reshape(-1, self._n_folds, *outputs.shape[1:])
 
     def _losses_of(self, task: int, outputs: np.ndarray) -> np.ndarray:
         """Compute a task's loss by several predictions, (n_predictions, n_rows, units).
@@ -408,83 +410,30 @@ class OutOfFold(Observer):
         kind = self._kinds[task]
         return best_factor(kind, outputs, shares, constant, targets, weights)
 
+    def _left_out(
+        self, task: int, outputs: np.ndarray, of_members: np.ndarray
+    ) -> LeftOut:
+        """Say of a task what the candidates, as far as they are believed, predict."""
+        targets, weights = self._targets(task)
+        of_folds = None
+        if not weights.all():
+            by_fold = np.moveaxis(self._by_fold(of_members), 1, 0)
+            of_folds = np.array([self._prediction(task, fold) for fold in by_fold])
+        return LeftOut(
+            kind=self._kinds[task],
+            outputs=self._prediction(task, outputs),
+            targets=targets,
+            weights=weights,
+            task_weight=self._task_weight[task],
+            of_folds=of_folds,
+        )
+
     def _prediction(self, task: int, outputs: np.ndarray) -> np.ndarray:
-        """Average a task's candidates, as far as they are believed."""
+        """Average the candidates' outputs, as far as they are believed."""
         constant = self.constants[task]
         assert constant is not None
-        outputs = shrunken(outputs, constant, self.factors[task])
-        kind, shares = self._kinds[task], self.shares[task].tolist()
-        return average_outputs(kind, outputs, shares)
-
-    def _best_kernel_ridge(self, ensemble: dict[int, np.ndarray]) -> KernelRidge | None:
-        """Fit a kernel ridge regression, and weigh it against the ensemble.
-
-        Parameters
-        ----------
-        ensemble : dict of int to ndarray of shape (n_rows, units)
-            What the ensemble says of the rows left out, for the tasks that are learned.
-
-        Returns
-        -------
-        KernelRidge or None
-            The regression, if it counts in any task.
-        """
-        data = self._data
-        of_rows = data.weights[data.rows].max(axis=1)
-        fitted = ensemble and fit_kernel_ridge(
-            self._kinds,
-            dense_rows(data.X, data.rows),
-            [
-                self._completed(k, ensemble[k]) if k in ensemble else None
-                for k in range(len(self._kinds))
-            ],
-            of_rows.astype(np.float64),
-            self._folds,
-            self._task_weight,
+        return average_outputs(
+            self._kinds[task],
+            shrunken(outputs, constant, self.factors[task]),
+            self.shares[task].tolist(),
         )
-        if not fitted:
-            return None
-        kernel_ridge, held_out = fitted
-        shares = [0.0] * len(self._kinds)
-        for group, deciding in zip(self._groups, self._deciding, strict=True):
-            share = self._kernel_share(
-                [
-                    (k, np.array([ensemble[k], held_out[k]]))
-                    for k in deciding
-                    if k in ensemble
-                ]
-            )
-            for k in group:
-                shares[k] = share if k in ensemble else 0.0
-        return kernel_ridge.counting(shares) if any(shares) else None
-
-    def _completed(self, task: int, outputs: np.ndarray) -> np.ndarray:
-        """Return a task's targets, with what the ensemble says where there are none."""
-        kind, (targets, weights) = self._kinds[task], self._targets(task)
-        completed = as_targets(kind, outputs).astype(np.float64)
-        known = weights > 0
-        if kind == "multiclass":
-            classes = targets[known].reshape(-1).astype(int)
-            completed[known] = np.eye(completed.shape[1])[classes]
-        else:
-            completed[known] = targets[known].reshape(-1, 1)
-        return completed
-
-    def _kernel_share(self, outputs: list[tuple[int, np.ndarray]]) -> float:
-        """Find the weight of the kernel ridge regression in some tasks.
-
-        By how much the loss falls, or seems to, is known from all their rows.
-        """
-        losses = np.zeros((len(_KERNEL_SHARES), len(self._folds)))
-        for task, both in outputs:
-            kind, (targets, weights) = self._kinds[task], self._targets(task)
-            known = weights > 0
-            for of_share, share in zip(losses, _KERNEL_SHARES, strict=True):
-                mean = average_outputs(kind, both[:, known], [1 - share, share])
-                of_rows = losses_of_rows(kind, mean, targets[known])
-                of_share[known] += self._task_weight[task] * weights[known] * of_rows
-        best = losses.sum(axis=1).argmin()
-        gains = losses[0] - losses[best]
-        error = gains.std(ddof=1) * np.sqrt(len(gains))
-        is_clear = gains.sum() > _CLEARLY * error
-        return float(_KERNEL_SHARES[best]) if is_clear else 0.0

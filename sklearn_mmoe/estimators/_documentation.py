@@ -169,16 +169,18 @@ default='uniform'
         tasks.
     kernel_ridge : {'auto'} or None, default='auto'
         With 'auto' and `cv`, a kernel ridge regression of all tasks [21]_ is fitted
-        too, and averaged with the ensemble if that lowers the loss of the held-out rows
-        by two standard errors: where rows are few, or nearly repeat each other. The
-        kernel is exp(-distance / length). Features are standardised (those with a
+        too. It is averaged with the ensemble if that lowers the loss of the held-out
+        rows by two standard errors: where rows are few, or nearly repeat each other.
+        The fitted estimator, and all that is saved or exported of it, then contains the
+        features of the training rows. None never does that.
+
+        The kernel is exp(-distance / length). Features are standardised (those with a
         standard deviation below 1 are only centred), squashed by tanh, and weighted, if
         that helps, by the gradients of a first fit [22]_. Of classes it predicts the
-        probability. It has no weight in tasks of another `loss` than 'squared_error'
-        and 'log_loss', of `task_dependencies`, or of fewer than 30 targets, and is not
-        tried with more than 10,000 rows, or 33 million numbers in X. Where it counts,
-        the fitted estimator, and all that is saved or exported of it, contains the
-        features of the training rows. None never does that.
+        probability. It is not for tasks of another `loss` than 'squared_error' and
+        'log_loss', of `task_dependencies`, or of fewer than 30 targets; nor for more
+        than 10,000 rows, or more than 33 million numbers in X. A warm start and
+        ``partial_fit`` drop it.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
         the validation split. The same int gives identical predictions on one machine.

@@ -347,6 +347,7 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
     _tasks: list[Any]
     task_names_: list[Any]
     n_iter_: int
+    kernel_ridge_weights_: dict[str, float] | None
     _split_seed: int
     _expert_use: np.ndarray | None
 

@@ -75,6 +75,10 @@ class TrainingMixin(EstimatorParameters):
         if resume:
             self._check_same_network(parameters)
             self._engine = copy.copy(self._engine)
+            # It knows nothing of the rows to come, and cannot learn from them.
+            self._engine.kernel_ridge = None
+            if self.kernel_ridge_weights_ is not None:
+                self.kernel_ridge_weights_ = dict.fromkeys(self.task_names_, 0.0)
             # What they were found for is about to change.
             self._tasks = uncalibrated(self._tasks)
             self._publish_temperatures(None)

@@ -34,6 +34,8 @@ class NetworkDisplay:
         Number of outputs of each task.
     n_members : int, default=1
         Number of such networks in an ensemble, of which one is drawn.
+    has_kernel_ridge : bool, default=False
+        Whether a kernel ridge regression is averaged with the ensemble.
 
     Attributes
     ----------
@@ -47,7 +49,8 @@ class NetworkDisplay:
     Solid lines carry the experts' outputs to each task's sum. Dashed ones carry the
     weights from its gate, or, where there are no gates, what other tasks hand on. Of
     many experts or tasks only the first are drawn. Of an ensemble trained with `cv` one
-    member is drawn, and the title says how many there are.
+    member is drawn; the title says how many there are, and whether a kernel ridge
+    regression is beside them.
 
     Examples
     --------
@@ -68,12 +71,14 @@ class NetworkDisplay:
         task_names: Sequence[str],
         task_units: Sequence[int],
         n_members: int = 1,
+        has_kernel_ridge: bool = False,
     ) -> None:
         self.architecture = architecture
         self.n_features = n_features
         self.task_names = list(task_names)
         self.task_units = list(task_units)
         self.n_members = n_members
+        self.has_kernel_ridge = has_kernel_ridge
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> NetworkDisplay:
@@ -115,6 +120,7 @@ class NetworkDisplay:
             last.task_names_,
             [task.units for task in last._tasks],
             last._engine.spec.n_members or 1,
+            last._engine.kernel_ridge is not None,
         )
         return display.plot(ax=ax)
 
@@ -139,7 +145,8 @@ class NetworkDisplay:
         self.figure_ = self.ax_.figure
         drawing.draw(self.ax_)
         if self.n_members > 1:
-            self.ax_.set_title(
-                f"One of {self.n_members} members, whose predictions are averaged"
-            )
+            title = f"One of {self.n_members} members, whose predictions are averaged"
+            if self.has_kernel_ridge:
+                title += "\nwith those of a kernel ridge regression"
+            self.ax_.set_title(title)
         return self

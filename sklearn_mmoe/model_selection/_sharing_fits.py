@@ -66,7 +66,13 @@ def fit_and_score(
     sharing, size, left_out = plan
     names = list(y.columns)
     kept = [k for k in range(len(names)) if k != left_out]
-    settings = {"sharing": sharing, "match_parameters": size, "random_state": seed}
+    settings = {
+        "sharing": sharing,
+        "match_parameters": size,
+        "random_state": seed,
+        # It shares the same in all: networks are compared.
+        "kernel_ridge": None,
+    }
     if left_out is not None:
         # The others keep the widths that they have beside it.
         settings["match_parameters"] = None if size == sharing else size

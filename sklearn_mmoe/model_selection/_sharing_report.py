@@ -73,6 +73,7 @@ def sharing_report(
         One of ours, or a Pipeline that ends in one, with the settings to compare with.
         Clones of it are fitted; with more than 2,000 rows to train on, ``cv="auto"``
         counts as None, so that each is one network and the report takes minutes.
+        Networks alone are compared, as with ``kernel_ridge=None``.
     X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
         Rows as `estimator` takes them.
     y : array-like or data frame of shape (n_samples, n_outputs)
