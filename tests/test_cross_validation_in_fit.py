@@ -439,15 +439,14 @@ class TestChoice:
     def test_a_candidate_that_diverges_does_not_count(self, monkeypatch):
         from sklearn_mmoe._training.out_of_fold import OutOfFold
 
-        evaluate = OutOfFold._held_out
+        evaluate = OutOfFold._held_out_of
 
-        def with_infinity(self):
-            for outputs in evaluate(self):
-                outputs = outputs.copy()
-                outputs[0] = np.nan
-                yield outputs
+        def with_infinity(self, outputs):
+            held_out = evaluate(self, outputs).copy()
+            held_out[0] = np.nan
+            return held_out
 
-        monkeypatch.setattr(OutOfFold, "_held_out", with_infinity)
+        monkeypatch.setattr(OutOfFold, "_held_out_of", with_infinity)
         model = MultiTaskMMoERegressor(**SMALL, cv=2).fit(*regression_data())
         assert (model.cv_weights_.iloc[:, 0] == 0).all()
         assert (model.cv_weights_.sum(axis=1) == 1).all()

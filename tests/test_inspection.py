@@ -96,6 +96,7 @@ ONE_STRENGTH = {"feature_penalty": 0.0, "weight_decay": 0.0, "dropout": 0.0}
 def ensemble(values_data, tiny):
     """An ensemble of five members with eight experts each."""
     parameters = {**tiny, **ONE_STRENGTH, "num_experts": 8, "max_iter": 1, "cv": 5}
+    parameters["kernel_ridge"] = None
     return MultiTaskMMoERegressor(**parameters).fit(*values_data)
 
 

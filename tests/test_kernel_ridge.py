@@ -349,6 +349,14 @@ class TestWhatIsHandedOut:
         # The networks' weights alone.
         assert regressor.n_parameters_ < regressor.network_.count_params()
 
+    def test_a_drawing_of_the_network_says_so(self, regressor):
+        matplotlib = pytest.importorskip("matplotlib")
+        matplotlib.use("Agg")
+        from sklearn_mmoe.inspection import NetworkDisplay
+
+        title = NetworkDisplay.from_estimator(regressor).ax_.get_title()
+        assert title.endswith("with those of a kernel ridge regression")
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
