@@ -126,7 +126,8 @@ class Problem:
         means = np.average(self.targets, axis=0, weights=self.row_weights)
         of_rows = np.clip(self.row_weights.mean() / self.row_weights, *_PENALTY_OF_ROWS)
         kernel.flat[:: len(kernel) + 1] += penalty * of_rows
-        factor = cho_factor(kernel, lower=True, overwrite_a=True)
+        # Its transpose is the same, and overwritten where LAPACK has it: not copied.
+        factor = cho_factor(kernel.T, lower=True, overwrite_a=True)
         beyond = (self.targets - means).astype(kernel.dtype)
         return cho_solve(factor, beyond).astype(np.float64), means
 
