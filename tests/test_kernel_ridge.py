@@ -287,6 +287,15 @@ class TestWhatIsHandedOut:
             for found, wanted in zip(outputs, expected, strict=True):
                 np.testing.assert_allclose(found, wanted, atol=1e-4)
 
+    def test_the_network_has_gradients_at_the_rows_that_it_knows(self, regressor):
+        import tensorflow as tf
+
+        x = tf.constant(repeats()[0].astype(np.float32))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            low, _ = regressor.network_(x)
+        assert np.isfinite(tape.gradient(low, x).numpy()).all()
+
     def test_of_tasks_in_which_it_counts(self, tmp_path):
         """And the other layers have the weights that they had."""
         X, y, _ = repeats(600)
@@ -397,6 +406,25 @@ def test_a_file_of_numbers_that_are_none_is_refused(
         load(tmp_path / "model.mmoe")
 
 
+def test_weights_of_other_tasks_in_a_file_are_refused(regressor, tmp_path, monkeypatch):
+    said = {"other": 0.75, "high": 0.75}
+    monkeypatch.setattr(regressor, "kernel_ridge_weights_", said)
+    regressor.save(tmp_path / "model.mmoe")
+    with pytest.raises(ValueError, match="weights of"):
+        load(tmp_path / "model.mmoe")
+
+
+def test_files_of_features_that_are_tiny_are_read(tmp_path):
+    X, y, _ = repeats()
+    X = X * 1e-9
+    reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 2}).fit(X, y)
+    assert reg.kernel_ridge_weights_["low"] > 0
+    reg.save(tmp_path / "model.mmoe")
+    np.testing.assert_array_equal(
+        load(tmp_path / "model.mmoe").predict(X), reg.predict(X)
+    )
+
+
 def fit(features, targets, weights=None, folds=None, task_weight=None, fills=None):
     """Fit without any network, one column for each task."""
     n_rows = len(features)
@@ -456,6 +484,14 @@ class TestFit:
         second, (again, _) = fit(X * 100 + 50, [y[:, 0], y[:, 1] * 1e4])
         np.testing.assert_allclose(again, held_out, atol=1e-3)
         assert second.length == pytest.approx(first.length, rel=1e-4)
+
+    @pytest.mark.parametrize("factor", [1e-30, 1e-9])
+    def test_features_that_are_all_tiny_are_brought_to_one_scale(self, factor):
+        X, y, _ = repeats()
+        _, (held_out, _) = fit(X, list(y.to_numpy().T))
+        _, (again, _) = fit(X * factor, list(y.to_numpy().T))
+        np.testing.assert_allclose(again, held_out, atol=1.0)
+        assert np.corrcoef(again[:, 0], y["low"])[0, 1] > 0.9
 
     def test_features_below_one_keep_their_scale(self):
         """Those of rare categories would be farthest otherwise."""
@@ -660,6 +696,36 @@ def test_a_task_that_it_would_hurt_has_none():
     reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 100}).fit(X, y)
     assert reg.kernel_ridge_weights_["told"] > 0
     assert reg.kernel_ridge_weights_["straight"] == 0
+
+
+@pytest.mark.parametrize("by", ["weights", "targets"])
+def test_a_fold_may_have_no_row_that_counts(by):
+    X, y, _ = repeats()
+    folds = np.arange(240) % 3
+    y.loc[::5, "low"] = np.nan
+    weight = (folds != 2).astype(float) if by == "weights" else None
+    if by == "targets":
+        y[folds == 2] = np.nan
+    options = {**SMALL, "max_iter": 3, "cv": PredefinedSplit(folds)}
+    reg = MultiTaskMMoERegressor(**options).fit(X, y, sample_weight=weight)
+    assert reg.kernel_ridge_weights_["high"] > 0
+
+
+def test_one_fold_alone_fits_nothing():
+    X, y, _ = repeats()
+    folds = np.arange(240) % 2
+    options = {**SMALL, "max_iter": 1, "cv": PredefinedSplit(folds)}
+    reg = MultiTaskMMoERegressor(**options)
+    reg.fit(X, y, sample_weight=(folds != 1).astype(float))
+    assert set(reg.kernel_ridge_weights_.values()) == {0}
+
+
+def test_many_folds_fit_nothing(monkeypatch):
+    """Each takes as long as all rows."""
+    monkeypatch.setattr(kernel_ridge_weight, "_MOST_FOLDS", 2)
+    X, y, _ = repeats()
+    reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}).fit(X, y)
+    assert set(reg.kernel_ridge_weights_.values()) == {0}
 
 
 @pytest.mark.parametrize("features", ["interleaved", "rare", "grouped"])

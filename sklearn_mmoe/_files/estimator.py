@@ -299,7 +299,8 @@ def _check_weights(
         if n_members is None:
             raise ValueError("there is a kernel ridge regression, but no ensemble")
     said = fitted["kernel_ridge_weights_"]
-    if (said or any(shares)) and tuple(said.values()) != shares:
+    meant = dict(zip(fitted["task_names_"], shares, strict=True))
+    if said != meant and (said is not None or any(shares)):
         raise ValueError(f"the kernel ridge regression has weights of {shares}")
 
 

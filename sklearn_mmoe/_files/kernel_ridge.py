@@ -78,6 +78,8 @@ def read_kernel_ridge(
     others = dict(arrays)
     own = {name: others.pop(_PREFIX + name) for name in _ARRAYS}
     length, widths, shares = (described[name] for name in _NUMBERS)
+    if not isinstance(widths, tuple) or not isinstance(shares, tuple):
+        raise TypeError("the kernel ridge regression has no widths and shares")
     counts = {
         "features": n_features,
         "rows": len(own["rows"]),
@@ -92,9 +94,12 @@ def read_kernel_ridge(
             )
     if not counts["rows"] or not all(np.isfinite(own[name]).all() for name in own):
         raise ValueError("the kernel ridge regression has no rows, or is not finite")
-    positive = isinstance(length, float) and 1e-9 < length < 1e9
+    positive = isinstance(length, float) and 0 < length < np.inf
     if not positive or not (own["scale"] > 0).all():
         raise ValueError("the kernel ridge regression has lengths that are none")
+    weights = own["feature_weights"]
+    if (weights < 0).any() or (weights > 1).any():
+        raise ValueError("the kernel ridge regression has weights of features above 1")
     if not len(widths) == len(shares) == len(tasks) or not any(widths):
         raise ValueError("the kernel ridge regression is one of other tasks")
     for k, (task, width, share) in enumerate(zip(tasks, widths, shares, strict=True)):

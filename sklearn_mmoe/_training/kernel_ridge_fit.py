@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils import gen_batches
+from threadpoolctl import threadpool_limits
 
 from sklearn_mmoe._training.kernel_ridge import (
     KernelRidge,
@@ -36,6 +38,9 @@ _LENGTHS = (0.1, 0.3, 1.0, 3.0)
 _PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 # By no more rows than about these it is compared, and the features are weighted.
 _MOST_ROWS_COMPARED = 800
+# Rows that are squashed at once.
+_ROWS_AT_ONCE = 1024
+_FAR_BELOW_ONE = 0.1
 # The features that count least have this weight, and the one that counts most has 1.
 _LEAST_WEIGHT = 0.02
 # Gradients of more columns are replaced by those of so many mixtures of them.
@@ -199,14 +204,17 @@ def fit_kernel_ridge(
         None if numbers are not finite, or all rows of some folds are the same.
     """
     center = features.mean(axis=0, dtype=np.float64)
-    # Features of less than one, such as those of categories, are on one scale already.
-    scale = np.maximum(features.std(axis=0, dtype=np.float64), 1)
-    rows = squashed(features, center, scale).astype(np.float32)
+    scale = _scale(features.std(axis=0, dtype=np.float64))
+    rows = np.empty(features.shape, dtype=np.float32)
+    for part in gen_batches(len(rows), _ROWS_AT_ONCE):
+        rows[part] = squashed(features[part], center, scale)
     if not np.isfinite(rows).all():
         return None
     problem = replace(problem, rows=rows)
     try:
-        metrics, choice = _choose(problem.some())
+        # Threads would take longer for matrices that are so small.
+        with threadpool_limits(limits=1, user_api="blas"):
+            metrics, choice = _choose(problem.some())
         held_out = _hold_out(problem, metrics, choice)
         whole = problem.completed()
         coefficients, means = _fit(whole, metrics[-1], choice)
@@ -225,6 +233,16 @@ def fit_kernel_ridge(
         shares=(0.0,) * len(widths),
     )
     return kernel_ridge, means + slopes * (held_out - means)
+
+
+def _scale(deviations: np.ndarray) -> np.ndarray:
+    """Return what features are divided by.
+
+    Those that vary by less than one, such as those of categories, are on one scale
+    already, unless all of them vary by far less.
+    """
+    largest = deviations.max()
+    return np.maximum(deviations, largest if 0 < largest < _FAR_BELOW_ONE else 1)
 
 
 def _hold_out(

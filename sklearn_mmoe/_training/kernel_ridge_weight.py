@@ -26,9 +26,11 @@ _SHARES = np.array([0.0, 0.25, 0.5, 0.75])
 # nor in a task of which it rises by as many as these.
 _CLEARLY = 2
 _CLEARLY_WORSE = 1
-# The kernel of more rows would take more than 400 MB, and these numbers 128 MB.
+# Of so many rows the fit takes half a gigabyte and half a minute; so do so many numbers
+# of features, or of what is put for missing targets. It takes a time for each fold.
 _MOST_ROWS = 10_000
 _MOST_NUMBERS = 2**25
+_MOST_FOLDS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,7 @@ def best_kernel_ridge(
     X: Any,
     rows: np.ndarray,
     folds: np.ndarray,
+    n_folds: int,
     tasks: Mapping[int, LeftOut],
     n_tasks: int,
     groups: Sequence[tuple[Sequence[int], Sequence[int]]],
@@ -117,6 +120,8 @@ def best_kernel_ridge(
         The rows of X that count.
     folds : ndarray of int of shape (n_rows,)
         Fold of each of them, from 0.
+    n_folds : int
+        Number of folds, of which some may have no row that counts.
     tasks : mapping of int to LeftOut
         The tasks in which it may count.
     n_tasks : int
@@ -129,13 +134,17 @@ def best_kernel_ridge(
     KernelRidge or None
         The regression, if it counts in any task.
     """
-    n_numbers = len(rows) * X.shape[1]
-    if not tasks or len(rows) > _MOST_ROWS or n_numbers > _MOST_NUMBERS:
-        return None
     tasks = dict(sorted(tasks.items()))
+    n_columns = sum(task.outputs.shape[1] for task in tasks.values())
+    n_numbers = len(rows) * max(X.shape[1], (n_folds + 1) * n_columns)
+    too_large = (
+        len(rows) > _MOST_ROWS or n_numbers > _MOST_NUMBERS or n_folds > _MOST_FOLDS
+    )
+    if not tasks or too_large or len(np.unique(folds)) < 2:
+        return None
     features = np.concatenate([np.array(part) for part in dense_parts(X, rows)])
     widths = [tasks[k].outputs.shape[1] if k in tasks else 0 for k in range(n_tasks)]
-    fitted = fit_kernel_ridge(features, _problem(tasks, folds), widths)
+    fitted = fit_kernel_ridge(features, _problem(tasks, folds, n_folds), widths)
     if fitted is None:
         return None
     kernel_ridge, columns = fitted
@@ -155,7 +164,7 @@ def best_kernel_ridge(
     return kernel_ridge.counting(shares) if any(shares) else None
 
 
-def _problem(tasks: Mapping[int, LeftOut], folds: np.ndarray) -> Problem:
+def _problem(tasks: Mapping[int, LeftOut], folds: np.ndarray, n_folds: int) -> Problem:
     """Put the targets of all tasks beside each other."""
     targets = np.concatenate([task.columns for task in tasks.values()], axis=1)
     variances = np.nanvar(targets, axis=0)
@@ -173,7 +182,6 @@ def _problem(tasks: Mapping[int, LeftOut], folds: np.ndarray) -> Problem:
     )
     fills = None
     if np.isnan(targets).any():
-        n_folds = int(folds.max()) + 1
         of_tasks = [task.fills(n_folds) for task in tasks.values()]
         fills = np.concatenate(of_tasks, axis=2)
     row_weights = np.array([task.row_weights for task in tasks.values()])

@@ -307,6 +307,7 @@ class OutOfFold(Observer):
             self._data.X,
             self._data.rows,
             self._folds,
+            self._n_folds,
             left_out,
             len(self._losses),
             list(zip(self._groups, self._deciding, strict=True)),

@@ -170,17 +170,21 @@ default='uniform'
     kernel_ridge : {'auto'} or None, default='auto'
         With 'auto' and `cv`, a kernel ridge regression of all tasks [21]_ is fitted
         too. It is averaged with the ensemble if that lowers the loss of the held-out
-        rows by two standard errors: where rows are few, or nearly repeat each other.
-        The fitted estimator, and all that is saved or exported of it, then contains the
-        features of the training rows. None never does that.
+        rows by more than two standard errors, as it does mostly where rows are few, or
+        nearly repeat each other. The fitted estimator, and all that is saved or
+        exported of it, then contains the training rows: their features, and their
+        targets can be computed from it. None never does that.
 
         The kernel is exp(-distance / length). Features are standardised (those with a
         standard deviation below 1 are only centred), squashed by tanh, and weighted, if
         that helps, by the gradients of a first fit [22]_. Of classes it predicts the
-        probability. It is not for tasks of another `loss` than 'squared_error' and
-        'log_loss', of `task_dependencies`, or of fewer than 30 targets; nor for more
-        than 10,000 rows, or more than 33 million numbers in X. A warm start and
-        ``partial_fit`` drop it.
+        probability. A missing target is replaced by what the ensemble predicts. The
+        weight is 0, 0.25, 0.5 or 0.75, and the same for all tasks that share their
+        epochs, but 0 for a task whose own loss rises by a standard error or more. It is
+        also 0 for tasks of another `loss` than 'squared_error' and 'log_loss', of
+        `task_dependencies`, and of fewer than 30 targets. Nothing is fitted with more
+        than 10,000 rows, 10 folds, or 33 million numbers in X. A fit takes up to half a
+        minute longer. A warm start and ``partial_fit`` drop the regression.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the rows, the dropout, the folds and
         the validation split. The same int gives identical predictions on one machine.

@@ -87,7 +87,10 @@ class KernelRidgeOutputs(keras.layers.Layer):
             + ops.sum(rows * rows, axis=-1)
             - 2 * ops.matmul(x, ops.transpose(rows))
         )
-        kernel = ops.exp(-ops.sqrt(ops.maximum(squares, 0)) / self.length)
+        # At a distance of 0 the root has no derivative, and gradients would be nan.
+        differ = squares > 0
+        distances = ops.where(differ, ops.sqrt(ops.where(differ, squares, 1)), 0)
+        kernel = ops.exp(-distances / self.length)
         columns = ops.matmul(kernel, self.coefficients) + self.means
         outputs, begin = [], 0
         for kind, width in zip(self.kinds, self.widths, strict=True):
