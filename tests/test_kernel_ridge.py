@@ -509,6 +509,8 @@ class TestFit:
         fitted, _ = fit(X, [y + X[:, 0]], weights, folds)
         (values,) = fitted.counting([0.5]).outputs(["regression"], X)
         assert np.mean(values[:, 0] - X[:, 0]) > 0.8
+        expected = np.average(y + X[:, 0], weights=weights)
+        assert fitted.means == pytest.approx([expected])
         # Of all rows alike, the scale of their weights is of no account.
         fitted, (held_out,) = fit(X, [X[:, 0]], weights, folds)
         _, (again,) = fit(X, [X[:, 0]], weights * 1e3, folds)
