@@ -367,9 +367,9 @@ def _kernel_ridge(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     x = graph.cast(x, "float64")
     x = graph.node("Sub", x, graph.constant(_array(layer.center)))
     x = graph.node("Div", x, graph.constant(_array(layer.scale)))
-    x = graph.node(
-        "Mul", graph.node("Tanh", x), graph.constant(_array(layer.feature_weights))
-    )
+    feature_weights = graph.constant(_array(layer.feature_weights))
+    x = graph.node("Mul", graph.node("Tanh", x), feature_weights)
+    x = graph.cast(graph.cast(x, layer.compute_dtype), "float64")
     rows = _array(layer.rows).astype(np.float64)
     two_products = graph.node("MatMul", x, graph.constant(2 * rows.T))
     squares = graph.reduce("ReduceSum", graph.node("Mul", x, x), -1, keepdims=1)

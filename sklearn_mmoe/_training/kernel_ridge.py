@@ -96,7 +96,7 @@ class KernelRidge:
             part = np.asarray(tensor)
             for some in gen_batches(len(part), _ROWS_AT_ONCE):
                 z = squashed(part[some], self.center, self.scale)
-                yield (z * self.feature_weights).astype(np.float32)
+                yield (z * self.feature_weights).astype(part.dtype)
 
     def mixed_with(
         self, kinds: Sequence[str], outputs: Sequence[np.ndarray], X: Any

@@ -80,7 +80,8 @@ class KernelRidgeOutputs(keras.layers.Layer):
 
     def call(self, x: Any) -> list[Any]:
         x = ops.tanh((ops.cast(x, "float64") - self.center) / self.scale)
-        x = x * self.feature_weights
+        # As precise as the features, as predictions outside of a network are.
+        x = ops.cast(ops.cast(x * self.feature_weights, self.compute_dtype), "float64")
         rows = ops.cast(self.rows, "float64")
         squares = (
             ops.sum(x * x, axis=-1, keepdims=True)
