@@ -63,8 +63,8 @@ def build_network(
     With `n_members` it is an ensemble of so many networks: `feature_penalty` and
     `dropout` are those of each of them, and the outputs are averaged (see
     :class:`Network`), by `member_weights` if there are any, and then with those of a
-    `kernel_ridge`. Without `draw` its weights
-    mean nothing yet: drawing those of an ensemble takes as long as building it.
+    `kernel_ridge`. Without `draw` its weights mean nothing yet: drawing those of an
+    ensemble takes as long as building it.
 
     Returns
     -------
