@@ -306,16 +306,16 @@ def _weighted(problem: Problem, metric: _Metric, choice: _Choice) -> _Metric:
 
     The root of the diagonal of the average gradient outer product, equation 2 of [2]_.
     """
-    coefficients, _ = _fit(problem, metric, choice)
+    distances = problem.distances(metric.feature_weights)
+    length = choice.length * metric.median
+    coefficients, _ = problem.solve(np.exp(distances / -length), choice.penalty)
     # As the errors count: of each column in proportion to its mean weight.
     coefficients *= np.sqrt(problem.weights.mean(axis=0))
     n_columns = coefficients.shape[1]
     if n_columns > _MOST_GRADIENTS:  # the mean of squares stays the same
         signs = np.random.default_rng(0).choice([-1, 1], (n_columns, _MOST_GRADIENTS))
         coefficients = coefficients @ signs
-    distances = problem.distances(metric.feature_weights)
     distances[distances == 0] = np.inf  # between the same rows there is no gradient
-    length = choice.length * metric.median
     factors = np.exp(distances / -length) / distances
     squares = np.zeros(problem.rows.shape[1])
     for of_column in coefficients.T.astype(np.float32):
