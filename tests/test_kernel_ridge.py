@@ -352,6 +352,8 @@ class TestWhatIsHandedOut:
             expected = model.predict_proba(new.astype(dtype))
         for output, wanted in zip(found, expected, strict=True):
             np.testing.assert_allclose(np.squeeze(output), wanted, rtol=1e-4, atol=1e-5)
+        none = session.run(None, {session.get_inputs()[0].name: new[:0].astype(dtype)})
+        assert all(len(output) == 0 for output in none)
 
     def test_the_summary_has_it(self, regressor):
         assert "kernel ridge regression" in regressor.summary()["part"].to_list()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,10 +147,23 @@ class Graph:
         """Insert an axis of length 1, at this place of the result."""
         return self.node("Unsqueeze", tensor, self.constant([axis], np.int64))
 
-    def reduce(self, op: str, tensor: str, axis: int, keepdims: int = 0) -> str:
-        """Reduce along an axis, by an operator such as 'ReduceSum'."""
-        axes = self.constant([axis], np.int64)
-        return self.node(op, tensor, axes, keepdims=keepdims)
+    def stack(self, tensors: Sequence[str]) -> str:
+        """Put tensors of one shape along a new first axis."""
+        return self.node("Concat", *(self.unsqueeze(t, 0) for t in tensors), axis=0)
+
+    # Along the first axis alone: where there are no rows, the result of another
+    # reduction has a wrong shape in ONNX Runtime before 1.32.
+
+    def sum(self, tensor: str) -> str:
+        """Sum along the first axis."""
+        return self._reduced("ReduceSum", tensor)
+
+    def log_sum_exp(self, tensor: str) -> str:
+        """Take the logarithm of the sum of exponentials along the first axis."""
+        return self._reduced("ReduceLogSumExp", tensor)
+
+    def _reduced(self, op: str, tensor: str) -> str:
+        return self.node(op, tensor, self.constant([0], np.int64), keepdims=0)
 
     def model(self, metadata: Mapping[str, str]) -> Any:
         """Put all together, and check it."""

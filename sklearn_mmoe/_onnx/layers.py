@@ -309,23 +309,25 @@ def _swap_rows_and_blocks(graph: Graph, x: str, kernel: Any) -> str:
 
 def _cross_stitch(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Write equation 1 of Misra et al. (2016)."""
-    # (1, from, n_rows, units) times (to, from, 1, units)
-    stacked = graph.node("Concat", *(graph.unsqueeze(x, -3) for x in inputs), axis=-3)
-    shares = graph.constant(np.expand_dims(_array(layer.kernel), -2))
-    products = graph.node("Mul", graph.unsqueeze(stacked, -4), shares)
-    sums = graph.reduce("ReduceSum", products, -3)
-    return graph.unstack(sums, len(inputs), axis=-3)
+    # (from, ..., n_rows, units) times (to, from, ..., 1, units), one `to` at a time
+    stacked = graph.stack(inputs)
+    kernel = np.expand_dims(np.moveaxis(_array(layer.kernel), (-3, -2), (0, 1)), -2)
+    return [
+        graph.sum(graph.node("Mul", stacked, graph.constant(shares)))
+        for shares in kernel
+    ]
 
 
 def _information_transfer(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Write the AIT module of Xi et al. (2021)."""
     values, scores = [], []
+    ones = graph.constant(np.ones((layer.kernel.shape[-1], 1), layer.compute_dtype))
     for x in inputs:
         projected = _blocks(graph, x, layer.kernel, layer.bias)
         value, query, key = graph.unstack(projected, 3, axis=-3)
         values.append(value)
         product = graph.node("Mul", query, key)
-        scores.append(graph.reduce("ReduceSum", product, -1, keepdims=1))
+        scores.append(graph.node("MatMul", product, ones))
     scale = _number(graph, layer.kernel.shape[-1] ** 0.5, layer)
     both = graph.node("Div", graph.node("Concat", *scores, axis=-1), scale)
     weights = graph.split(graph.node("Softmax", both, axis=-1), 2)
@@ -338,7 +340,7 @@ def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     x, *others = inputs
     n_members = len(inputs) if others else layer.input.shape[0]
     if others:
-        x = graph.node("Concat", *(graph.unsqueeze(t, 0) for t in inputs), axis=0)
+        x = graph.stack(inputs)
     link = LINKS[layer.kind]
     counting, weights = layer.counting(n_members)
     weights = np.reshape(weights, (-1, 1, 1))
@@ -346,11 +348,11 @@ def _average_members(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
         x = graph.node("Gather", x, graph.constant(counting), axis=0)
     if link == "identity":
         shares = graph.constant(weights.astype(layer.compute_dtype))
-        return [graph.reduce("ReduceSum", graph.node("Mul", x, shares), 0)]
+        return [graph.sum(graph.node("Mul", x, shares))]
     shares = graph.constant(np.log(weights).astype(layer.compute_dtype))
 
     def average(logs: str) -> str:
-        return graph.reduce("ReduceLogSumExp", graph.node("Add", logs, shares), 0)
+        return graph.log_sum_exp(graph.node("Add", logs, shares))
 
     if link == "logit":
         yes, no = (
@@ -372,7 +374,8 @@ def _kernel_ridge(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     x = graph.cast(graph.cast(x, layer.compute_dtype), "float64")
     rows = _array(layer.rows).astype(np.float64)
     two_products = graph.node("MatMul", x, graph.constant(2 * rows.T))
-    squares = graph.reduce("ReduceSum", graph.node("Mul", x, x), -1, keepdims=1)
+    ones = graph.constant(np.ones((rows.shape[1], 1)))
+    squares = graph.node("MatMul", graph.node("Mul", x, x), ones)
     squares = graph.node("Add", squares, graph.constant((rows**2).sum(axis=1)))
     squares = graph.node("Sub", squares, two_products)
     zero = graph.constant(0.0, np.float64)
@@ -422,9 +425,7 @@ def _product(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Write the logit of p q = 1 - ((1 - p) + p (1 - q))."""
     logs = [_log_sigmoid(graph, x, layer) for x in inputs]
     first, second = (_log_sigmoid(graph, graph.node("Neg", x), layer) for x in inputs)
-    parts = [first, graph.node("Add", logs[0], second)]
-    stacked = graph.node("Concat", *(graph.unsqueeze(x, -1) for x in parts), axis=-1)
-    no = graph.reduce("ReduceLogSumExp", stacked, -1)
+    no = graph.log_sum_exp(graph.stack([first, graph.node("Add", logs[0], second)]))
     return [graph.node("Sub", graph.node("Add", *logs), no)]
 
 
