@@ -144,8 +144,11 @@ class TestEstimators:
         assert use.max() > 0.5
         dead = [name for name in use.index if use[name] < 0.001 / 8]
         assert ", ".join(dead) in str(found[0].message)
-        reg.set_params(load_balance_penalty=0.1).fit(*values_data)  # does not warn
-        assert reg.expert_use_.max().min() > 0.02
+        # Slower, and with gates a little less cold, for what follows to be no chance:
+        # without the penalty some expert is used by less than 0.02 then.
+        reg.set_params(learning_rate=0.02, gate_temperature=0.1)
+        reg.set_params(load_balance_penalty=1.0).fit(*values_data)  # does not warn
+        assert reg.expert_use_.max().min() > 0.05
 
     def test_dead_experts_of_single_members_are_not_warned_of(self, values_data, tiny):
         reg = MultiTaskMMoERegressor(**{**tiny, **COLD, "cv": 2}).fit(*values_data)

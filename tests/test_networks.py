@@ -61,22 +61,23 @@ def test_one_task_without_a_shared_layer(wide):
 
 @pytest.mark.parametrize("shared_units", [(), (6,), (6, 4)])
 def test_wide_adds_a_linear_model_to_every_task(shared_units):
-    x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
-    network = mmoe_network(META, shared_units=shared_units, seed=0)
+    x = np.random.default_rng(0).normal(size=(20, 5))
+    options = {"shared_units": shared_units, "seed": 0, "dtype": "float64"}
+    network = mmoe_network(META, **options)
     deep = [np.asarray(output) for output in network(x)]
-    kernel = np.random.default_rng(1).normal(size=(5, 4)).astype("float32")
+    kernel = np.random.default_rng(1).normal(size=(5, 4))
     layer = network.get_layer("wide_and_shared_0" if shared_units else "wide")
     weights, bias = layer.get_weights()
     np.testing.assert_array_equal(weights[:, :4], 0)
     weights[:, :4] = kernel
     layer.set_weights([weights, bias])
     both = [np.asarray(output) for output in network(x)]
-    np.testing.assert_allclose(both[0] - deep[0], x @ kernel[:, :1], atol=1e-5)
-    np.testing.assert_allclose(both[1] - deep[1], x @ kernel[:, 1:], atol=1e-5)
+    np.testing.assert_allclose(both[0] - deep[0], x @ kernel[:, :1], atol=1e-12)
+    np.testing.assert_allclose(both[1] - deep[1], x @ kernel[:, 1:], atol=1e-12)
     if shared_units:
         # They start at zero, and leave the other weights as they are without them.
-        without = mmoe_network(META, shared_units=shared_units, wide=False, seed=0)
-        np.testing.assert_allclose(np.asarray(without(x)[1]), deep[1], atol=1e-6)
+        without = mmoe_network(META, wide=False, **options)
+        np.testing.assert_allclose(np.asarray(without(x)[1]), deep[1], atol=1e-12)
 
 
 def test_activation():
