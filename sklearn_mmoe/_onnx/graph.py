@@ -151,12 +151,16 @@ class Graph:
         """Put tensors of one shape along a new first axis."""
         return self.node("Concat", *(self.unsqueeze(t, 0) for t in tensors), axis=0)
 
-    # Along the first axis alone: where there are no rows, the result of another
-    # reduction has a wrong shape in ONNX Runtime before 1.32.
+    # No reduction but along the first axis: where there are no rows, the result of
+    # another has a wrong shape in ONNX Runtime before 1.32.
 
     def sum(self, tensor: str) -> str:
         """Sum along the first axis."""
         return self._reduced("ReduceSum", tensor)
+
+    def sum_last(self, tensor: str, width: int, dtype: Any) -> str:
+        """Sum along the last axis, of this width, which stays, with length 1."""
+        return self.node("MatMul", tensor, self.constant(np.ones((width, 1)), dtype))
 
     def log_sum_exp(self, tensor: str) -> str:
         """Take the logarithm of the sum of exponentials along the first axis."""

@@ -321,14 +321,14 @@ def _cross_stitch(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
 def _information_transfer(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     """Write the AIT module of Xi et al. (2021)."""
     values, scores = [], []
-    ones = graph.constant(np.ones((layer.kernel.shape[-1], 1), layer.compute_dtype))
+    width = layer.kernel.shape[-1]
     for x in inputs:
         projected = _blocks(graph, x, layer.kernel, layer.bias)
         value, query, key = graph.unstack(projected, 3, axis=-3)
         values.append(value)
         product = graph.node("Mul", query, key)
-        scores.append(graph.node("MatMul", product, ones))
-    scale = _number(graph, layer.kernel.shape[-1] ** 0.5, layer)
+        scores.append(graph.sum_last(product, width, layer.compute_dtype))
+    scale = _number(graph, width**0.5, layer)
     both = graph.node("Div", graph.node("Concat", *scores, axis=-1), scale)
     weights = graph.split(graph.node("Softmax", both, axis=-1), 2)
     passed, own = map(lambda *one: graph.node("Mul", *one), weights, values)
@@ -374,8 +374,8 @@ def _kernel_ridge(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     x = graph.cast(graph.cast(x, layer.compute_dtype), "float64")
     rows = _array(layer.rows).astype(np.float64)
     two_products = graph.node("MatMul", x, graph.constant(2 * rows.T))
-    ones = graph.constant(np.ones((rows.shape[1], 1)))
-    squares = graph.node("MatMul", graph.node("Mul", x, x), ones)
+    squares = graph.node("Mul", x, x)
+    squares = graph.sum_last(squares, rows.shape[1], np.float64)
     squares = graph.node("Add", squares, graph.constant((rows**2).sum(axis=1)))
     squares = graph.node("Sub", squares, two_products)
     zero = graph.constant(0.0, np.float64)
