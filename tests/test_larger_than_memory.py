@@ -467,7 +467,7 @@ class TestPredict:
         rows = rows.drop(columns=TARGETS)
         expected = fitted.estimator_.predict(rows)
         # Chunks of another size round differently; some values are near zero.
-        single = {"rtol": 1e-5, "atol": 1e-5}
+        single = {"rtol": 1e-5, "atol": 1e-6}
         for data in (rows, [rows[:100], rows[100:]], lambda: iter([rows])):
             found = fitted.predict(data)
             pd.testing.assert_frame_equal(found, expected, **single)

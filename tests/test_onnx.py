@@ -720,6 +720,9 @@ def test_an_ensemble(tiny, labels_data, tmp_path):
     model = MultiTaskMMoEMixed(cv=2, **{**tiny, "max_iter": 1})
     model.fit(X, mixed_targets(X)).export_onnx(tmp_path / "m.onnx")
     assert_predicts(serve(tmp_path / "m.onnx", X), model, X)
+    for n_rows in (0, 1):
+        for output in serve(tmp_path / "m.onnx", X[:n_rows]).values():
+            assert len(output) == n_rows
 
 
 @pytest.mark.slow
