@@ -352,6 +352,15 @@ class TestWhatIsHandedOut:
             expected = model.predict_proba(new.astype(dtype))
         for output, wanted in zip(found, expected, strict=True):
             np.testing.assert_allclose(np.squeeze(output), wanted, rtol=1e-4, atol=1e-5)
+        # In double precision all round alike, at every step.
+        if dtype == "float64":
+            outputs = model._engine.predict(new)
+            for output, wanted in zip(model.network_(new), outputs, strict=True):
+                np.testing.assert_allclose(output, wanted, rtol=1e-9, atol=1e-9)
+            for output, wanted in zip(found, expected, strict=True):
+                np.testing.assert_allclose(
+                    np.squeeze(output), wanted, rtol=1e-9, atol=1e-9
+                )
         none = session.run(None, {session.get_inputs()[0].name: new[:0].astype(dtype)})
         assert all(len(output) == 0 for output in none)
 
