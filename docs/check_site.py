@@ -1,9 +1,10 @@
-"""Check the built site: every link, and every page in a browser.
+"""Check the built site: every link, what examples printed, and pages in a browser.
 
     python docs/check_site.py docs/_build/html
     python docs/check_site.py docs/_build/html --browser
 
-The first looks up the target of each link inside the site, with its anchor. The second
+The first looks up the target of each link inside the site, with its anchor, and the
+gallery's pages: each example has drawn a picture and met no warning. The second
 opens pages in headless Chromium (selenium, chromium, chromedriver are needed): none may
 log an error to the console, the search must find, and light and dark must differ.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import shutil
 import threading
 from html.parser import HTMLParser
@@ -68,6 +70,19 @@ def broken_links(site: Path) -> list[str]:
             if not target.exists() or (named and anchor not in known):
                 broken.append(f"{path.relative_to(site.resolve())}: {link}")
     return sorted(set(broken))
+
+
+def gallery_problems(site: Path) -> list[str]:
+    """List the examples that met a warning, or drew nothing."""
+    problems = []
+    for path in sorted((site / "auto_examples").glob("plot_*.html")):
+        text = path.read_text(encoding="utf-8")
+        if not re.search(r"sphx-glr-(single|multi)-img", text):
+            problems.append(f"{path.name}: no picture")
+        # Python writes the category and a colon after the line of code.
+        found = re.findall(r"^.*:\d+: \w*Warning: .*$", text, re.MULTILINE)
+        problems += [f"{path.name}: {line}" for line in found]
+    return problems
 
 
 def serve(site: Path) -> ThreadingHTTPServer:
@@ -167,7 +182,7 @@ def main() -> None:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
         problems = browser_problems(arguments.site, arguments.pictures)
     else:
-        problems = broken_links(arguments.site)
+        problems = broken_links(arguments.site) + gallery_problems(arguments.site)
     print("\n".join(problems) or "The site is as it should be.")
     raise SystemExit(bool(problems))
 

@@ -1,8 +1,7 @@
-"""The examples run as notebooks, cell by cell."""
+"""The examples are notebooks. Two run as such; the gallery of the site runs them all."""
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
@@ -13,11 +12,6 @@ from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
-NEEDS_CENSUS = {
-    "plot_census_notebook",
-    "plot_read_the_gates",
-    "plot_what_drives_tasks",
-}
 
 TRAIN_VERBOSELY = """
 from sklearn_mmoe import MultiTaskMMoERegressor
@@ -54,7 +48,6 @@ def test_examples_are_notebooks(name):
     assert not any("# %%" in cell.source for cell in cells)
 
 
-@functools.cache
 def executed(name):
     notebook = read(name)
     client = NotebookClient(notebook, timeout=300, kernel_name="python3")
@@ -65,19 +58,17 @@ def executed(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_notebooks_run(name, request):
-    if name in NEEDS_CENSUS:
-        request.getfixturevalue("census_folder")
-    notebook = executed(name)
-    if name != "plot_scikeras_network":  # it lets TensorFlow be as loud as it is
-        assert outputs(notebook, "stderr") == []
-        assert outputs(notebook, "image/png")
+def test_a_notebook_runs():
+    notebook = executed("plot_first_model")
+    assert outputs(notebook, "stderr") == []
+    assert outputs(notebook, "image/png")
 
 
 @pytest.mark.slow
 def test_the_census_notebook_scores_as_it_should(census_folder):
     notebook = executed("plot_census_notebook")
+    assert outputs(notebook, "stderr") == []
+    assert outputs(notebook, "image/png")
     lines = [line for text in outputs(notebook, "stdout") for line in text.splitlines()]
     epochs = [line for line in lines if line.startswith("Epoch ")]
     assert len(epochs) % 3 == 0  # train, validation, test

@@ -32,17 +32,23 @@ SMALL = {
 }
 
 # scikit-learn's MLPClassifier fails these too where it stops early.
-EXPECTED_FAILURES = {
+OF_SPLITS = {
     f"check_sample_weight_equivalence_on_{kind}_data": (
         "repeated rows are set aside, or dealt to folds, otherwise than weighed ones"
     )
     for kind in ("dense", "sparse")
 }
+# On some processors. Those in double precision pass them on all.
+OF_SINGLE_PRECISION = dict.fromkeys(
+    ("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
+    "the seventh digit depends on how many rows a matrix product has",
+)
 
 
 def expected_failures(estimator):
     splits = estimator.early_stopping or isinstance(estimator.cv, int)
-    return EXPECTED_FAILURES if splits else {}
+    single = estimator.dtype == "float32"
+    return (OF_SPLITS if splits else {}) | (OF_SINGLE_PRECISION if single else {})
 
 
 def estimators():
@@ -86,7 +92,7 @@ def test_transformers(estimator, check):
     reason="MLPClassifier takes sample_weight from scikit-learn 1.7 on",
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # its few epochs suffice
-@pytest.mark.parametrize("check", EXPECTED_FAILURES)
+@pytest.mark.parametrize("check", OF_SPLITS)
 def test_early_stopping_fails_these_checks_in_scikit_learn_too(check):
     stopping = MLPClassifier(early_stopping=True, max_iter=20)
     with pytest.raises(AssertionError, match="is not equivalent"):
