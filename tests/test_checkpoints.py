@@ -194,11 +194,10 @@ class TestGoingOn:
         model = slow_models(tiny)[what]
         X, y = data(model)
         whole = clone(model).fit(X, y)
-        for at in (1, 3):
-            interrupted(model, X, y, tmp_path, at)
-            again, epochs = gone_on(model, X, y, tmp_path)
-            assert epochs == list(range(at, whole.n_iter_))
-            assert_same_fit(again, whole)
+        interrupted(model, X, y, tmp_path, 2)
+        again, epochs = gone_on(model, X, y, tmp_path)
+        assert epochs == list(range(2, whole.n_iter_))
+        assert_same_fit(again, whole)
 
     @pytest.mark.filterwarnings("ignore:The gates of the tasks")
     def test_the_best_members_may_be_those_of_before(self, data, tiny, tmp_path):
@@ -554,9 +553,9 @@ class Fits:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of POSIX")
-def test_killed_twenty_times(tiny, tmp_path):
+def test_killed_ten_times(tiny, tmp_path):
     folder, rng = tmp_path / "checkpoints", random.Random(0)
-    n_epochs = 600
+    n_epochs = 300
     fits = Fits(
         {
             **tiny,
@@ -576,7 +575,7 @@ def test_killed_twenty_times(tiny, tmp_path):
     with fits.server:
         fits.start(tmp_path / "whole")
         assert fits.end() == 0
-        for kill in range(20):
+        for kill in range(10):
             process = fits.start(tmp_path / "again", checkpoint_dir=str(folder))
             # Also before the first epoch; most of them at any moment of the others.
             given_up = time.monotonic() + 60
@@ -591,7 +590,7 @@ def test_killed_twenty_times(tiny, tmp_path):
         assert fits.end() == 0
         fits.server.stdin.close()
     assert reached == sorted(reached)  # nothing was lost
-    assert len(set(reached)) > 10
+    assert len(set(reached)) > 5
     assert not list(folder.iterdir())
     whole, again = load(tmp_path / "whole"), load(tmp_path / "again")
     assert_same_fit(again, whole)

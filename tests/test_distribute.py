@@ -122,7 +122,7 @@ def on_two_devices(parameters, cases):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT")]
@@ -259,7 +259,7 @@ class Workers:
             process.kill()
             process.wait()
 
-    def results(self, index, timeout=240):
+    def results(self, index, timeout=900):
         """Wait for the end of a process; return its results and all that it wrote."""
         assert self.processes[index].wait(timeout) == 0, self.outputs[index].read_text()
         text = self.outputs[index].read_text()
@@ -316,12 +316,12 @@ def test_a_worker_that_is_killed(tiny, values_data, tmp_path, victim):
     parameters = json.loads(json.dumps(parameters))  # with lists, as the workers have
     given = {**parameters, "checkpoint_dir": str(folder)}
     with Workers(tmp_path, [(given, {}, False)], "object") as workers:
-        given_up = time.monotonic() + 120
+        given_up = time.monotonic() + 600
         while not list(folder.glob("epoch-00000[3-9].checkpoint")):
             assert time.monotonic() < given_up, workers.outputs[0].read_text()
             time.sleep(0.01)
         workers.processes[victim].kill()
-        ((kind, message),), _ = workers.results(1 - victim, timeout=120)
+        ((kind, message),), _ = workers.results(1 - victim, timeout=600)
     assert kind == "RuntimeError"
     assert "one of them has stopped, or does not answer" in message
     assert "call the same fit in new processes; it goes on after" in message
@@ -346,7 +346,7 @@ def test_the_example_of_several_machines(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
         env={**os.environ, "CHECKPOINTS": str(tmp_path)},
     )
     assert result.returncode == 0, result.stderr

@@ -28,7 +28,7 @@ def run(name, *arguments, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,
+        timeout=900,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines(), result.stderr

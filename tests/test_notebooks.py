@@ -1,4 +1,4 @@
-"""The examples are notebooks. Two run as such; the gallery of the site runs them all."""
+"""The examples are notebooks. Two run here as such, all in the gallery of the site."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_examples_are_notebooks(name):
 
 def executed(name):
     notebook = read(name)
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3")
+    client = NotebookClient(notebook, timeout=900, kernel_name="python3")
     # Pictures are shown in the notebook, whatever the tests themselves draw on.
     environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
     client.execute(cwd=str(EXAMPLES), env=environment)
@@ -85,7 +85,7 @@ def test_progress_leaves_its_last_line_in_a_notebook():
     """The bar is a widget, which a saved notebook shows only where there is Jupyter."""
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [nbformat.v4.new_code_cell(TRAIN_VERBOSELY)]
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
     assert outputs(notebook, "stderr") == []
     (text,) = outputs(notebook, "stdout")
     (line,) = text.splitlines()

@@ -126,7 +126,7 @@ np.save(folder + "/logits.npy", np.hstack(network(X.astype("float32"))))
         [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
         check=True,
         env=os.environ,
-        timeout=120,
+        timeout=600,
     )
     expected = [
         predictions(model, X) for model in (fitted_classifier, fitted_regressor)

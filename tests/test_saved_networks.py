@@ -29,7 +29,7 @@ def run(code, *arguments, **environment):
         capture_output=True,
         text=True,
         env={name: text for name, text in environment.items() if text is not None},
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -87,5 +87,5 @@ def test_keras_classes_stay_as_they_were():
     assert "scikeras" not in sys.modules
     """
     subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120
+        [sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=600
     )

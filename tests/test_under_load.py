@@ -124,18 +124,19 @@ def memory():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux")
-def test_ten_thousand_calls_of_partial_fit_in_flat_memory(tiny, labels_data):
+def test_two_thousand_calls_of_partial_fit_in_flat_memory(tiny, labels_data):
     X, y = labels_data
     model = MultiTaskMMoEClassifier(**tiny)
     classes = [np.unique(y[:, k]) for k in range(2)]
     used = []
-    for call in range(10_000):
+    for call in range(2000):
         rows = slice(call % 6 * 32, call % 6 * 32 + 32)
         model.partial_fit(X[rows], y[rows], classes)
-        if call % 1000 == 999:
+        if call % 500 == 499:
             used.append(memory())
-    assert model.n_iter_ == 10_000
-    assert used[-1] - used[1] < 20e6, used
+    assert model.n_iter_ == 2000
+    # Less than 7 KB a call: one that is kept, with its weights, takes more.
+    assert used[-1] - used[0] < 10e6, used
 
 
 WORKERS = """
@@ -167,7 +168,7 @@ def test_fits_in_forked_and_spawned_workers(tmp_path):
     script.write_text(textwrap.dedent(WORKERS), encoding="utf-8")
     command = [sys.executable, str(script), "fork", "spawn"]
     result = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=600
+        command, capture_output=True, text=True, check=False, timeout=900
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.split()[-1] == "5"
