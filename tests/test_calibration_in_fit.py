@@ -196,6 +196,7 @@ class TestFit:
         assert clf.validation_scores_ == plain.validation_scores_
         assert set(clf.temperatures_.values()) != {1.0}
 
+    @pytest.mark.slow
     def test_an_ensemble_is_calibrated_as_it_predicts(self, data):
         """Its members' mean is, which is less sure than each of them."""
         X, y, X_val, y_val = data

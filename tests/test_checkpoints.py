@@ -297,6 +297,7 @@ class TestGoingOn:
         assert epochs[0] == 2
         assert_same_fit(again, whole)
 
+    @pytest.mark.slow
     def test_a_network_of_the_users_own(self, tiny, data, tmp_path):
         model = models(tiny)["stopping"].set_params(network=own_network)
         X, y = data(model)

@@ -389,6 +389,7 @@ def test_a_strategy_of_one_device(tiny, labels_data, one_device):
     assert again.loss_curve_ == plain.loss_curve_
 
 
+@pytest.mark.slow
 def test_an_ensemble_goes_on_under_a_strategy(tiny, values_data, one_device):
     first = MultiTaskMMoERegressor(**tiny, dropout=0.0, cv=2).fit(*values_data)
     curves = []

@@ -428,6 +428,7 @@ def test_auto_regularization_is_that_of_its_rows(tiny, n_samples):
     assert all(auto.get_params()[name] == "auto" for name in explicit)
 
 
+@pytest.mark.slow
 def test_auto_regularization_goes_on_with_other_rows(tiny, labels_data):
     X, y = labels_data
     started = MultiTaskMMoEClassifier(**tiny, warm_start=True).fit(X[:50], y[:50])

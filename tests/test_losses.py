@@ -178,6 +178,7 @@ class TestValues:
 
 
 class TestRegressions:
+    @pytest.mark.slow
     def test_what_is_predicted(self, X, skewed):
         def mean_of(loss):
             reg = MultiTaskMMoERegressor(loss=loss, **QUICK).fit(X, skewed)
@@ -321,6 +322,7 @@ class TestQuantiles:
 
 
 class TestClassifications:
+    @pytest.mark.slow
     def test_ordered_classes(self, X, grades):
         fitted = {
             loss: MultiTaskMMoEClassifier(loss=loss, **QUICK).fit(X, grades)

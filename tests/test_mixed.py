@@ -294,6 +294,7 @@ def test_a_score_of_regressions_is_told_from_one_of_classes(fitted, data):
     assert "f1_macro" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_in_a_search(data, tiny):
     X, y = data
     model = make_pipeline(StandardScaler(), MultiTaskMMoEMixed(**tiny))

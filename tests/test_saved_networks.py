@@ -129,6 +129,7 @@ class TestCallbacks:
         for weight, best in zip(network.get_weights(), expected, strict=True):
             np.testing.assert_array_equal(weight, best)
 
+    @pytest.mark.slow
     def test_calls_by_batch(self, labels_data, tiny):
         import keras
 

@@ -440,6 +440,7 @@ def test_a_scarce_classification():
     np.testing.assert_allclose(of_few.sum(axis=1), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_penalties_and_losses_of_members_of_a_scarce_task(trained_with):
     X, y = two_tasks()
     # Hardly trained, so that all members predict next to nothing.
@@ -664,6 +665,7 @@ def test_predictions_during_training_are_of_members_that_learn_the_task():
         np.testing.assert_allclose(found, predicted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_fit_with_a_scarce_task_goes_on_from_a_checkpoint(tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -695,6 +697,7 @@ def test_the_picture_of_the_gates_has_a_member_for_each_task(scarce):
     np.testing.assert_allclose([sum(shown[:2]), sum(shown[2:])], 1, atol=0.011)
 
 
+@pytest.mark.slow
 def test_gates_of_other_members_are_not_compared():
     from sklearn_mmoe.model_selection import sharing_report
 

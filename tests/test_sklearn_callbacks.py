@@ -126,6 +126,7 @@ def test_progress_bar(tiny, labels_data, capsys):
     assert "MultiTaskMMoEClassifier" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_inside_pipeline_and_search(tiny, labels_data):
     X, y = labels_data
     recording = Recording()

@@ -211,6 +211,7 @@ def fitted_objects(named, tiny, y):
     ]
 
 
+@pytest.mark.slow
 def test_every_public_class(named, tiny, tmp_path):
     objects = fitted_objects(named, tiny, named[1])
     public = {

@@ -347,6 +347,7 @@ class TestMemory:
         assert built == [{"draw": False}]
         clear_cache()
 
+    @pytest.mark.slow
     def test_what_a_callback_changes_reaches_no_other_fit(self, labels_data, tiny):
         from sklearn_mmoe.networks import clear_cache
 
