@@ -194,10 +194,11 @@ class TestGoingOn:
         model = slow_models(tiny)[what]
         X, y = data(model)
         whole = clone(model).fit(X, y)
-        interrupted(model, X, y, tmp_path, 2)
-        again, epochs = gone_on(model, X, y, tmp_path)
-        assert epochs == list(range(2, whole.n_iter_))
-        assert_same_fit(again, whole)
+        for at in (1, 3):
+            interrupted(model, X, y, tmp_path, at)
+            again, epochs = gone_on(model, X, y, tmp_path)
+            assert epochs == list(range(at, whole.n_iter_))
+            assert_same_fit(again, whole)
 
     @pytest.mark.filterwarnings("ignore:The gates of the tasks")
     def test_the_best_members_may_be_those_of_before(self, data, tiny, tmp_path):
