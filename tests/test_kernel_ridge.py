@@ -242,6 +242,31 @@ class TestPrediction:
         one_by_one = pd.concat([regressor.predict(X[i : i + 1]) for i in range(5)])
         np.testing.assert_allclose(one_by_one, regressor.predict(X)[:5], rtol=1e-5)
 
+    def test_of_known_rows_does_not_depend_on_how_many(self, tmp_path):
+        """The distance of a row to itself is 0, not what its squares round to."""
+        onnxruntime = pytest.importorskip("onnxruntime")
+        rng = np.random.default_rng(0)
+        kinds = rng.integers(40, size=240)
+        X = rng.normal(size=(40, 200))[kinds] + rng.normal(size=(240, 200)) * 0.01
+        y = rng.normal(size=(40, 2))[kinds]
+        model = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}, dtype="float64")
+        model.fit(X, y)
+        assert min(model.kernel_ridge_weights_.values()) > 0
+        model.export_onnx(tmp_path / "model.onnx")
+        session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+        name = session.get_inputs()[0].name
+        for predict in (
+            lambda x: of(model).outputs(["regression"] * 2, x),
+            model.network_.get_layer("kernel_ridge"),
+            lambda x: session.run(None, {name: x}),
+        ):
+            together = np.array(predict(X[:20]))
+            one_by_one = [np.array(predict(X[i : i + 1])) for i in range(20)]
+            alone = np.concatenate(one_by_one, axis=1)
+            np.testing.assert_allclose(together, alone, rtol=0, atol=1e-11)
+        found = np.column_stack(session.run(None, {name: X}))
+        np.testing.assert_allclose(found, model.predict(X), rtol=0, atol=1e-10)
+
     def test_of_sparse_features_is_the_same(self, regressor):
         from scipy.sparse import csr_matrix
 

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from sklearn_mmoe._onnx.graph import Graph
+from sklearn_mmoe._training.kernel_ridge import SAME_ROW
 from sklearn_mmoe.layers import (
     CGC,
     AdaptiveInformationTransfer,
@@ -376,10 +377,12 @@ def _kernel_ridge(graph: Graph, layer: Any, inputs: list[str]) -> list[str]:
     two_products = graph.node("MatMul", x, graph.constant(2 * rows.T))
     squares = graph.node("Mul", x, x)
     squares = graph.sum_last(squares, rows.shape[1], np.float64)
-    squares = graph.node("Add", squares, graph.constant((rows**2).sum(axis=1)))
-    squares = graph.node("Sub", squares, two_products)
+    norms = graph.node("Add", squares, graph.constant((rows**2).sum(axis=1)))
+    squares = graph.node("Sub", norms, two_products)
+    least = graph.node("Mul", norms, graph.constant(SAME_ROW, np.float64))
     zero = graph.constant(0.0, np.float64)
-    distances = graph.node("Sqrt", graph.node("Max", squares, zero))
+    differ = graph.node("Greater", squares, least)
+    distances = graph.node("Sqrt", graph.node("Where", differ, squares, zero))
     exponents = graph.node("Div", distances, graph.constant(-_array(layer.length)))
     columns = graph.node(
         "MatMul",

@@ -14,12 +14,14 @@ import numpy as np
 from scipy.special import expit, logit, softmax
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import gen_batches
+from sklearn.utils.extmath import row_norms
 
 from sklearn_mmoe._batches.arrays import dense_parts
 from sklearn_mmoe._training.averaging import average_outputs
 
 __all__ = [
     "LEAST_PROBABILITY",
+    "SAME_ROW",
     "KernelRidge",
     "as_targets",
     "outputs_of_tasks",
@@ -31,6 +33,10 @@ __all__ = [
 _ROWS_AT_ONCE = 1024
 # A ridge regression may say of a class less than nothing. So much is left to each.
 LEAST_PROBABILITY = 1e-3
+# Rows are the same if their squared distance is not above this part of their squared
+# norms. Rounding leaves as much, differently with the number of rows at once, and the
+# root of it would be seen in the predictions.
+SAME_ROW = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +159,12 @@ def predict_columns(
     """Predict rows by those that are known, both of weighted features."""
     # Of float32 distances are computed in float64, part by part: those of near rows
     # are small differences of large numbers.
-    kernel = np.exp(euclidean_distances(rows, known) / -length)
-    return kernel @ coefficients
+    squares = euclidean_distances(rows, known, squared=True)
+    norms = row_norms(rows, squared=True)[:, np.newaxis] + row_norms(
+        known, squared=True
+    )
+    squares[squares <= SAME_ROW * norms] = 0
+    return np.exp(np.sqrt(squares) / -length) @ coefficients
 
 
 def as_targets(kind: str, outputs: np.ndarray) -> np.ndarray:

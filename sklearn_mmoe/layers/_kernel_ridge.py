@@ -11,6 +11,8 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 import keras
 from keras import ops
 
+from sklearn_mmoe._training.kernel_ridge import SAME_ROW
+
 __all__ = ["KernelRidgeOutputs"]
 
 
@@ -83,13 +85,10 @@ class KernelRidgeOutputs(keras.layers.Layer):
         # As precise as the features, as predictions outside of a network are.
         x = ops.cast(ops.cast(x * self.feature_weights, self.compute_dtype), "float64")
         rows = ops.cast(self.rows, "float64")
-        squares = (
-            ops.sum(x * x, axis=-1, keepdims=True)
-            + ops.sum(rows * rows, axis=-1)
-            - 2 * ops.matmul(x, ops.transpose(rows))
-        )
+        norms = ops.sum(x * x, axis=-1, keepdims=True) + ops.sum(rows * rows, axis=-1)
+        squares = norms - 2 * ops.matmul(x, ops.transpose(rows))
         # At a distance of 0 the root has no derivative, and gradients would be nan.
-        differ = squares > 0
+        differ = squares > SAME_ROW * norms
         distances = ops.where(differ, ops.sqrt(ops.where(differ, squares, 1)), 0)
         kernel = ops.exp(-distances / self.length)
         columns = ops.matmul(kernel, self.coefficients) + self.means
