@@ -151,6 +151,39 @@ def test_experts_start_different_with_a_seeded_initializer():
     np.testing.assert_array_equal(again.expert_kernel, layer.expert_kernel)
 
 
+# JAX has no float64 unless it is told to.
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64"][: 1 if BACKEND == "jax" else 2]
+)
+@pytest.mark.parametrize(
+    ("name", "n_linear"),
+    [("HeUniform", 0), ("HeUniform", 2), ("GlorotUniform", 0), ("HeNormal", 0)],
+)
+@pytest.mark.parametrize("shape", [(5, 3), (96, 32)])
+def test_kernels_are_those_that_keras_draws(name, n_linear, shape, dtype):
+    """To the bit, though those of all members are drawn at once."""
+    from sklearn_mmoe.layers._building_blocks import LinearAndHidden
+    from sklearn_mmoe.layers._members import MemberDense, seeds_of_members
+
+    kind = getattr(keras.initializers, name)
+    rows, columns = shape
+    layer = MemberDense(
+        columns + n_linear,
+        num_members=4,
+        kernel_initializer=LinearAndHidden(n_linear, seed=7)
+        if n_linear
+        else kind(seed=7),
+        dtype=dtype,
+    )
+    layer.build((None, rows))
+    layer.draw_weights(3)
+    drawn = np.asarray(layer.kernel)
+    assert not drawn[..., :n_linear].any()
+    for kernel, seed in zip(drawn, seeds_of_members(3, 4), strict=True):
+        expected = kind(seed=seed)(shape, dtype)
+        np.testing.assert_array_equal(kernel[:, n_linear:], expected)
+
+
 def test_one_expert_is_a_shared_bottom():
     layer = MMoE(4, 1, 2)
     x = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")

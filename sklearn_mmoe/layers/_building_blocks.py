@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from sklearn_mmoe.layers._initializers import draw_each
+
 __all__ = [
     "LinearAndHidden",
     "SplitColumns",
@@ -146,12 +148,17 @@ class LinearAndHidden(keras.initializers.Initializer):
         self.seed = seed
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        return self.draw_each([self.seed], shape, dtype)[0]
+
+    def draw_each(
+        self, seeds: Sequence[int], shape: Sequence[int], dtype: Any = None
+    ) -> Any:
+        """Draw a kernel for each seed."""
         rows, columns = shape
-        hidden = keras.initializers.HeUniform(seed=self.seed)(
-            (rows, columns - self.n_linear), dtype
-        )
-        linear = keras.ops.zeros((rows, self.n_linear), dtype)
-        return keras.ops.concatenate([linear, hidden], axis=1)
+        initializer = keras.initializers.HeUniform(seed=self.seed)
+        hidden = draw_each(initializer, seeds, (rows, columns - self.n_linear), dtype)
+        linear = keras.ops.zeros((len(seeds), rows, self.n_linear), dtype)
+        return keras.ops.concatenate([linear, hidden], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {"n_linear": self.n_linear, "seed": self.seed}

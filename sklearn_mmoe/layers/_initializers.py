@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sklearn_mmoe._training import keras_import  # noqa: F401  must precede keras
 
 # isort: split
+import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["block_initializer", "of_block", "with_seed"]
+__all__ = ["block_initializer", "draw_each", "of_block", "with_seed"]
 
 
 def with_seed(initializer: Any, seed: int) -> Any:
@@ -37,6 +40,83 @@ def of_block(initializer: Any, block: int) -> Any:
     # SeedSequence keeps (seed, block) apart from (seed + 1, block - 1).
     sequence = np.random.SeedSequence([seed, block])
     return with_seed(initializer, int(sequence.generate_state(1)[0] >> 1))
+
+
+def draw_each(
+    initializer: Any, seeds: Sequence[int], shape: Sequence[int], dtype: Any
+) -> Any:
+    """Draw a kernel for each seed, as copies of an initializer would.
+
+    An ensemble has hundreds of them, and each takes Keras a millisecond. So those of
+    our networks are drawn in one call into TensorFlow, to the same bits.
+
+    Parameters
+    ----------
+    initializer : keras.initializers.Initializer or callable
+        The initializer; its own seed is not used.
+    seeds : sequence of int
+        The seeds.
+    shape : sequence of int
+        Shape of each kernel.
+    dtype : str or None
+        Type of the kernels; None is Keras' global one.
+
+    Returns
+    -------
+    tensor of shape (len(seeds), *shape)
+        The kernels.
+    """
+    if hasattr(initializer, "draw_each"):
+        return initializer.draw_each(seeds, shape, dtype)
+    limit = _limit(initializer, shape)
+    if limit is None or keras.backend.backend() != "tensorflow":
+        return ops.stack([with_seed(initializer, seed)(shape, dtype) for seed in seeds])
+    dtype = keras.backend.standardize_dtype(dtype or keras.config.floatx())
+    pairs = np.zeros((len(seeds), 2), np.int32)
+    pairs[:, 0] = np.asarray(seeds) % (np.iinfo(np.int32).max - 1)  # as Keras does
+    # Keras makes a number of float32 of the limit, whatever it draws.
+    return _uniform_draws(dtype)(pairs, np.array(shape, np.int32), np.float32(limit))
+
+
+def _limit(initializer: Any, shape: Sequence[int]) -> float | None:
+    """Return up to where a uniform initializer draws; None if it is another kind."""
+    kinds = (keras.initializers.GlorotUniform, keras.initializers.HeUniform)
+    if type(initializer) not in kinds or len(shape) != 2:
+        return None
+    if not isinstance(initializer.seed, int):
+        return None
+    fans = {"fan_in": shape[0], "fan_avg": sum(shape) / 2}
+    variance = initializer.scale / max(1.0, fans[initializer.mode])
+    return math.sqrt(3 * variance)
+
+
+@functools.cache
+def _uniform_draws(dtype: str) -> Any:
+    """Trace a function that draws uniform numbers for each of some seeds."""
+    import tensorflow as tf
+
+    def draw(seeds: Any, shape: Any, limit: Any) -> Any:
+        return tf.map_fn(
+            lambda seed: tf.random.stateless_uniform(
+                shape,
+                seed,
+                minval=tf.cast(-limit, dtype),
+                maxval=tf.cast(limit, dtype),
+                dtype=dtype,
+            ),
+            seeds,
+            fn_output_signature=tf.TensorSpec([None, None], dtype),
+        )
+
+    return tf.function(
+        draw,
+        input_signature=[
+            tf.TensorSpec([None, 2], tf.int32),
+            tf.TensorSpec([2], tf.int32),
+            tf.TensorSpec([], tf.float32),
+        ],
+        autograph=False,
+    )
 
 
 def block_initializer(
@@ -65,12 +145,11 @@ def block_initializer(
     """
 
     def initialize(shape: Sequence[int], dtype: Any = None) -> Any:
-        return ops.stack(
-            [
-                of_block(initializer, first_block + i)(block_shape, dtype)
-                for i in range(shape[axis])
-            ],
-            axis=axis,
-        )
+        blocks = [of_block(initializer, first_block + i) for i in range(shape[axis])]
+        seeds: list[Any] = [getattr(block, "seed", None) for block in blocks]
+        if not all(isinstance(seed, int) for seed in seeds):
+            drawn = [block(block_shape, dtype) for block in blocks]
+            return ops.stack(drawn, axis=axis)
+        return ops.moveaxis(draw_each(initializer, seeds, block_shape, dtype), 0, axis)
 
     return initialize

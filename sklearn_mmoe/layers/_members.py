@@ -21,7 +21,7 @@ from keras import ops
 
 from sklearn_mmoe.layers._building_blocks import dense
 from sklearn_mmoe.layers._gates import GatedLayer
-from sklearn_mmoe.layers._initializers import with_seed
+from sklearn_mmoe.layers._initializers import draw_each
 from sklearn_mmoe.layers._spread import LearnedSpread
 from sklearn_mmoe.layers.cgc import CGC
 from sklearn_mmoe.layers.cross_stitch import CrossStitch
@@ -91,15 +91,13 @@ class MemberDense(keras.layers.Layer):
 
     def draw_weights(self, seed: int) -> None:
         """Draw each member's weights, and set the biases to zero."""
-        shape = self.kernel.shape[1:]
+        seeds = list(seeds_of_members(seed, self.num_members))
         self.kernel.assign(
-            ops.stack(
-                [
-                    with_seed(self.kernel_initializer, of_member)(
-                        shape, self.kernel.dtype
-                    )
-                    for of_member in seeds_of_members(seed, self.num_members)
-                ]
+            draw_each(
+                self.kernel_initializer,
+                seeds,
+                self.kernel.shape[1:],
+                self.kernel.dtype,
             )
         )
         self.bias.assign(ops.zeros(self.bias.shape, self.bias.dtype))
