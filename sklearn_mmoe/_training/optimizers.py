@@ -38,6 +38,12 @@ class FusedAdamW(keras.optimizers.AdamW):
             if self._use_weight_decay(variable):
                 variable.assign_sub(variable * ops.cast(rate, variable.dtype))
 
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Change all weights once."""
+        self._numbers: dict[str, dict[str, Any]] = {}
+        super().apply(grads, trainable_variables)
+        self._numbers = {}  # tensors of the graph that is being traced
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change a weight and its two moments (Kingma & Ba, 2015, section 2)."""
         if not _on_one_device():
@@ -46,21 +52,31 @@ class FusedAdamW(keras.optimizers.AdamW):
         import tensorflow as tf
 
         index = self._get_variable_index(variable)
-        number = functools.partial(ops.convert_to_tensor, dtype=variable.dtype)
-        beta_1, beta_2 = number(self.beta_1), number(self.beta_2)
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        # One for all weights: to trace them for each would take a fifth of the step's.
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        if dtype not in self._numbers:
+            self._numbers[dtype] = self._numbers_of(dtype, learning_rate)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=ops.power(beta_1, step),
-            beta2_power=ops.power(beta_2, step),
-            lr=ops.cast(learning_rate, variable.dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=number(self.epsilon),
+            **self._numbers[dtype],
             grad=ops.cast(gradient, variable.dtype),
         )
+
+    def _numbers_of(self, dtype: str, learning_rate: Any) -> dict[str, Any]:
+        """Compute what a step takes beside a weight, its moments and gradient."""
+        number = functools.partial(ops.convert_to_tensor, dtype=dtype)
+        beta_1, beta_2 = number(self.beta_1), number(self.beta_2)
+        step = ops.cast(self.iterations + 1, dtype)
+        return {
+            "beta1_power": ops.power(beta_1, step),
+            "beta2_power": ops.power(beta_2, step),
+            "lr": ops.cast(learning_rate, dtype),
+            "beta1": beta_1,
+            "beta2": beta_2,
+            "epsilon": number(self.epsilon),
+        }
 
 
 def _on_one_device() -> bool:

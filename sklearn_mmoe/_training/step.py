@@ -130,11 +130,12 @@ class TrainingStep:
     def _decay(self, variables: Sequence[Any]) -> None:
         """Shrink each member's weights."""
         rate = self._optimizer.learning_rate * tf.constant(self._member_decay)
-        for variable in variables:
-            if not self._optimizer._use_weight_decay(variable):
-                continue
-            of_members = tf.reshape(rate, [-1] + [1] * (len(variable.shape) - 1))
-            variable.assign_sub(variable * tf.cast(of_members, variable.dtype))
+        rate = tf.cast(rate, self._dtype)
+        decayed = list(filter(self._optimizer._use_weight_decay, variables))
+        ranks = {len(variable.shape) for variable in decayed}
+        rates = {rank: tf.reshape(rate, [-1] + [1] * (rank - 1)) for rank in ranks}
+        for variable in decayed:
+            variable.assign_sub(variable * rates[len(variable.shape)])
 
 
 def _member_by_member(target: Any, output: Any, weight: Any) -> tuple[Any, Any, Any]:

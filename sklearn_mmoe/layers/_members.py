@@ -143,9 +143,7 @@ class MemberDropout(keras.layers.Dropout):
         draws = keras.random.uniform(
             ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator
         )
-        rates = ops.reshape(
-            ops.convert_to_tensor(self.rate, self.compute_dtype), (-1, 1, 1)
-        )
+        rates = np.reshape(np.array(self.rate, self.compute_dtype), (-1, 1, 1))
         return ops.where(draws >= rates, inputs / (1 - rates), ops.zeros_like(inputs))
 
 
