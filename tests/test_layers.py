@@ -184,6 +184,21 @@ def test_kernels_are_those_that_keras_draws(name, n_linear, shape, dtype):
         np.testing.assert_array_equal(kernel[:, n_linear:], expected)
 
 
+@pytest.mark.skipif(
+    "input_axes" not in inspect.signature(keras.initializers.HeUniform).parameters,
+    reason="this Keras takes a kernel's axes as they come",
+)
+def test_kernels_have_the_fan_of_the_axes_that_are_given():
+    initializer = keras.initializers.HeUniform(
+        seed=1, input_axes=(1,), output_axes=(0,)
+    )
+    layer = MMoE(400, 2, 2, expert_kernel_initializer=initializer)
+    layer.build((None, 4))
+    kernel = np.asarray(layer.expert_kernel)[:, 0]
+    np.testing.assert_array_equal(kernel, initializer((4, 400), "float32"))
+    assert np.abs(kernel).max() <= np.sqrt(6 / 400)
+
+
 def test_one_expert_is_a_shared_bottom():
     layer = MMoE(4, 1, 2)
     x = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")

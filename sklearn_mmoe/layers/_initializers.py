@@ -83,7 +83,8 @@ def _limit(initializer: Any, shape: Sequence[int]) -> float | None:
     kinds = (keras.initializers.GlorotUniform, keras.initializers.HeUniform)
     if type(initializer) not in kinds or len(shape) != 2:
         return None
-    if not isinstance(initializer.seed, int):
+    axes = [getattr(initializer, f"{end}_axes", None) for end in ("input", "output")]
+    if not isinstance(initializer.seed, int) or any(axis is not None for axis in axes):
         return None
     fans = {"fan_in": shape[0], "fan_avg": sum(shape) / 2}
     variance = initializer.scale / max(1.0, fans[initializer.mode])
