@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -405,6 +406,24 @@ class TestMissingAndWeights:
         MultiTaskOutOfCore(MultiTaskMMoEClassifier(**parameters)).fit(data)
         weights = np.concatenate(recorder.weights)[np.argsort(recorder.rows), 0]
         np.testing.assert_allclose(weights, np.repeat([2 / 3, 2], [60, 20]), rtol=1e-6)
+
+    def test_weights_of_classes_do_not_outweigh_other_tasks(self, tiny):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(200, 3))
+        y = pd.DataFrame({"rare": np.repeat(["yes", "no"], [10, 190]), "x": X[:, 0]})
+        estimator = MultiTaskMMoEMixed(
+            **{**tiny, "max_iter": 1}, class_weight={"rare": "balanced"}
+        )
+        order = rng.permutation(200)
+        chunks = [(X[rows], y.iloc[rows]) for rows in np.split(order, 4)]
+        model = MultiTaskOutOfCore(estimator).fit(chunks)
+        expected = clone(estimator).fit(X, y)
+        scales = [
+            [task.loss_scale for task in fitted._tasks]
+            for fitted in (model.estimator_, expected)
+        ]
+        np.testing.assert_allclose(*scales)
+        assert scales[0][0] == pytest.approx(1 / np.log(2))
 
     def test_a_class_for_which_there_are_whole_numbers_and_missing_ones(self, tiny):
         frame = pd.DataFrame({"x": np.arange(60.0), "y": [1, 2, None] * 20})

@@ -84,6 +84,47 @@ def test_numbers_however_they_are_written(written):
     np.testing.assert_array_equal(encode(column), encode(numbers))
 
 
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        # There is no zero before thousands.
+        (["0,875", "1,250", "2", "3", "10"], [0.875, 1.25, 2, 3, 10]),
+        (["-0,875", "1,250"], [-0.875, 1.25]),
+        (["0.875", "1.250", "2"], [0.875, 1.25, 2]),
+        (["1,250", "812", "12,300,000"], [1250, 812, 12_300_000]),
+        (["$1,250", "$812", "$95"], [1250, 812, 95]),
+        (["1.250 €", "812 €", "95 €", "2.100 €"], [1250, 812, 95, 2100]),
+        (["EUR 1.250", "EUR 812", "?!"], [1250, 812, np.nan]),
+        (["1.250 €", "12.300.000 €"], [1250, 12_300_000]),
+        (["1.250,5 €", "1.250 €"], [1250.5, 1250]),
+    ],
+    ids=str,
+)
+def test_marks_between_thousands_and_of_decimals(texts, numbers):
+    # One odd value is a slip.
+    times = [1 if text == "?!" else 20 for text in texts]
+    column = np.repeat(np.array(texts, dtype=object), times)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*'\\?!'.*")
+        found = encode(column)
+    np.testing.assert_array_equal(found, encode(np.repeat(numbers, times)))
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1.459 €", "1.609 €"], [1.459, 1.609]),  # of fuel, perhaps
+        (["1.250", "812", "95"], [1.25, 812, 95]),
+        (["1.250 €", "1812 €"], [1.25, 1812]),
+    ],
+    ids=str,
+)
+def test_a_point_that_may_part_thousands_is_told_of(texts, numbers):
+    with pytest.warns(UserWarning, match=r"'x' holds numbers such as '1\.\d{3}.*point"):
+        found = encode(texts * 20)
+    np.testing.assert_array_equal(found, encode(numbers * 20))
+
+
 @pytest.mark.parametrize("word", ["", "  ", "NA", "n/a", "?", "nan", "None", "-", None])
 def test_words_for_missing_numbers(word):
     strings = np.array(AMOUNTS.astype(str), dtype=object)

@@ -199,6 +199,28 @@ def test_class_weights_for_all_leave_regressions_alone(data, tiny):
     assert model.fit(*data).task_types_[0] == "regression"
 
 
+@pytest.mark.parametrize("loss", [{}, {"rare": "focal"}])
+@pytest.mark.parametrize("class_weight", ["balanced", {"yes": 9}])
+def test_class_weights_are_those_of_their_rows(tiny, class_weight, loss):
+    """What they make of a task's loss does not make it outweigh the others."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    rare = np.arange(200) < 10
+    y = pd.DataFrame({"rare": np.where(rare, "yes", "no"), "number": X[:, 0]})
+    yes, no = (200 / 20, 200 / 380) if class_weight == "balanced" else (9, 1)
+    by_rows = np.ones((200, 2))
+    by_rows[:, 0] = np.where(rare, yes, no)
+    parameters = {**tiny, "loss": loss}
+    by_class = MultiTaskMMoEMixed(**parameters, class_weight={"rare": class_weight})
+    by_class.fit(X, y)
+    expected = MultiTaskMMoEMixed(**parameters).fit(X, y, sample_weight=by_rows)
+    for name, curve in expected.task_loss_curves_.items():
+        found = by_class.task_loss_curves_[name]
+        np.testing.assert_allclose(found, curve, rtol=1e-4)
+        # Predictors of no more than the shares of weighed rows cost about one.
+        assert 0.3 < curve[0] < 3
+
+
 def test_a_loss_of_regressions_says_how_to_make_one(data):
     model = MultiTaskMMoEMixed(loss={"size": "poisson"})
     with pytest.raises(ValueError, match=r"types=.'size': 'regression'."):

@@ -235,11 +235,23 @@ class LabelTask:
             Whether knowing no more than the classes' shares is to cost one, as it does
             in a regression; else it costs what log-loss makes it cost.
         """
-        if self.is_constant or not weight.any():
+        self._by_entropy = by_entropy
+        self.weigh_classes(
+            np.bincount(codes, weights=weight, minlength=len(self.classes))
+        )
+
+    def weigh_classes(self, totals: np.ndarray) -> None:
+        """Set the factor of its loss anew, for classes of other weights.
+
+        Parameters
+        ----------
+        totals : ndarray of shape (n_classes,)
+            Sum of the rows' weights in each class.
+        """
+        if self.is_constant or not totals.any():
             return
-        shares = np.bincount(codes, weights=weight, minlength=len(self.classes))
-        shares = shares / weight.sum()
-        wanted = 1.0 if by_entropy else float(entr(shares).sum())
+        shares = totals / totals.sum()
+        wanted = 1.0 if self._by_entropy else float(entr(shares).sum())
         cost = self._cost_of_shares(shares)
         if cost > 0:
             self.loss_scale = wanted / cost

@@ -135,6 +135,13 @@ class FitData:
         """What else tells these data from others: nothing."""
         return {}
 
+    def weigh_classes(self) -> None:
+        """Let no task's loss count for more because of `class_weight`."""
+        for k, (task, factors) in enumerate(zip(self.tasks, self.factors, strict=True)):
+            if factors is not None:
+                codes, weight = self.targets.codes[k], self.weights[:, k]
+                task.weigh_classes(np.bincount(codes, weight, len(factors)))
+
     def with_folds(self, n_folds: int, seed: int) -> FitData:
         """Deal the rows out to folds of even size and like labels."""
         folds = np.zeros(len(self.weights), dtype=int)

@@ -60,6 +60,8 @@ class ReadingMixin(EstimatorParameters):
         weights = row_weights(sample_weight, features, columns.names)
         tasks = self._tasks if resume else self._find_tasks(columns, weights, classes)
         data = self._encode(X, y, sample_weight, features, columns, weights, tasks)
+        if not resume:
+            data.weigh_classes()
         # Calls of partial_fit may well bring nothing for one of the tasks.
         each = not resume and classes is None
         check_positive_weights(data.weights, columns.names, each=each)

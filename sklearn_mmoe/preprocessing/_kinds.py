@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._parsing import (
+    ambiguous_amount,
     ambiguous_date,
     evenly,
     find_currencies,
@@ -23,6 +24,7 @@ from sklearn_mmoe.preprocessing._parsing import (
     holds_times,
     is_code,
     is_missing_word,
+    likelier_decimal,
     looks_like_amount,
     looks_like_date,
     parse_dates,
@@ -185,6 +187,7 @@ def _reader_of_words(
     decimal = find_decimal(words)
     if decimal is not None:
         currency = next(iter(find_currencies(words)), None)
+        _warn_of_thousands(name, words, decimal)
         return _numbers(name, column, NumberReader(name, decimal, currency))
     if holds_times(words):
         return TimeReader(name)
@@ -194,6 +197,19 @@ def _reader_of_words(
         form = find_date_format(words)
         return None if form is None else _dates(name, words, form)
     return None
+
+
+def _warn_of_thousands(name: Hashable, values: Sequence[Any], decimal: str) -> None:
+    """Warn if a point cannot be told from a mark between thousands."""
+    example = ambiguous_amount(values, decimal)
+    if example is not None:
+        warn(
+            f"Column {name!r} holds numbers such as {example!r}, and all that have a "
+            "point have three digits behind it. The point is read as a decimal mark. "
+            "If it is between thousands, convert the column before, with "
+            ".str.replace('.', '').",
+            finding=("decimal or thousands", name),
+        )
 
 
 def _dates(
@@ -235,7 +251,11 @@ def _reader_of_most(
     if marks:
         if len(currencies) > 1:
             return None
-        best = min(marks, key=lambda mark: marks[mark][0])
+        fewest = min(rows for rows, _ in marks.values())
+        fitting = [mark for mark, (rows, _) in marks.items() if rows == fewest]
+        read = [v for v in levels if all(v not in marks[mark][1] for mark in fitting)]
+        best = likelier_decimal(fitting, read)
+        _warn_of_thousands(name, read, best)
         currency = next(iter(currencies), None)
         reader = NumberReader(name, best, currency, marks[best][1])
         return _numbers(name, column, reader)

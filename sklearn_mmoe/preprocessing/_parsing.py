@@ -20,6 +20,7 @@ import pandas as pd
 
 __all__ = [
     "UnreadableError",
+    "ambiguous_amount",
     "ambiguous_date",
     "evenly",
     "find_currencies",
@@ -30,6 +31,7 @@ __all__ = [
     "holds_times",
     "is_code",
     "is_missing_word",
+    "likelier_decimal",
     "looks_like_amount",
     "looks_like_date",
     "parse_dates",
@@ -58,10 +60,12 @@ _CURRENCY = re.compile(rf"[$€£¥]|{_LETTERS}")
 # SEK001 and PEN-1000 are codes: letters stand before a number with a space between.
 _BEFORE = rf"(?:[+-]?(?:[$€£¥]?\s?|{_LETTERS}\s)|[$€£¥]\s?[+-])"
 _AFTER = rf"\s?(?:[%$€£¥]|{_LETTERS})?"
+# By the mark between thousands: a number of more than one group. 0,875 is none.
+_GROUPS = {mark: rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+" for mark in ".,"}
 # By the decimal mark: a number, with the other mark between its thousands or none.
 _NUMBER = {
-    ".": re.compile(rf"{_BEFORE}(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?|{_PLAIN}){_AFTER}"),
-    ",": re.compile(rf"{_BEFORE}(?:\d{{1,3}}(?:\.\d{{3}})+|\d+)(?:,\d*)?{_AFTER}"),
+    ".": re.compile(rf"{_BEFORE}(?:{_GROUPS[',']}(?:\.\d*)?|{_PLAIN}){_AFTER}"),
+    ",": re.compile(rf"{_BEFORE}(?:{_GROUPS['.']}|\d+)(?:,\d*)?{_AFTER}"),
 }
 _SIGNS = re.compile(rf"{_CURRENCY.pattern}|[%\s]")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -186,10 +190,61 @@ def find_decimal(values: Iterable[Any]) -> str | None:
     if all(isinstance(value, bool | np.bool_) for value in values):
         return None
 
-    for decimal in _NUMBER:
-        if all(reads_as_number(value, decimal) for value in values):
-            return decimal if len(find_currencies(values)) <= 1 else None
-    return None
+    marks = [m for m in _NUMBER if all(reads_as_number(v, m) for v in values)]
+    if not marks or len(find_currencies(values)) > 1:
+        return None
+    return likelier_decimal(marks, values)
+
+
+def likelier_decimal(marks: Sequence[str], values: Iterable[Any]) -> str:
+    """Choose between decimal marks that fit equally well.
+
+    It is the point, unless all points of amounts of money have three digits behind
+    them, as in 1.250 €, and there are amounts below a thousand without one.
+    """
+    values = list(values)
+    if len(marks) == 1 or not (_point_may_group(values) and find_currencies(values)):
+        return marks[0]
+    return "," if _has_less_than_a_thousand(values) else marks[0]
+
+
+def ambiguous_amount(values: Iterable[Any], decimal: str) -> str | None:
+    """Find a number whose point is read as a decimal mark, but may part thousands.
+
+    Parameters
+    ----------
+    values : iterable
+        Values of a column, which the decimal mark fits.
+    decimal : {'.', ','}
+        The mark.
+
+    Returns
+    -------
+    str or None
+        The first such number; None if there is none, or a value fits this mark alone.
+    """
+    values = list(values)
+    if decimal != "." or not _point_may_group(values):
+        return None
+    # Without a currency, three digits behind all points may well be a precision.
+    if not (find_currencies(values) or _has_less_than_a_thousand(values)):
+        return None
+    return next(v.strip() for v in values if isinstance(v, str) and "." in v)
+
+
+def _point_may_group(values: Sequence[Any]) -> bool:
+    """Tell whether there are points, and all numbers fit if they part thousands."""
+    texts = [value for value in values if isinstance(value, str)]
+    return len(texts) == len(values) and (
+        any("." in text for text in texts)
+        and all(reads_as_number(text, ",") for text in texts)
+    )
+
+
+def _has_less_than_a_thousand(values: Sequence[str]) -> bool:
+    """Tell whether numbers without a point have no more than three digits."""
+    whole = [re.sub(r"\D", "", value) for value in values if "." not in value]
+    return bool(whole) and max(map(len, whole)) <= 3
 
 
 def find_currencies(values: Iterable[Any]) -> set[str]:
