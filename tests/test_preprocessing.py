@@ -618,3 +618,36 @@ def test_preprocessors_leave_the_cluster_of_a_search_alone():
         with joblib.parallel_config(backend="threading", n_jobs=2):
             preprocessor.fit(X).transform(X)
         assert (set(threads) == {threading.get_ident()}) == is_alone
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ([1, 2, 3], ["1", "2"]),
+        (["1", "2", "3"], [1, 2]),
+        (["a", "b"], [1]),
+        ([True, False], ["True"]),
+        (pd.Categorical([1, 2, 3]), pd.Categorical(["1"])),
+    ],
+    ids=str,
+)
+def test_categories_of_another_type_are_told_of(before, now):
+    encoder = CategoryEncoder().fit(pd.DataFrame({"c": before}))
+    with pytest.warns(UserWarning, match=r"No category of column 'c' is known.*type"):
+        encoder.transform(pd.DataFrame({"c": now}))
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (["a", "b"], ["c"]),
+        ([1, 2], [3.0]),
+        (["a", "b"], [None]),
+        (["a", 1], ["b"]),
+        (["a", 1], [2]),
+    ],
+    ids=str,
+)
+def test_new_categories_of_the_same_type_are_not(before, now):
+    encoder = CategoryEncoder().fit(pd.DataFrame({"c": before}))
+    assert not encoder.transform(pd.DataFrame({"c": now})).toarray().any()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from sklearn_mmoe import MultiTaskMMoEClassifier
 from sklearn_mmoe._tasks.columns import join_columns, split_columns, task_index
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.split import joint_groups
@@ -271,3 +272,23 @@ class TestWeights:
         factors = class_factors(counts, by_dict, tasks)
         assert factors[:2] == [None, None]
         np.testing.assert_allclose(factors[2], [1, 3])
+
+
+@pytest.mark.parametrize("parameters", [{"cv": 3}, {"early_stopping": True}])
+def test_labels_without_weight_decide_nothing(tiny, parameters):
+    """Not the folds either, nor the rows that are set aside."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    y = (X[:, :2] + rng.normal(size=(120, 2)) > 0).astype(int)
+    weight = np.ones((120, 2))
+    weight[::3, 1] = 0
+    other = y.copy()
+    other[::3, 1] = 1 - other[::3, 1]
+    given = {**tiny, "max_iter": 2, **parameters}
+    first, second = (
+        MultiTaskMMoEClassifier(**given).fit(X, of_task, sample_weight=weight)
+        for of_task in (y, other)
+    )
+    np.testing.assert_array_equal(
+        np.hstack(first.predict_proba(X)), np.hstack(second.predict_proba(X))
+    )

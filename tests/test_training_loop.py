@@ -753,6 +753,27 @@ class TestGoingOn:
         x, weights = recorder.rows()
         assert set(x[weights.any(axis=1)]) == set(X[:100, 0].astype(np.float32))
 
+    @pytest.mark.parametrize("loss", ["squared_error", "huber", "quantile", "poisson"])
+    @pytest.mark.parametrize("n_first", [1, 50])
+    def test_what_did_not_vary_at_first_is_learned_later(self, loss, n_first):
+        X = np.random.default_rng(0).normal(size=(250, 3))
+        y = np.column_stack([np.exp(X[:, 0]) * 100, X[:, 1] ** 2])
+        y[:n_first, 0] = 0
+        model = MultiTaskMMoERegressor(**{**PLAIN, "loss": loss, "learning_rate": 0.02})
+        for _ in range(12):
+            for rows in (slice(n_first), slice(n_first, 150), slice(150, None)):
+                model.partial_fit(X[rows], y[rows])
+        predicted = model.predict(X)[n_first:, 0]
+        assert np.corrcoef(predicted, y[n_first:, 0])[0, 1] > 0.5
+
+    def test_warm_starts_learn_what_did_not_vary_too(self):
+        X = np.random.default_rng(0).normal(size=(200, 3))
+        model = MultiTaskMMoERegressor(**{**PLAIN, "warm_start": True})
+        model.fit(X, np.full(200, 7.0))
+        np.testing.assert_array_equal(model.predict(X), 7)
+        model.set_params(max_iter=20, learning_rate=0.02).fit(X, X[:, 0] * 1000)
+        assert model.score(X, X[:, 0] * 1000) > 0.5
+
     def test_a_fit_keeps_no_training_state(self, labels_data):
         X, y = labels_data
         clf = MultiTaskMMoEClassifier(**PLAIN).fit(X, y)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from scipy.special import huber, xlogy
 
@@ -142,6 +144,31 @@ class ValueTask:
         if loss != REGRESSION_LOSSES[0]:
             cost = np.average(task._cost_of_constant(values), weights=weight)
             task.loss_scale = 1 / float(cost) if cost > 0 else 1.0
+        return task
+
+    def scaled_by(
+        self, column: np.ndarray, observed: np.ndarray, weight: np.ndarray
+    ) -> ValueTask:
+        """Return this task, with the scale of these targets if it has none.
+
+        The scale of targets that were all the same is 0, and so nothing else would be
+        predicted of others ever after, whatever the network learns.
+        """
+        counts = observed & (weight > 0)
+        known = self.mean if self.is_log else self.scale
+        if known or self.loss == "tobit" or not counts.any():
+            return self
+        if self.is_log:
+            return ValueTask.from_targets(self.name, column, counts, weight, self.loss)
+        values = _as_values(self.name, plain_values(column[counts]), self.loss)
+        weight = weight[counts]
+        # The mean is what was predicted until now, and stays.
+        variance = np.average((values - self.mean) ** 2, weights=weight)
+        task = copy.copy(self)
+        task.scale = float(np.sqrt(variance))
+        if task.scale and self.loss != REGRESSION_LOSSES[0]:
+            cost = np.average(task._cost_of_constant(values), weights=weight)
+            task.loss_scale = 1 / float(cost)
         return task
 
     @classmethod

@@ -195,7 +195,8 @@ default='uniform'
         terminal or a notebook if rich is installed, else a line for each epoch.
     warm_start : bool, default=False
         Whether another ``fit`` starts from the present weights, with a new optimizer
-        and schedule, instead of from new weights.
+        and schedule, instead of from new weights. Classes, and the means and standard
+        deviations by which regressions are standardised, stay those of the first fit.
     checkpoint_dir : str, path-like or None, default=None
         Folder in which ``fit`` writes a checkpoint after each epoch, for a fit that may
         be killed. The same ``fit``, called again in another process, continues after

@@ -137,9 +137,11 @@ class FitData:
 
     def weigh_classes(self) -> None:
         """Let no task's loss count for more because of `class_weight`."""
-        for k, (task, factors) in enumerate(zip(self.tasks, self.factors, strict=True)):
-            if factors is not None:
-                codes, weight = self.targets.codes[k], self.weights[:, k]
+        of_tasks = zip(
+            self.tasks, self.factors, self.targets.codes, self.weights.T, strict=True
+        )
+        for task, factors, codes, weight in of_tasks:
+            if factors is not None and codes is not None:
                 task.weigh_classes(np.bincount(codes, weight, len(factors)))
 
     def with_folds(self, n_folds: int, seed: int) -> FitData:

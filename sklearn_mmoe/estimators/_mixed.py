@@ -324,7 +324,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
 
         Training continues where the last call left it, also after pickling, with a
         constant learning rate. The first call decides on the tasks' types, classes,
-        means and standard deviations.
+        means and standard deviations; of targets that are all the same there, the first
+        ones that are not decide on the standard deviation.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_column
 from sklearn_mmoe._tasks.dependencies import dependency_pairs, follow_dependencies
 from sklearn_mmoe._tasks.encode import EncodedTargets, encode_targets
 from sklearn_mmoe._tasks.rows import warn_of_row_order
+from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe._tasks.weights import (
     apply_class_factors,
     check_positive_weights,
@@ -58,7 +60,11 @@ class ReadingMixin(EstimatorParameters):
         if resume:
             columns = columns.matched(self.task_names_, type(self).__name__)
         weights = row_weights(sample_weight, features, columns.names)
-        tasks = self._tasks if resume else self._find_tasks(columns, weights, classes)
+        tasks = (
+            self._scaled_tasks(columns, weights)
+            if resume
+            else self._find_tasks(columns, weights, classes)
+        )
         data = self._encode(X, y, sample_weight, features, columns, weights, tasks)
         if not resume:
             data.weigh_classes()
@@ -69,6 +75,18 @@ class ReadingMixin(EstimatorParameters):
         if self.verbose and n_left_out:
             print(f"{n_left_out} rows without any target or weight are left out.")
         return data
+
+    def _scaled_tasks(self, columns: TaskColumns, weights: np.ndarray) -> list[Any]:
+        """Return the tasks of before, with scales where targets were all the same."""
+        of_tasks = zip(
+            self._tasks, columns.columns, columns.observed, weights.T, strict=True
+        )
+        return [
+            task.scaled_by(column, observed, weight)
+            if isinstance(task, ValueTask)
+            else task
+            for task, column, observed, weight in of_tasks
+        ]
 
     def _read_validation(
         self, data: FitData, X: Any, y: Any, sample_weight: Any
@@ -121,6 +139,8 @@ class ReadingMixin(EstimatorParameters):
             counts = count_classes(weights, tasks, targets.codes)
             factors = self._class_factors(counts, tasks)
         apply_class_factors(weights, factors, targets.codes)
+        # A target that has no weight is none, also where rows are dealt out by labels.
+        targets = replace(targets, observed=weights > 0)
         rows = np.flatnonzero(weights.any(axis=1))
         return FitData(
             X,

@@ -90,7 +90,8 @@ class MultiTaskMMoERegressor(QuantileMixin, RegressorMixin, _BaseMultiTaskMMoE):
 
         The optimizer goes on where the last call left it, also after pickling, with
         a constant learning rate. The targets are standardised by the first call's
-        mean and standard deviation.
+        mean and standard deviation; targets that are all the same there, by the spread
+        of the first ones that are not.
 
         Parameters
         ----------

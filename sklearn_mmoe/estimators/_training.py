@@ -80,7 +80,7 @@ class TrainingMixin(EstimatorParameters):
             if self.kernel_ridge_weights_ is not None:
                 self.kernel_ridge_weights_ = dict.fromkeys(self.task_names_, 0.0)
             # What they were found for is about to change.
-            self._tasks = uncalibrated(self._tasks)
+            self._tasks = uncalibrated(data.tasks)
             self._publish_temperatures(None)
             return
         self._network_parameters = parameters

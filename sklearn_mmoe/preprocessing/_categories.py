@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._output import distinct
 from sklearn_mmoe.preprocessing._readers import factorize
@@ -187,6 +188,7 @@ class CategoryEncoder(
         start = 0
         for j, (name, column) in enumerate(columns):
             codes, found = _codes(name, column)
+            self._warn_of_another_type(j, name, found)
             targets, n_columns = self._output_columns(j, found)
             targets = np.where(targets < 0, -1, start + targets)
             parts.append(targets.astype(np.int32)[codes])
@@ -203,6 +205,22 @@ class CategoryEncoder(
             shape=(len(indices), start),
         )
         return encoded if self.sparse_output else encoded.toarray()
+
+    def _warn_of_another_type(self, j: int, name: Any, found: pd.Index) -> None:
+        """Warn if text has become numbers, or numbers text: none would be known."""
+        now, before = list(found), self.categories_[j].tolist()
+        if not now or not before:
+            return
+        kinds = [
+            {isinstance(value, str) for value in values} for values in (now, before)
+        ]
+        if kinds in ([{True}, {False}], [{False}, {True}]):
+            warn(
+                f"No category of column {name!r} is known: it holds values such as "
+                f"{now[0]!r} now, but in fit it held values of another type, such as "
+                f"{before[0]!r}. Convert the column to that type before.",
+                finding=("another type", name),
+            )
 
     def _output_columns(self, j: int, found: pd.Index) -> tuple[np.ndarray, int]:
         """Find the output column of each category that a column of X has now.
