@@ -534,3 +534,21 @@ def test_predictions_of_many_rows_are_those_of_few(fitted_classifier):
         for k in range(2):
             together = np.concatenate([part[k] for part in parts])
             np.testing.assert_allclose(whole[k], together, atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-700, -500, 500, 700])
+def test_targets_of_any_scale(values_data, tiny, exponent):
+    """Also of one whose squares are beyond what a float holds."""
+    X, y = values_data
+    parameters = {**tiny, "cv": 3, "kernel_ridge": None}
+    scale = 2.0**exponent
+    usual = MultiTaskMMoERegressor(**parameters).fit(X, y)
+    found = MultiTaskMMoERegressor(**parameters).fit(X, y * scale)
+    np.testing.assert_array_equal(found.predict(X) / scale, usual.predict(X))
+    for ours, expected in zip(
+        found.predict(X, return_std=True),
+        usual.predict(X, return_std=True),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours / scale, expected)
+        assert np.unique(expected).size > 10

@@ -388,6 +388,20 @@ class TestMissingAndWeights:
             scores.append(model.estimator_.validation_scores_)
         assert scores[0] == scores[1]
 
+    @pytest.mark.parametrize("exponent", [-700, 0, 700])
+    def test_targets_of_any_scale(self, tiny, exponent):
+        rng = np.random.default_rng(0)
+        X, scale = rng.normal(size=(200, 3)), 2.0**exponent
+        y = X[:, :2] * [1, 5] + [0, 100]
+        weight = rng.uniform(size=200)
+        chunks = [(X[k::4], y[k::4] * scale, weight[k::4]) for k in range(4)]
+        model = regressor(tiny, max_iter=1).fit(chunks)
+        mean = np.average(y, axis=0, weights=weight)
+        deviation = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+        tasks = model.estimator_._tasks
+        np.testing.assert_allclose([task.mean / scale for task in tasks], mean)
+        np.testing.assert_allclose([task.scale / scale for task in tasks], deviation)
+
     def test_weights_in_some_chunks_alone(self, recorder, tiny):
         data = [
             (*chunk, np.full(50, 3.0)) if k else chunk

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_mmoe._tasks.columns import TaskColumns
+from sklearn_mmoe._tasks.deviation import root_mean_square
 from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe._tasks.value_task import ValueTask
@@ -112,17 +113,12 @@ class _ColumnSummary:
         self._name = name
         self.is_category = True  # as long as all rows say so
         self._sums: dict[Any, float] | None = {}
-        self._weight = self.mean = self._squares = 0.0
+        self._weight = self.mean = self.deviation = 0.0
 
     @property
     def has_many(self) -> bool:
         """Whether there are more values than are kept."""
         return self._sums is None
-
-    @property
-    def deviation(self) -> float:
-        """The weighted standard deviation."""
-        return float(np.sqrt(self._squares / self._weight)) if self._weight else 0.0
 
     def add(self, values: np.ndarray, weights: np.ndarray) -> None:
         if holds_intervals(values):
@@ -144,14 +140,16 @@ class _ColumnSummary:
             self._sums = None
 
     def _add_moments(self, values: np.ndarray, weights: np.ndarray) -> None:
-        """Add to mean and sum of squares (Chan, Golub & LeVeque, 1983)."""
+        """Add to mean and standard deviation (Chan, Golub & LeVeque, 1983)."""
         weight = float(weights.sum())
         if not weight:
             return
         mean = float(np.average(values, weights=weights))
-        squares = float(np.sum(weights * (values - mean) ** 2))
+        deviation = float(root_mean_square(values - mean, weights))
         total, step = self._weight + weight, mean - self.mean
-        self._squares += squares + step**2 * self._weight * weight / total
+        both = [self._weight, weight, self._weight * weight / total]
+        root = root_mean_square(np.array([self.deviation, deviation, step]), both)
+        self.deviation = float(root * np.sqrt(sum(both) / total))
         self.mean += step * weight / total
         self._weight = total
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import huber, xlogy
 
 from sklearn_mmoe._tasks.columns import plain_values
+from sklearn_mmoe._tasks.deviation import root_mean_square
 from sklearn_mmoe._tasks.intervals import (
     INTERVAL,
     holds_intervals,
@@ -136,9 +137,9 @@ class ValueTask:
             return cls._from_bounds(name, _as_bounds(name, values), weight)
         values = _as_values(name, values, loss)
         _check_range(name, values, loss)
-        mean = np.average(values, weights=weight)
-        variance = np.average((values - mean) ** 2, weights=weight)
-        task = cls(name, float(mean), float(np.sqrt(variance)), loss)
+        mean = float(np.average(values, weights=weight))
+        scale = float(root_mean_square(values - mean, weight))
+        task = cls(name, mean, scale, loss)
         if loss in _ROBUST:
             task._be_robust(values, weight)
         if loss != REGRESSION_LOSSES[0]:
@@ -163,9 +164,8 @@ class ValueTask:
         values = _as_values(self.name, plain_values(column[counts]), self.loss)
         weight = weight[counts]
         # The mean is what was predicted until now, and stays.
-        variance = np.average((values - self.mean) ** 2, weights=weight)
         task = copy.copy(self)
-        task.scale = float(np.sqrt(variance))
+        task.scale = float(root_mean_square(values - self.mean, weight))
         if task.scale and self.loss != REGRESSION_LOSSES[0]:
             cost = np.average(task._cost_of_constant(values), weights=weight)
             task.loss_scale = 1 / float(cost)

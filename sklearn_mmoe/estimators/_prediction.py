@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mmoe._tasks.deviation import root_mean_square
 from sklearn_mmoe._tasks.tasks import LabelTask
 from sklearn_mmoe.estimators._parameters import EstimatorParameters
 
@@ -92,4 +93,4 @@ def _spread_of_task(task: Any, outputs: np.ndarray, weights: np.ndarray) -> np.n
 def _std(values: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """Compute the weighted standard deviation of arrays."""
     mean = np.average(values, axis=0, weights=weights)
-    return np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    return root_mean_square(values - mean, weights)
