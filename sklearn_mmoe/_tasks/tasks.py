@@ -235,23 +235,23 @@ class LabelTask:
             Whether knowing no more than the classes' shares is to cost one, as it does
             in a regression; else it costs what log-loss makes it cost.
         """
-        self._by_entropy = by_entropy
-        self.weigh_classes(
-            np.bincount(codes, weights=weight, minlength=len(self.classes))
-        )
+        totals = np.bincount(codes, weights=weight, minlength=len(self.classes))
+        self.weigh_classes(totals, by_entropy)
 
-    def weigh_classes(self, totals: np.ndarray) -> None:
+    def weigh_classes(self, totals: np.ndarray, by_entropy: bool) -> None:
         """Set the factor of its loss anew, for classes of other weights.
 
         Parameters
         ----------
         totals : ndarray of shape (n_classes,)
             Sum of the rows' weights in each class.
+        by_entropy : bool
+            As in :meth:`weigh`.
         """
         if self.is_constant or not totals.any():
             return
         shares = totals / totals.sum()
-        wanted = 1.0 if self._by_entropy else float(entr(shares).sum())
+        wanted = 1.0 if by_entropy else float(entr(shares).sum())
         cost = self._cost_of_shares(shares)
         if cost > 0:
             self.loss_scale = wanted / cost

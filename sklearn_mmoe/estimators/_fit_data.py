@@ -135,14 +135,15 @@ class FitData:
         """What else tells these data from others: nothing."""
         return {}
 
-    def weigh_classes(self) -> None:
+    def weigh_classes(self, by_entropy: bool) -> None:
         """Let no task's loss count for more because of `class_weight`."""
         of_tasks = zip(
             self.tasks, self.factors, self.targets.codes, self.weights.T, strict=True
         )
         for task, factors, codes, weight in of_tasks:
             if factors is not None and codes is not None:
-                task.weigh_classes(np.bincount(codes, weight, len(factors)))
+                totals = np.bincount(codes, weight, len(factors))
+                task.weigh_classes(totals, by_entropy)
 
     def with_folds(self, n_folds: int, seed: int) -> FitData:
         """Deal the rows out to folds of even size and like labels."""

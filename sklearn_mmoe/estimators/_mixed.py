@@ -111,6 +111,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
     {'hours': 'float64', 'rich': 'bool'}
     """
 
+    _by_entropy = True
     _parameter_constraints: dict[str, list[Any]] = {
         **_BaseMultiTaskMMoE._parameter_constraints,
         "task_types": [list, tuple, dict, None],
@@ -248,7 +249,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             return ValueTask.from_targets(name, column, observed, weight, loss)
         owner = type(self).__name__
         return find_label_task(
-            targets, k, weight, loss, owner, announced[k], by_entropy=True
+            targets, k, weight, loss, owner, announced[k], self._by_entropy
         )
 
     def _announced(self, classes: Any, names: list[str]) -> list[np.ndarray | None]:

@@ -349,6 +349,8 @@ class EstimatorParameters(BaseEstimator, metaclass=ABCMeta):
     n_iter_: int
     kernel_ridge_weights_: dict[str, float] | None
     _split_seed: int
+    # As LabelTask.weigh takes it: losses of classes are to count as those of values do.
+    _by_entropy = False
     _expert_use: np.ndarray | None
 
     @abstractmethod

@@ -67,7 +67,7 @@ class ReadingMixin(EstimatorParameters):
         )
         data = self._encode(X, y, sample_weight, features, columns, weights, tasks)
         if not resume:
-            data.weigh_classes()
+            data.weigh_classes(self._by_entropy)
         # Calls of partial_fit may well bring nothing for one of the tasks.
         each = not resume and classes is None
         check_positive_weights(data.weights, columns.names, each=each)

@@ -211,7 +211,8 @@ class Reading:
         for k, of_task in enumerate(factors):
             if of_task is not None:
                 sums[k] = of_task @ by_class[k]
-                tasks[k].weigh_classes(of_task * by_class[k])
+                by_entropy = self._estimator._by_entropy
+                tasks[k].weigh_classes(of_task * by_class[k], by_entropy)
         check_positive_weights(sums[np.newaxis], self._names, each=True)
         return self._data(sample, tasks, factors, n_rows, n_observed, sums)
 
