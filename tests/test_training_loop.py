@@ -766,6 +766,19 @@ class TestGoingOn:
         predicted = model.predict(X)[n_first:, 0]
         assert np.corrcoef(predicted, y[n_first:, 0])[0, 1] > 0.5
 
+    def test_its_loss_then_counts_as_that_of_others(self):
+        """And what was predicted until then stays where it was."""
+        X = np.random.default_rng(0).normal(size=(100, 3))
+        model = MultiTaskMMoERegressor(**{**PLAIN, "loss": "absolute_error"})
+        model.partial_fit(X[:1], [5.0])
+        y = 5 + X[:, 0] * 1000
+        model.partial_fit(X, y)
+        (task,) = model._tasks
+        assert task.mean == 5
+        size = np.abs(y - 5)
+        assert task.scale == pytest.approx(np.sqrt((size**2).mean()))
+        assert task.loss_scale == pytest.approx(task.scale / size.mean())
+
     def test_warm_starts_learn_what_did_not_vary_too(self):
         X = np.random.default_rng(0).normal(size=(200, 3))
         model = MultiTaskMMoERegressor(**{**PLAIN, "warm_start": True})

@@ -142,9 +142,7 @@ class ValueTask:
         task = cls(name, mean, scale, loss)
         if loss in _ROBUST:
             task._be_robust(values, weight)
-        if loss != REGRESSION_LOSSES[0]:
-            cost = np.average(task._cost_of_constant(values), weights=weight)
-            task.loss_scale = 1 / float(cost) if cost > 0 else 1.0
+        task._scale_loss(values, weight)
         return task
 
     def scaled_by(
@@ -166,9 +164,7 @@ class ValueTask:
         # The mean is what was predicted until now, and stays.
         task = copy.copy(self)
         task.scale = float(root_mean_square(values - self.mean, weight))
-        if task.scale and self.loss != REGRESSION_LOSSES[0]:
-            cost = np.average(task._cost_of_constant(values), weights=weight)
-            task.loss_scale = 1 / float(cost)
+        task._scale_loss(values, weight)
         return task
 
     @classmethod
@@ -200,6 +196,12 @@ class ValueTask:
         )
         self.mean = float(middle)
         self.scale = float(high - low) / _NORMAL_RANGE or self.scale
+
+    def _scale_loss(self, values: np.ndarray, weight: np.ndarray) -> None:
+        """Let knowing no more than `mean` cost one, as the squared error does."""
+        if self.loss != REGRESSION_LOSSES[0]:
+            cost = np.average(self._cost_of_constant(values), weights=weight)
+            self.loss_scale = 1 / float(cost) if cost > 0 else 1.0
 
     def _cost_of_constant(self, values: np.ndarray) -> np.ndarray:
         """Compute the loss of predicting `mean` for every row."""

@@ -209,8 +209,6 @@ class CategoryEncoder(
     def _warn_of_another_type(self, j: int, name: Any, found: pd.Index) -> None:
         """Warn if text has become numbers, or numbers text: none would be known."""
         now, before = list(found), self.categories_[j].tolist()
-        if not now or not before:
-            return
         kinds = [
             {isinstance(value, str) for value in values} for values in (now, before)
         ]

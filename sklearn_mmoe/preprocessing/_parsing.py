@@ -229,15 +229,15 @@ def ambiguous_amount(values: Iterable[Any], decimal: str) -> str | None:
     # Without a currency, three digits behind all points may well be a precision.
     if not (find_currencies(values) or _has_less_than_a_thousand(values)):
         return None
-    return next(v.strip() for v in values if isinstance(v, str) and "." in v)
+    return next(value.strip() for value in values if "." in value)
 
 
 def _point_may_group(values: Sequence[Any]) -> bool:
     """Tell whether there are points, and all numbers fit if they part thousands."""
-    texts = [value for value in values if isinstance(value, str)]
-    return len(texts) == len(values) and (
-        any("." in text for text in texts)
-        and all(reads_as_number(text, ",") for text in texts)
+    return (
+        all(isinstance(value, str) for value in values)
+        and any("." in value for value in values)
+        and all(reads_as_number(value, ",") for value in values)
     )
 
 
