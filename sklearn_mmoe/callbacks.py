@@ -14,7 +14,7 @@ import keras
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 
-from sklearn_mmoe._tasks.columns import split_columns
+from sklearn_mmoe._tasks.columns import split_columns, task_index
 from sklearn_mmoe.metrics._predictions import Predictions
 from sklearn_mmoe.metrics._scoring import TaskScoring, get_scorer
 
@@ -30,6 +30,31 @@ def _default_metrics(predictions: Predictions, task: int) -> list[str]:
     return ["roc_auc_ovr" if len(predictions.classes(task)) > 2 else "roc_auc"]
 
 
+def _as_list(given: Any) -> list[str]:
+    if given is None:
+        return []
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _metrics_of_tasks(metrics: Any, scoring: TaskScoring) -> list[list[str]]:
+    """Find what each task is scored by."""
+    tasks = range(len(scoring.names))
+    if not metrics or isinstance(metrics, Mapping):
+        given = {
+            task_index(task, scoring.names): _as_list(names)
+            for task, names in (metrics or {}).items()
+        }
+        defaults = [_default_metrics(scoring.predictions, k) for k in tasks]
+        return [given.get(k) or defaults[k] for k in tasks]
+    of_tasks: list[list[str]] = [[] for _ in tasks]
+    for name in _as_list(metrics):
+        fitting = [k for k in tasks if scoring.fits(k, name)]
+        # One that fits no task is asked all the same, and tells why.
+        for k in fitting or tasks:
+            of_tasks[k].append(name)
+    return of_tasks
+
+
 class TaskScores(keras.callbacks.Callback):
     """Score every task on named sets at the end of each epoch.
 
@@ -39,8 +64,9 @@ class TaskScores(keras.callbacks.Callback):
         The sets, such as ``{"train": (X, y), "validation": (X_val, y_val)}``. X is what
         the estimator itself gets: in a Pipeline, the output of the preprocessor.
         Columns of y are matched with the tasks by name if both have names.
-    metrics : str, sequence of str or None, default=None
-        Names of scikit-learn's scorers. None takes 'roc_auc' for a classification
+    metrics : str, sequence of str, mapping of tasks to these, or None, default=None
+        Names of scikit-learn's scorers, each for the tasks that it can score. None, or
+        a mapping that does not name a task, takes 'roc_auc' for a classification
         ('roc_auc_ovr' if it has more than two classes), and
         'neg_mean_absolute_error' and 'r2' for a regression.
     verbose : bool, default=True
@@ -86,7 +112,7 @@ class TaskScores(keras.callbacks.Callback):
     def __init__(
         self,
         sets: Mapping[str, tuple[Any, Any]],
-        metrics: str | Sequence[str] | None = None,
+        metrics: str | Sequence[str] | Mapping[Any, Any] | None = None,
         verbose: bool = True,
     ) -> None:
         super().__init__()
@@ -101,14 +127,13 @@ class TaskScores(keras.callbacks.Callback):
         self.sets = sets
         self.metrics = metrics
         self.verbose = verbose
-        for name in self._given_metrics():
-            get_scorer(name)
+        given = metrics.values() if isinstance(metrics, Mapping) else [metrics]
+        for names in given:
+            for name in _as_list(names):
+                get_scorer(name)
         self._estimator: Any = None
+        self._of_tasks: list[list[str]] = []
         self._rows: list[dict[str, Any]] = []
-
-    def _given_metrics(self) -> list[str]:
-        given = [] if self.metrics is None else self.metrics
-        return [given] if isinstance(given, str) else list(given)
 
     def __sklearn_clone__(self) -> TaskScores:
         # The sets may be large, and no estimator changes them.
@@ -141,7 +166,10 @@ class TaskScores(keras.callbacks.Callback):
                 split_columns(y).matched(self._estimator.task_names_, "the estimator")
             except ValueError as error:
                 raise ValueError(f"The set {name!r} of TaskScores: {error}") from error
-        self._rows = []
+        if isinstance(self.metrics, Mapping):
+            for task in self.metrics:
+                task_index(task, self._estimator.task_names_)
+        self._of_tasks, self._rows = [], []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Score all sets with the weights that the epoch ended with."""
@@ -166,12 +194,12 @@ class TaskScores(keras.callbacks.Callback):
     def _score(self, X: Any, y: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """Score all tasks on a set; tell also where a score is undefined, and why."""
         scoring = TaskScoring(self._estimator, X, y)
+        if not self._of_tasks:
+            self._of_tasks = _metrics_of_tasks(self.metrics, scoring)
         rows = []
         for k, task in enumerate(self._estimator.task_names_):
             row: dict[str, Any] = {"task": task}
-            for name in self._given_metrics() or _default_metrics(
-                scoring.predictions, k
-            ):
+            for name in self._of_tasks[k]:
                 score = scoring.score(k, name)
                 negated = name.startswith(_NEGATED)
                 row[name.removeprefix(_NEGATED)] = -score if negated else score
@@ -225,7 +253,7 @@ class MLflowLogger(TaskScores):
     def __init__(
         self,
         sets: Mapping[str, tuple[Any, Any]] | None = None,
-        metrics: str | Sequence[str] | None = None,
+        metrics: str | Sequence[str] | Mapping[Any, Any] | None = None,
         verbose: bool = False,
     ) -> None:
         super().__init__({} if sets is None else sets, metrics, verbose)
@@ -280,6 +308,7 @@ def _line(rows: list[dict[str, Any]]) -> str:
     """Write the scores of one set in one line."""
     parts = []
     for row in rows:
-        scores = (f"{name} {row[name]:.4f}" for name in row if name != "task")
-        parts.append(f"{row['task']} {', '.join(scores)}")
+        scores = [f"{name} {row[name]:.4f}" for name in row if name != "task"]
+        if scores:
+            parts.append(f"{row['task']} {', '.join(scores)}")
     return "; ".join(parts)

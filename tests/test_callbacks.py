@@ -9,7 +9,11 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
-from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+)
 from sklearn_mmoe.callbacks import TaskScores
 from sklearn_mmoe.datasets import make_related_tasks
 
@@ -87,6 +91,36 @@ def test_many_classes_and_chosen_metrics(tiny):
     first = callback.scores_.copy()
     clf.fit(X, y)  # a new fit starts a new record
     pd.testing.assert_frame_equal(callback.scores_, first)
+
+
+def test_metrics_are_of_the_tasks_that_they_can_score(tiny, capsys):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    y = pd.DataFrame({"rich": X[:, 0] > 0, "hours": X[:, 1]})
+    y["size"] = np.digitize(X[:, 2], [-0.5, 0.5])
+    metrics = ["roc_auc", "r2", "neg_log_loss"]
+    tables = []
+    by_task = {"rich": ["roc_auc", "neg_log_loss"], "hours": "r2"}
+    for given in (metrics, by_task):
+        callback = TaskScores({"train": (X, y)}, given)
+        MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}, callbacks=callback).fit(X, y)
+        tables.append(callback.scores_.set_index("task"))
+    known = tables[0][["roc_auc", "r2", "log_loss"]].notna()
+    assert known.loc["rich"].tolist() == [True, False, True]
+    assert known.loc["hours"].tolist() == [False, True, False]
+    assert known.loc["size"].tolist() == [False, False, True]
+    # A task that a mapping does not name has its default.
+    assert tables[1]["roc_auc_ovr"].notna().tolist() == [False, False, True]
+    for name in ("roc_auc", "r2"):
+        pd.testing.assert_series_equal(*[table[name] for table in tables])
+    assert "hours r2" in capsys.readouterr().out
+    # One that suits no task is an error, as a task that there is not.
+    for given, message in (("top_k_accuracy", "'hours'"), ({"age": "r2"}, "'age'")):
+        callback = TaskScores({"a": (X, y[["hours"]])}, given)
+        with pytest.raises(ValueError, match=message):
+            MultiTaskMMoERegressor(**tiny, callbacks=callback).fit(X, y[["hours"]])
+    with pytest.raises(ValueError, match="roc_auk"):
+        TaskScores({"train": (X, y)}, {"rich": "roc_auk"})
 
 
 def test_clone_shares_the_sets_and_nothing_else(fitted):

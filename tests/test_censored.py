@@ -451,6 +451,25 @@ class TestScores:
             fitted.score(X[:200], frame[:200])
         )
 
+    @pytest.mark.parametrize("exponent", [-600, -50, 600])
+    def test_of_any_unit(self, X, frame, exponent):
+        X, frame = X[:200], frame[:200]
+        scaled = frame.apply(
+            lambda column: between(
+                np.ldexp(column.array.left, exponent),
+                np.ldexp(column.array.right, exponent),
+            )
+        )
+        model = MultiTaskMMoERegressor(loss="tobit", **{**QUICK, "max_iter": 5})
+        results = []
+        for y, back in ((frame, 0), (scaled, -exponent)):
+            predicted = model.fit(X, y).predict(X).to_numpy()
+            scores = multi_task_scorer("r2")(model, X, y)
+            results.append((np.ldexp(predicted, back), list(scores.values())))
+        np.testing.assert_array_equal(*[predicted for predicted, _ in results])
+        assert results[0][1] == results[1][1]
+        assert 0 < min(results[0][1]) < max(results[0][1]) < 1
+
     def test_undefined(self, X, frame, fitted):
         with pytest.warns(Warning, match="undefined on these rows"):
             assert np.isnan(fitted.score(X[:1], frame[:1]))

@@ -24,6 +24,7 @@ from sklearn_mmoe.inspection import (
     GateWeightsDisplay,
     GridSearchDisplay,
     NetworkDisplay,
+    TaskCalibrationDisplay,
     TaskScoresDisplay,
     TrainingCurveDisplay,
     expert_outputs,
@@ -382,6 +383,62 @@ def test_task_scores_display_refuses_what_has_no_probabilities(
         TaskScoresDisplay.from_predictions(np.ones((3, 2)), np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"'task_0' has 3 classes.* 2"):
         TaskScoresDisplay.from_predictions([0, 1, 2], np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("Display", [TaskScoresDisplay, TaskCalibrationDisplay])
+class TestFromPredictions:
+    def test_columns_of_y_are_matched_by_the_names_of_tasks(self, Display):
+        rng = np.random.default_rng(0)
+        y = pd.DataFrame(rng.integers(0, 2, (40, 2)), columns=["a", "b"])
+        a, b = y.to_numpy().T * 0.5 + rng.random((2, 40)) / 2
+        probabilities = [np.column_stack([1 - p, p]) for p in (a, b)]
+        curves = [
+            Display.from_predictions(some, given, task_names=names).curves
+            for some, given, names in (
+                (y, probabilities, None),
+                (y[["b", "a"]], probabilities, ["a", "b"]),
+                (y, [a, b], ["a", "b"]),
+                (y.to_numpy(), probabilities, ["a", "b"]),
+            )
+        ]
+        for curve in curves[1:]:
+            assert [name for name, *_ in curve] == ["a", "b"]
+            for one, other in zip(curves[0], curve, strict=True):
+                np.testing.assert_array_equal(one[1], other[1])
+                np.testing.assert_allclose(one[2], other[2])
+        # Names of which y has none are new ones for its columns.
+        others = Display.from_predictions(y, probabilities, task_names=["A", "B"])
+        assert [name for name, *_ in others.curves] == ["A", "B"]
+        with pytest.raises(ValueError, match=r"missing are \['c'\], unknown are \['b'"):
+            Display.from_predictions(y, probabilities, task_names=["a", "c"])
+
+    def test_shape_of_the_probabilities(self, Display):
+        with pytest.raises(ValueError, match=r"'task_0'.* shape \(4, 1, 2\), expected"):
+            Display.from_predictions([0, 1, 0, 1], np.ones((4, 1, 2)))
+        with pytest.raises(ValueError, match=r"'task_0' has 3 classes.* for 2"):
+            Display.from_predictions([0, 1, 2, 1], np.ones(4))
+
+
+@pytest.mark.parametrize("to_value", [tuple, list, np.array, lambda some: some[0]])
+def test_the_ring_is_at_the_chosen_candidates_own_score(to_value):
+    search = GridSearchCV(LogisticRegression(), {}, refit="one")
+    widths = pd.Series([to_value([width]) for width in (1, 1, 2, 2)], dtype=object)
+    search.cv_results_ = {
+        "param_width": widths.to_numpy(),
+        "param_penalty": [0, 1, 0, 1],
+        "mean_test_one": [0.1, 0.2, 0.3, 0.9],
+        "mean_test_other": [0.4, 0.3, 0.8, 0.1],
+        "std_test_one": np.zeros(4),
+        "std_test_other": np.zeros(4),
+    }
+    search.best_index_ = 3
+    display = GridSearchDisplay.from_estimator(search, param="width")
+    found = {}
+    for ax in display.axes_:
+        (ring,) = [line for line in ax.get_lines() if line.get_label() == "chosen"]
+        found[ax.get_title()] = ring.get_xydata()[:, 1].tolist()
+    assert found == {"one": [0.9], "other": [0.1]}
+    assert display.results.query("score == 'other'")["mean"].tolist() == [0.4, 0.8]
 
 
 def test_grid_search_display(search):

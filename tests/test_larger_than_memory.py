@@ -170,6 +170,22 @@ class TestFit:
         assert model.estimator_.task_types_ == ["classification", "regression"]
         assert mixed.fit(X, y).task_types_ == model.estimator_.task_types_
 
+    def test_doubts_about_classes_are_those_in_memory(self, tiny):
+        """A table of the different targets has each once; there are many of each."""
+        n = 600
+        rng = np.random.default_rng(0)
+        y = pd.DataFrame({"word": rng.integers(0, 25, n), "stars": np.arange(n) % 12})
+        y["word"] = "word " + y["word"].astype(str)
+        X = rng.normal(size=(n, 2))
+        mixed = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
+        model = MultiTaskOutOfCore(mixed)
+        model.fit([(X[:300], y[:300]), (X[300:], y[300:])])  # no warning
+        assert model.estimator_.task_types_ == ["classification"] * 2
+        rare = y.assign(stars=np.where(np.arange(n) < 12, np.arange(n), 0))
+        for fit in (mixed.fit, lambda X, y: model.fit([(X, y)])):
+            with pytest.warns(UserWarning, match=r"classifications: \['stars'\]"):
+                fit(X, rare)
+
     def test_what_tasks_are_is_learnt_from_all_rows(self, tiny):
         """Not from the sample alone: of targets with many values, and with few."""
         n = 30_000

@@ -5,10 +5,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
+    GridSearchCV,
     GroupKFold,
     KFold,
     ShuffleSplit,
@@ -16,13 +19,19 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.model_selection import cross_val_predict as cross_val_predict_of_sklearn
-from sklearn.multioutput import ClassifierChain
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_mmoe import MultiTaskMMoEMixed, MultiTaskMMoERegressor
 from sklearn_mmoe.inspection import TaskScoresDisplay
-from sklearn_mmoe.model_selection import MultiTaskStratifiedKFold, cross_val_predict
+from sklearn_mmoe.model_selection import (
+    MultiTaskConformalPredictor,
+    MultiTaskStratifiedKFold,
+    MultiTaskThresholdClassifier,
+    cross_val_predict,
+)
 
 
 def off_by(y, splitter):
@@ -196,6 +205,64 @@ class TestCrossValPredict:
         regressor = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1})
         counts = y[["visits"]].assign(calls=y["visits"] * 2)
         assert cross_val_predict(regressor, X, counts, cv=2).notna().all(axis=None)
+
+    def test_all_rows_decide_on_the_types_of_tasks(self, data, tiny):
+        """A fold of few different counts has no classes where the others have none."""
+        X, y = data
+        counts = np.arange(60) % 17
+        counts[:4] = 17 + np.arange(4)  # 21 values, of which a fold lacks some
+        y = pd.DataFrame({"rich": y["rich"], "visits": counts})
+        model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
+        given = clone(model).set_params(task_types=["classification", "regression"])
+        for wrap in (
+            lambda model: model,
+            lambda model: make_pipeline(StandardScaler(), model),
+            lambda model: GridSearchCV(model, {"num_experts": [2]}, cv=2),
+        ):
+            found, expected = (
+                cross_val_predict(wrap(one), X, y, cv=KFold(2))
+                for one in (model, given)
+            )
+            pd.testing.assert_frame_equal(found, expected)
+            assert (found["visits"] % 1).any()
+        assert model.task_types is None
+        probabilities = cross_val_predict(
+            model, X, y, cv=KFold(2), method="predict_proba"
+        )
+        assert [array.shape for array in probabilities] == [(60, 2)]
+        # A frozen estimator stays as it is.
+        frozen = FrozenEstimator(clone(model).fit(X, y))
+        cross_val_predict(frozen, X, y, cv=KFold(2))
+        assert frozen.estimator.task_types is None
+        conformal = [
+            MultiTaskConformalPredictor(one, cv=KFold(2)).fit(X, y)
+            for one in (model, given)
+        ]
+        np.testing.assert_array_equal(
+            *[one.predict_interval(X, 0.8) for one in conformal]
+        )
+
+    def test_doubtful_classes_are_told(self, data, tiny):
+        X, y = data
+        y = pd.DataFrame({"rich": y["rich"], "visits": np.arange(60) % 12})
+        model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
+        with pytest.warns(UserWarning, match=r"classifications: \['visits'\]"):
+            cross_val_predict(model, X, y, cv=2)
+
+    def test_a_number_of_folds_ignores_groups_with_a_word(self, data):
+        X, _ = data
+        labels = (X[:, :2] > 0).astype(int)
+        tree = DecisionTreeClassifier(max_depth=1)
+        groups = np.arange(60) // 2
+        message = r"groups are ignored by cv=3.*cv=MultiTaskStratifiedGroupKFold\(3\)"
+        with pytest.warns(UserWarning, match=message):
+            cross_val_predict(tree, X, labels, cv=3, groups=groups)
+        with pytest.warns(UserWarning, match="The groups parameter is ignored"):
+            cross_val_predict(DecisionTreeRegressor(), X, X, cv=3, groups=groups)
+        with pytest.warns(UserWarning, match="groups are ignored by cv=None"):
+            MultiTaskThresholdClassifier(MultiOutputClassifier(tree)).fit(
+                X, labels, groups=groups
+            )
 
     def test_frames_of_mixed_kinds_and_missing_targets(self, data, tiny):
         X, y = data

@@ -22,7 +22,7 @@ from sklearn_mmoe.datasets import make_related_tasks
 from sklearn_mmoe.inspection import SharingReportDisplay, gate_weights
 from sklearn_mmoe.model_selection import sharing_report
 from sklearn_mmoe.model_selection._sharing_findings import findings
-from sklearn_mmoe.model_selection._sharing_fits import SharingFit
+from sklearn_mmoe.model_selection._sharing_fits import SharingFit, _without
 
 FOLDS = KFold(2)
 
@@ -249,6 +249,46 @@ def test_tasks_of_both_kinds_and_missing_targets(data, tiny):
         3,
         3,
     )  # of the MMoE that tasks are left out of
+
+
+def test_types_of_tasks_are_those_of_a_fit_on_all_rows(data, tiny):
+    """Of categories of numbers, and of counts that one fold has few of."""
+    X, y = data
+    counts = np.arange(200) % 19
+    counts[:2] = 19, 20
+    codes = pd.Categorical(np.arange(200) % 25)
+    y = pd.DataFrame({"visits": counts, "code": codes, "hours": y["hours"]})
+    model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})
+    types = ["regression", "classification", "regression"]
+    assert model.fit(X, y).task_types_ == types
+    ways = {"sharing": ["single", "mmoe"], "leave_one_out": False, "cv": FOLDS}
+    reports = [
+        sharing_report(one, X, y, **ways).scores
+        for one in (model, clone(model).set_params(task_types=types))
+    ]
+    pd.testing.assert_frame_equal(*reports)
+    assert reports[0].query("task == 'code'")["score"].between(0, 1).all()
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"task_weight": {2020: 2.0, "2022": 3.0}},
+        {"task_weight": pd.Series([2.0, 1.0, 3.0], index=[2020, 2021, 2022])},
+        {"task_weight": pd.Series([2.0, 1.0, 3.0])},
+        {"task_weight": (2.0, 1.0, 3.0)},
+        {"loss": {2020: "huber"}},
+    ],
+)
+def test_what_is_said_by_task_leaves_one_out(data, tiny, parameter):
+    X, y = data
+    y = y.set_axis([2020, 2021], axis=1).assign(**{"2022": y["hours"] * 2})
+    y.columns = [2020, 2021, 2022]
+    model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1}, **parameter)
+    for left_out, name in enumerate(["2020", "2021", "2022"]):
+        settings = _without(model, left_out, ["2020", "2021", "2022"])
+        fitted = clone(model).set_params(**settings).fit(X, y.drop(columns=int(name)))
+        assert name not in fitted.task_names_
 
 
 @pytest.mark.slow

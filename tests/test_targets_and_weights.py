@@ -239,24 +239,46 @@ class TestWeights:
     @pytest.mark.parametrize("shape", [(3,), (3, 2)])
     @pytest.mark.parametrize("dtype", [np.float32, np.int64])
     def test_they_are_float64(self, shape, dtype):
-        weights = task_weights(np.ones(shape, dtype), np.zeros((3, 1)), ["a", "b"])
+        weights = task_weights(np.ones(shape, dtype), split_columns(np.zeros((3, 2))))
         assert (weights.dtype, weights.shape) == (np.float64, (3, 2))
 
     @pytest.mark.parametrize("weight", [np.nan, np.inf])
     @pytest.mark.parametrize("shape", [(3,), (3, 2)])
     def test_they_are_finite(self, shape, weight):
         with pytest.raises(ValueError, match=r"sample_weight.* contains"):
-            task_weights(np.full(shape, weight), np.zeros((3, 1)), ["a", "b"])
+            task_weights(np.full(shape, weight), split_columns(np.zeros((3, 2))))
 
     def test_columns_by_name(self):
-        X, weight = np.zeros((2, 1)), pd.DataFrame({"b": [1, 2], "a": [3, 4]})
-        assert task_weights(weight, X, ["a", "b"]).tolist() == [[3, 1], [4, 2]]
-        assert task_weights(weight[["b"]], X, ["a"]).tolist() == [[1], [2]]
+        weight = pd.DataFrame({"b": [1, 2], "a": [3, 4]})
+        y = pd.DataFrame({"a": [0, 0], "b": [0, 0]})
+        targets = split_columns(y)
+        assert task_weights(weight, targets).tolist() == [[3, 1], [4, 2]]
+        assert task_weights(weight[["b"]], split_columns(y[["a"]])).tolist() == [
+            [1],
+            [2],
+        ]
         with pytest.raises(ValueError, match="sample_weight has 2 columns of other"):
-            task_weights(weight, X, ["a", "c"])
+            task_weights(weight, split_columns(y.rename(columns={"b": "c"})))
         for shape in ((2, 3), (3, 2), (3, 3)):
             with pytest.raises(ValueError, match=r"expected \(2,\) or \(2, 2\)"):
-                task_weights(np.ones(shape), X, ["a", "b"])
+                task_weights(np.ones(shape), targets)
+
+    def test_columns_without_names_go_with_those_of_y(self):
+        y = pd.DataFrame({"b": [0, 0], "c": [0, 0], "a": [0, 0]})
+        weight = np.array([[1, 2, 3], [4, 5, 6]])
+        targets = split_columns(y)
+        assert task_weights(weight, targets).tolist() == weight.tolist()
+        turned = targets.matched(["a", "b", "c"], "It")
+        expected = weight[:, [2, 0, 1]].tolist()
+        assert task_weights(weight, turned).tolist() == expected
+        assert task_weights(weight.tolist(), turned).tolist() == expected
+        named = pd.DataFrame(weight, columns=list(y))
+        assert task_weights(named, turned).tolist() == expected
+        # Twice turned, and of an array, whose columns are in the order of the tasks.
+        again = turned.matched(["c", "b", "a"], "It")
+        assert task_weights(weight, again).tolist() == weight[:, [1, 0, 2]].tolist()
+        array = split_columns(y.to_numpy()).matched(["a", "b", "c"], "It")
+        assert task_weights(weight, array).tolist() == weight.tolist()
 
     def test_factors_of_classes_where_there_are_any(self):
         """Also of tasks behind a regression, and of one that says nothing."""

@@ -33,7 +33,11 @@ from sklearn_mmoe import (
     MultiTaskMMoERegressor,
 )
 from sklearn_mmoe.callbacks import TaskScores
-from sklearn_mmoe.inspection import TaskScoresDisplay
+from sklearn_mmoe.inspection import (
+    TaskCalibrationDisplay,
+    TaskScoresDisplay,
+    task_importances,
+)
 from sklearn_mmoe.metrics import mean_task_scorer, multi_task_scorer, task_scorer
 
 N = 80
@@ -444,6 +448,62 @@ class TestWeights:
             ValueError, match=r"shape == \(80, 2\), expected \(80,\) or"
         ):
             mixed.score(X, y, weights.iloc[:, :2])
+
+    def test_a_column_for_each_of_y_in_another_order(
+        self, mixed, classifier, data, weights
+    ):
+        """Without names they go with y's columns, not with the estimator's tasks."""
+        X, y = data
+        turned = ["hours", "rich", "size"]
+        arguments = (X, y[turned]), weights[turned].to_numpy()
+        by_name = (X, y), weights
+        scores, expected = (
+            multi_task_scorer(EACH)(mixed, *rows, sample_weight=weight)
+            for rows, weight in (arguments, by_name)
+        )
+        assert scores == expected
+        assert mixed.score(*arguments[0], arguments[1]) == mixed.score(X, y, weights)
+        importances = [
+            task_importances(
+                mixed, *rows, sample_weight=weight, n_repeats=1, random_state=0
+            ).importances
+            for rows, weight in (arguments, by_name)
+        ]
+        np.testing.assert_array_equal(*importances)
+        labels = ["size", "rich"]
+        accuracies = [
+            classifier[-1].score(X, y[names], weight)
+            for names, weight in (
+                (labels, weights[labels].to_numpy()),
+                (labels[::-1], weights[labels]),
+            )
+        ]
+        assert accuracies[0] == accuracies[1]
+        curves = [
+            TaskCalibrationDisplay.from_estimator(
+                mixed, *rows, sample_weight=weight, n_bins=3
+            ).curves
+            for rows, weight in (arguments, by_name)
+        ]
+        for one, other in zip(*curves, strict=True):
+            assert one.name == other.name
+            np.testing.assert_array_equal(one.weight, other.weight)
+
+    @pytest.mark.parametrize("name", ["partial_fit", "fit"])
+    def test_training_goes_on_with_columns_in_another_order(
+        self, data, weights, tiny, name
+    ):
+        X, y = data
+        turned = ["hours", "rich", "size"]
+        predictions = []
+        for names, weight in (
+            (list(y), weights[list(y)].to_numpy()),
+            (turned, weights[turned].to_numpy()),
+        ):
+            model = MultiTaskMMoEMixed(**tiny, warm_start=True).fit(X, y)
+            getattr(model, name)(X, y[names], sample_weight=weight)
+            predictions.append(model.predict(X))
+        pd.testing.assert_frame_equal(*predictions)
 
     def test_fit_matches_weights_by_name(self, data, weights, tiny):
         X, y = data

@@ -261,6 +261,31 @@ class TestChoice:
             EachTask().fit(X, y, sample_weight=of_rows).predict_proba(X)[1],
         )
 
+    def test_rows_without_weight_are_as_if_absent(self, data):
+        X, y = data
+        fitted = EachTask().fit(X, y)
+        prefit = MultiTaskThresholdClassifier(
+            fitted, scoring={"buy": "f1"}, cv="prefit", refit=False, thresholds=7,
+            store_cv_results=True,
+        )  # fmt: skip
+        second = fitted.predict_proba(X)[list(y).index("buy")][:, 1]
+        kept = (second > 0.2) & (second < 0.8)
+        results = [
+            clone(prefit)
+            .set_params(estimator=fitted)
+            .fit(X[rows], y[rows], sample_weight=weight[rows])
+            .cv_results_["buy"]
+            for rows, weight in ((slice(None), kept * 1.0), (kept, np.ones(len(X))))
+        ]
+        for name in ("thresholds", "scores"):
+            np.testing.assert_allclose(*[result[name] for result in results])
+        # One class alone has some.
+        weight = (y["buy"] == y["buy"].max()) * 1.0
+        model = clone(prefit).set_params(estimator=fitted)
+        with pytest.warns(UserWarning, match=r"'buy': y has only the class"):
+            model.fit(X, y, sample_weight=weight)
+        assert model.best_thresholds_ == {}
+
     def test_a_fold_that_was_fitted_without_a_class_gives_it_probability_0(self, data):
         X, _ = data
         y = np.column_stack([[0] * 75 + [1] * 75, [0, 1] * 75])

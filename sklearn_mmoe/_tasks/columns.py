@@ -45,6 +45,11 @@ class TaskColumns:
         For each task, whether it came as categories, of pandas' dtype for these.
     named : bool
         Whether y had names, so that tasks are matched by them.
+    places : list of int or None, default=None
+        For each task, which column of y it was; None is the order that y has.
+    counts : list of ndarray of shape (n_observed,) or None, default=None
+        For each task, how many rows have each of its observed targets, of a table that
+        sums up others; None is one each.
     """
 
     columns: list[np.ndarray]
@@ -52,6 +57,8 @@ class TaskColumns:
     observed: list[np.ndarray]
     are_categories: list[bool]
     named: bool
+    places: list[int] | None = None
+    counts: list[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -95,6 +102,8 @@ class TaskColumns:
             names=[self.names[k] for k in order],
             observed=[self.observed[k] for k in order],
             are_categories=[self.are_categories[k] for k in order],
+            places=[k if self.places is None else self.places[k] for k in order],
+            counts=None if self.counts is None else [self.counts[k] for k in order],
         )
 
 
@@ -396,6 +405,14 @@ def join_columns(
     return np.column_stack(columns)
 
 
+def is_by_name(given: Any) -> bool:
+    """Tell a parameter that names tasks, a mapping or a series, from a sequence."""
+    if isinstance(given, Mapping):
+        return True
+    index = getattr(given, "index", None)
+    return isinstance(index, pd.Index) and not isinstance(index, pd.RangeIndex)
+
+
 def values_by_name(
     parameter: str, given: Mapping[Any, Any], names: Sequence[str]
 ) -> dict[str, Any]:
@@ -405,7 +422,7 @@ def values_by_name(
     ----------
     parameter : str
         Its name.
-    given : mapping
+    given : mapping or Series
         What it says, by names of tasks or by the labels that y's columns have.
     names : sequence of str
         Names of the tasks.
@@ -420,7 +437,7 @@ def values_by_name(
     ValueError
         If there is no such task.
     """
-    named = {str(name): value for name, value in given.items()}
+    named = {_as_text(name): value for name, value in given.items()}
     unknown = [name for name in named if name not in names]
     if unknown:
         raise ValueError(

@@ -16,8 +16,8 @@ def root_mean_square(differences: np.ndarray, weights: Any) -> Any:
     ----------
     differences : ndarray of shape (n_samples, ...)
         What is squared.
-    weights : array-like of shape (n_samples,)
-        Weights, of which some are positive.
+    weights : array-like of shape (n_samples,) or None
+        Weights, of which some are positive; None weighs all alike.
 
     Returns
     -------

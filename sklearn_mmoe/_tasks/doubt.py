@@ -58,9 +58,10 @@ def warn_of_doubtful_classes(targets: TaskColumns, inferred: Sequence[int]) -> N
         if not len(labels):  # all are missing: an error of its own
             continue
         try:
-            values, counts = np.unique(labels, return_counts=True)
+            values, codes = np.unique(labels, return_inverse=True)
         except TypeError:  # of mixed types: an error of its own
             continue
+        counts = np.bincount(codes, targets.counts and targets.counts[k])
         as_text = _read_as_text(values)
         if as_text or _are_rare(counts) or _are_counts(values, counts):
             doubtful.append(targets.names[k])

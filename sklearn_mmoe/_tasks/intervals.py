@@ -10,6 +10,8 @@ import pandas as pd
 from scipy.optimize import brentq, minimize
 from scipy.special import log_ndtr
 
+from sklearn_mmoe._tasks.deviation import root_mean_square
+
 __all__ = [
     "as_intervals",
     "best_constant",
@@ -145,13 +147,20 @@ def best_constant(intervals: np.ndarray, weight: np.ndarray | None) -> float:
     if low <= high:  # it lies in all of them: no distance, and no rounding
         return float(low if np.isfinite(low) else high)
 
-    def pull(number: float) -> float:
-        distance = number - closest_values(intervals, number)
-        return float(np.average(distance, weights=weight))
-
+    # In units of about their range: the search knows absolute tolerances alone.
     ends = np.concatenate([intervals["lower"], intervals["upper"]])
     ends = ends[np.isfinite(ends)]
-    return float(brentq(pull, ends.min(), ends.max()))
+    _, exponent = np.frexp(np.ptp(ends))
+    scaled = intervals.copy()
+    for end in ("lower", "upper"):
+        scaled[end] = np.ldexp(intervals[end], -exponent)
+    ends = np.ldexp(ends, -exponent)
+
+    def pull(number: float) -> float:
+        distance = number - closest_values(scaled, number)
+        return float(np.average(distance, weights=weight))
+
+    return float(np.ldexp(brentq(pull, ends.min(), ends.max()), exponent))
 
 
 def twice_log_loss(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -194,7 +203,7 @@ def likeliest_normal(intervals: np.ndarray, weight: np.ndarray) -> tuple[float, 
     if np.ptp(middle) == 0:
         middle = representatives(intervals)
     mean = float(np.average(middle, weights=weight))
-    scale = float(np.sqrt(np.average((middle - mean) ** 2, weights=weight)))
+    scale = float(root_mean_square(middle - mean, weight))
     exact = lower == upper
     if exact.all() or scale == 0:
         return mean, scale

@@ -70,14 +70,14 @@ class TargetSummary:
             Weights of its rows.
         """
         parts = [
-            column.values_and_weights()
-            or (sample.values(k), weights[sample.observed[k], k])
+            column.table()
+            or _as_table(sample.values(k), weights[sample.observed[k], k])
             for k, column in enumerate(self._columns)
         ]
-        n_rows = max(len(values) for values, _ in parts)
+        n_rows = max(len(values) for values, _, _ in parts)
         weights = np.zeros((n_rows, len(parts)))
         columns, observed = [], []
-        for k, (values, of_values) in enumerate(parts):
+        for k, (values, of_values, _) in enumerate(parts):
             weights[: len(values), k] = of_values
             observed.append(np.arange(n_rows) < len(values))
             # What is not observed may be any value; of no values at all it is 0.
@@ -88,6 +88,7 @@ class TargetSummary:
             observed,
             [column.is_category for column in self._columns],
             named=True,
+            counts=[counts for _, _, counts in parts],
         )
         return targets, weights
 
@@ -112,7 +113,8 @@ class _ColumnSummary:
     def __init__(self, name: str) -> None:
         self._name = name
         self.is_category = True  # as long as all rows say so
-        self._sums: dict[Any, float] | None = {}
+        # Of each value the weight and the number of its rows.
+        self._sums: dict[Any, np.ndarray] | None = {}
         self._weight = self.mean = self.deviation = 0.0
 
     @property
@@ -131,9 +133,9 @@ class _ColumnSummary:
         if self._sums is None:
             return
         codes, found = pd.factorize(values)
-        of_chunk = np.bincount(codes, weights=weights, minlength=len(found))
-        for value, weight in zip(found.tolist(), of_chunk.tolist(), strict=True):
-            self._sums[value] = self._sums.get(value, 0.0) + weight
+        sums, counts = (np.bincount(codes, by, len(found)) for by in (weights, None))
+        for value, *of_value in zip(found.tolist(), sums, counts, strict=True):
+            self._sums[value] = self._sums.get(value, np.zeros(2)) + of_value
         if len(self._sums) > _MOST_VALUES:
             if values.dtype.kind not in "iuf":
                 raise _too_many(self._name)
@@ -153,12 +155,20 @@ class _ColumnSummary:
         self.mean += step * weight / total
         self._weight = total
 
-    def values_and_weights(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the different values, and the weights of their rows; None if many."""
+    def table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return the values, and weight and number of their rows; None if many."""
         if self._sums is None:
             return None
         values = pd.Series(list(self._sums), dtype=object).infer_objects().to_numpy()
-        return values, np.array(list(self._sums.values()))
+        weights, counts = np.reshape(list(self._sums.values()), (-1, 2)).T
+        return values, weights, counts
+
+
+def _as_table(
+    values: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows as a table of their own."""
+    return values, weights, np.ones(len(values))
 
 
 def _too_many(name: str) -> ValueError:

@@ -7,16 +7,21 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight, _num_samples
+from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_mmoe._tasks.columns import order_by_name, split_columns, values_by_name
+from sklearn_mmoe._tasks.columns import (
+    TaskColumns,
+    is_by_name,
+    order_by_name,
+    split_columns,
+    values_by_name,
+)
 from sklearn_mmoe._tasks.tasks import LabelTask
 
 
-def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray:
+def task_weights(sample_weight: Any, targets: TaskColumns) -> np.ndarray:
     """Check weights of rows and bring them to a column for each task.
 
     Parameters
@@ -24,16 +29,15 @@ def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray
     sample_weight : array-like or data frame of shape (n_samples,) or \
             (n_samples, n_tasks), or None
         The weights; None weighs all rows alike. Columns that have the names of the
-        tasks are matched by them.
-    X : array-like of shape (n_samples, ...)
-        Says how many rows there are.
-    names : sequence of str
-        Names of the tasks.
+        tasks are matched by them; without names they are in the order of y's columns,
+        whatever order `targets` were brought to.
+    targets : TaskColumns
+        The targets that they weigh.
 
     Returns
     -------
     ndarray of shape (n_samples, n_tasks)
-        float64 weights.
+        float64 weights, in the order of `targets`.
 
     Raises
     ------
@@ -41,7 +45,8 @@ def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray
         If the shape is neither of these, the columns are those of other tasks, or a
         weight is negative, NaN or infinite.
     """
-    n_samples, n_tasks = _num_samples(X), len(names)
+    names, y = targets.names, targets.columns[0]
+    n_samples, n_tasks = len(y), len(targets)
     if sample_weight is None:
         return np.ones((n_samples, n_tasks))
     if not hasattr(sample_weight, "shape"):
@@ -56,6 +61,8 @@ def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray
         if n_tasks > 1:
             what = f"sample_weight has {n_tasks} columns"
             order = order_by_name(columns, names, what, "y has")
+            if not columns.named:
+                order = targets.places
             if order is not None:
                 columns = columns.take(order)
         weights = check_array(
@@ -64,7 +71,7 @@ def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray
             input_name="sample_weight",
         )
     else:
-        weight = _check_sample_weight(np.asarray(sample_weight), X, dtype=np.float64)
+        weight = _check_sample_weight(np.asarray(sample_weight), y, dtype=np.float64)
         weights = np.repeat(weight[:, None], n_tasks, axis=1)
     if (weights < 0).any():
         raise ValueError(
@@ -74,9 +81,9 @@ def task_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray
     return weights
 
 
-def row_weights(sample_weight: Any, X: Any, names: Sequence[str]) -> np.ndarray:
+def row_weights(sample_weight: Any, targets: TaskColumns) -> np.ndarray:
     """As :func:`task_weights`, for training: a ValueError if all of them are zero."""
-    weights = task_weights(sample_weight, X, names)
+    weights = task_weights(sample_weight, targets)
     if not weights.any():
         raise ValueError(
             "`sample_weight` is zero for every row; at least one weight must be "
@@ -280,9 +287,7 @@ def weights_between_tasks(
 
 def _by_task(task_weight: Any, names: Sequence[str]) -> dict[str, Any]:
     """Name the weights."""
-    index = getattr(task_weight, "index", None)
-    by_name = isinstance(task_weight, Mapping) or isinstance(index, pd.Index)
-    if by_name and not isinstance(index, pd.RangeIndex):
+    if is_by_name(task_weight):
         return values_by_name("task_weight", task_weight, names)
     values = list(task_weight)
     if len(values) != len(names):

@@ -406,7 +406,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         warn_of_row_order(X, y, sample_weight)
         targets = split_columns(y).matched(self.task_names_, type(self).__name__)
         check_consistent_length(X, targets.columns[0])
-        weights = task_weights(sample_weight, targets.columns[0], targets.names)
+        weights = task_weights(sample_weight, targets)
         weights = weights * np.column_stack(targets.observed)
         asked = weights > 0
         right = np.ones(len(weights), dtype=bool)

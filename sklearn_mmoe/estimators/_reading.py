@@ -59,7 +59,7 @@ class ReadingMixin(EstimatorParameters):
         columns = split_columns(y)
         if resume:
             columns = columns.matched(self.task_names_, type(self).__name__)
-        weights = row_weights(sample_weight, features, columns.names)
+        weights = row_weights(sample_weight, columns)
         tasks = (
             self._scaled_tasks(columns, weights)
             if resume
@@ -105,7 +105,7 @@ class ReadingMixin(EstimatorParameters):
         columns = split_columns(y)
         columns = columns.matched(data.names, type(self).__name__)
         try:
-            weights = row_weights(sample_weight, features, columns.names)
+            weights = row_weights(sample_weight, columns)
         except ValueError as error:
             raise ValueError(f"sample_weight_val does not fit: {error}") from error
         validation = self._encode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mmoe._sklearn.look_through import last_step, task_names
-from sklearn_mmoe._tasks.columns import TaskColumns, split_columns
+from sklearn_mmoe._tasks.columns import TaskColumns, order_by_name, split_columns
 from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe._warnings import warn
@@ -62,7 +63,7 @@ def curves_of_estimator(
     names = task_names(estimator)
     if names is not None:
         tasks = tasks.matched(names, type_name(estimator))
-    weights = _weights(sample_weight, tasks, tasks.names)
+    weights = _weights(sample_weight, tasks)
     predictions = Predictions(estimator, X, len(tasks))
     kept = np.flatnonzero(predictions.are_classified).tolist()
     tasks = tasks.take(kept)
@@ -90,17 +91,23 @@ def curves_of_predictions(
         If the arguments have not the same tasks and rows.
     """
     tasks = split_columns(y)
-    names = tasks.names if task_names is None else list(task_names)
-    weights = _weights(sample_weight, tasks, names)
-    return _curves(names, tasks, probabilities, classes, weights)
+    if task_names is not None:
+        tasks = _named(tasks, list(task_names))
+    weights = _weights(sample_weight, tasks)
+    return _curves(tasks.names, tasks, probabilities, classes, weights)
 
 
-def _weights(
-    sample_weight: Any, tasks: TaskColumns, names: Sequence[str]
-) -> np.ndarray | None:
-    if sample_weight is None:
-        return None
-    return task_weights(sample_weight, tasks.columns[0], names)
+def _named(tasks: TaskColumns, names: list[str]) -> TaskColumns:
+    """Match tasks by name; names of which y has none are new ones for its columns."""
+    if not tasks.named or set(names).isdisjoint(tasks.names):
+        return replace(tasks, names=names)
+    what = f"y has {len(tasks)} tasks"
+    order = order_by_name(tasks, names, what, "the 'task_names' parameter has")
+    return tasks if order is None else tasks.take(order)
+
+
+def _weights(sample_weight: Any, tasks: TaskColumns) -> np.ndarray | None:
+    return None if sample_weight is None else task_weights(sample_weight, tasks)
 
 
 def _curves(
@@ -153,7 +160,8 @@ def _curves_of_task(
 ) -> list[ClassCurve]:
     """Take one task apart into curves of a class against the others."""
     check_consistent_length(tasks.columns[k], probability)
-    labels, probability = tasks.values(k), np.asarray(probability)[tasks.observed[k]]
+    labels = tasks.values(k)
+    probability = _by_class(name, probability)[tasks.observed[k]]
     classes = np.unique(labels) if classes is None else np.asarray(classes)
     if len(classes) != probability.shape[1]:
         raise ValueError(
@@ -173,3 +181,17 @@ def _curves_of_task(
         ClassCurve(f"{name}: {label}", codes == i, probability[:, i], weight)
         for i, label in enumerate(classes)
     ]
+
+
+def _by_class(name: str, probability: Any) -> np.ndarray:
+    """Bring probabilities to a column for each class; one is that of the second."""
+    probability = np.asarray(probability)
+    if probability.ndim == 1:
+        return np.column_stack([1 - probability, probability])
+    if probability.ndim != 2:
+        raise ValueError(
+            f"The probabilities of the task {name!r} have the shape "
+            f"{probability.shape}, expected (n_samples, n_classes), or (n_samples,) "
+            "for those of the second of two classes."
+        )
+    return probability

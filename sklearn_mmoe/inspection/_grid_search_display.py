@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -32,6 +32,10 @@ class GridSearchDisplay:
         Name of the parameter.
     chosen : object, default=None
         The value that the search chose; None if it chose none.
+    chosen_scores : mapping of str to float, default=None
+        The mean of each score of the candidate that the search chose, which other
+        candidates of the same value may surpass in a score. None takes those of
+        `results`.
 
     Attributes
     ----------
@@ -67,10 +71,17 @@ class GridSearchDisplay:
     ['task_0', 'task_1', 'mean']
     """
 
-    def __init__(self, results: pd.DataFrame, param: str, chosen: Any = None) -> None:
+    def __init__(
+        self,
+        results: pd.DataFrame,
+        param: str,
+        chosen: Any = None,
+        chosen_scores: Mapping[str, float] | None = None,
+    ) -> None:
         self.results = results
         self.param = param
         self.chosen = chosen
+        self.chosen_scores = chosen_scores
 
     @classmethod
     def from_estimator(
@@ -129,11 +140,13 @@ class GridSearchDisplay:
         names = _score_names(table, scores)
         _tell_failures(table, column, names)
         parts = [_best_by_value(table, column, name) for name in names]
-        chosen = None
+        chosen, chosen_scores = None, None
         if hasattr(search, "best_index_"):
-            chosen = table[column].iloc[search.best_index_]
-        display = cls(pd.concat(parts, ignore_index=True), column[6:], chosen)
-        return display.plot(ax=ax)
+            best = table.iloc[search.best_index_]
+            chosen = table[column].astype(object).iloc[search.best_index_]
+            chosen_scores = {name: float(best[f"mean_test_{name}"]) for name in names}
+        results = pd.concat(parts, ignore_index=True)
+        return cls(results, column[6:], chosen, chosen_scores).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> GridSearchDisplay:
         """Draw the scores.
@@ -157,7 +170,7 @@ class GridSearchDisplay:
         names = self.results["score"].unique()
         self.axes_ = axes_in_a_row(ax, len(names), 3.6, 3.2)
         for k, (axes, name) in enumerate(zip(self.axes_, names, strict=True)):
-            self._draw(axes, k, self.results[self.results["score"] == name])
+            self._draw(axes, k, name, self.results[self.results["score"] == name])
             axes.set(title=name, xlabel=self.param.split("__")[-1])
             axes.grid(alpha=0.3)
         self.axes_[0].set_ylabel("cross-validated score")
@@ -165,7 +178,7 @@ class GridSearchDisplay:
         self.figure_ = self.ax_.figure
         return self
 
-    def _draw(self, ax: Any, k: int, rows: pd.DataFrame) -> None:
+    def _draw(self, ax: Any, k: int, name: str, rows: pd.DataFrame) -> None:
         values = list(rows["value"])
         # bool is a number to Python, and a category to everyone else.
         numeric = all(isinstance(v, Real) and not isinstance(v, bool) for v in values)
@@ -183,11 +196,14 @@ class GridSearchDisplay:
         # Few values are named one by one, many as the axis likes.
         if not numeric or len(values) <= 8:
             ax.set_xticks(positions, [str(value) for value in values])
-        chosen = [i for i, value in enumerate(values) if value == self.chosen]
+        chosen = [i for i, value in enumerate(values) if _same(value, self.chosen)]
         if chosen:
+            scores = rows["mean"].iloc[chosen].to_list()
+            if self.chosen_scores is not None:
+                scores = [self.chosen_scores[name]]
             ax.plot(
-                positions[chosen], rows["mean"].iloc[chosen], "o", ms=13, mfc="none",
-                mec="0.2", label="chosen",
+                positions[chosen], scores, "o", ms=13, mfc="none", mec="0.2",
+                label="chosen",
             )  # fmt: skip
         # Above the curve's title, where it hides no error bar.
         ax.legend(
@@ -197,6 +213,12 @@ class GridSearchDisplay:
             bbox_to_anchor=(0.5, 1.12),
             frameon=False,
         )
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Compare values of a parameter; == of arrays is no answer."""
+    numbers = isinstance(value, Real) and isinstance(other, Real)
+    return bool(value == other) if numbers else repr(value) == repr(other)
 
 
 def _geometric(positions: np.ndarray) -> bool:

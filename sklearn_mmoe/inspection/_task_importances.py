@@ -15,7 +15,6 @@ from sklearn.utils.random import sample_without_replacement
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mmoe._tasks.columns import split_columns, task_index
-from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe.inspection._columns import (
     as_table,
     column,
@@ -155,9 +154,9 @@ def task_importances(
     scorings = _scorings(scoring, unpermuted)
     scores = np.array(_scores(unpermuted, scorings))
     unpermuted.warn()
-    if sample_weight is not None:
-        # An array in the order of the tasks, of which rows can be taken.
-        sample_weight = task_weights(sample_weight, X, unpermuted.names)
+    if unpermuted.weights is not None:
+        # By the names of the tasks, and of a kind of which rows can be taken.
+        sample_weight = pd.DataFrame(unpermuted.weights, columns=unpermuted.names)
     permuted_scores = Parallel(n_jobs=n_jobs)(
         delayed(_permuted_scores)(
             estimator, X, y, sample_weight, scorings, j, seed, n_repeats, n_rows
@@ -210,7 +209,7 @@ def _permuted_scores(
     estimator: Any,
     X: Any,
     y: Any,
-    sample_weight: np.ndarray | None,
+    sample_weight: pd.DataFrame | None,
     scorings: Sequence[Any],
     j: int,
     seed: int,
@@ -224,7 +223,7 @@ def _permuted_scores(
         rows = sample_without_replacement(X.shape[0], n_rows, random_state=random_state)
         X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
         if sample_weight is not None:
-            sample_weight = sample_weight[rows]
+            sample_weight = sample_weight.iloc[rows]
     values, order, places = column(X, j), np.arange(n_rows), np.arange(n_rows)
     scores = []
     for _ in range(n_repeats):

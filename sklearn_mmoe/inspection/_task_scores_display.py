@@ -121,12 +121,14 @@ class TaskScoresDisplay:
         y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
             True labels; rows do not count in tasks where theirs is missing.
         probabilities : ndarray of shape (n_samples, n_classes), or list of them
-            As ``predict_proba`` gives them: a list for several tasks.
+            As ``predict_proba`` gives them: a list for several tasks. Of shape
+            (n_samples,) they are those of the second of two classes.
         classes : sequence of array-like, default=None
             The classes of each task, in the order of its probabilities; None takes
             the sorted labels of y.
         task_names : sequence of str, default=None
-            Names of the tasks; None takes the columns of y.
+            Names of the tasks, in the order of `probabilities`; None takes the columns
+            of y. If y has columns of these names, they are matched by name.
         kind : {'roc', 'precision_recall'}, default='roc'
             Which curve.
         ax : matplotlib Axes or None, default=None

@@ -135,7 +135,8 @@ def expected_calibration_error(
     strategy : {'uniform', 'quantile'}, default='uniform'
         'uniform' makes bins of the same width, 'quantile' of as many rows each (of the
         same weight, if `sample_weight` is given), as
-        :func:`sklearn.calibration.calibration_curve` does.
+        :func:`sklearn.calibration.calibration_curve` does. Bins of weights end at a
+        row, others between two, so that weights of 1 may move a row to the next bin.
     multi_class : {'confidence', 'classwise'}, default='confidence'
         Of more than two classes: 'confidence' compares the probability of the predicted
         class with how often it is right [2]_; 'classwise' is the mean over classes of

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from sklearn_mmoe._tasks.deviation import root_mean_square
 from sklearn_mmoe._tasks.intervals import best_constant, closest_values, to_pandas
 
 __all__ = ["is_of_sklearn", "scorer_of_intervals"]
@@ -31,18 +32,16 @@ def _r2(
     if len(y_true) < 2:
         return metrics.r2_score(np.zeros(len(y_true)), y_pred)  # NaN, with a warning
     constant = best_constant(y_true, sample_weight)
-    errors, of_constant = (
-        np.average(
-            (closest_values(y_true, predicted) - predicted) ** 2, weights=sample_weight
-        )
+    error, of_constant = (
+        root_mean_square(closest_values(y_true, predicted) - predicted, sample_weight)
         for predicted in (np.asarray(y_pred), constant)
     )
     if of_constant > 0:
-        return 1 - errors / of_constant
+        return 1 - (error / of_constant) ** 2
     # As scikit-learn has it for targets that are all the same.
     if force_finite:
-        return float(errors == 0)
-    return float("nan") if errors == 0 else -float("inf")
+        return float(error == 0)
+    return float("nan") if error == 0 else -float("inf")
 
 
 # Metrics that depend on the error alone: of an interval it is the distance to it.

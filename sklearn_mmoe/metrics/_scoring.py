@@ -80,6 +80,8 @@ class TaskScoring:
     ----------
     names : list of str
         Names of the tasks in the estimator's order.
+    weights : ndarray of shape (n_samples, n_tasks) or None
+        Weights of the rows in each task; None if none were given.
     undefined : dict of str to str
         The tasks for which a score was undefined, and why.
     """
@@ -102,9 +104,9 @@ class TaskScoring:
         self.undefined: dict[str, str] = {}
         self._targets = targets
         self._metadata = dict(metadata or {})
-        self._weights = None
+        self.weights = None
         if sample_weight is not None:
-            self._weights = task_weights(sample_weight, targets.columns[0], self.names)
+            self.weights = task_weights(sample_weight, targets)
 
     def score(self, k: int, scoring: Any) -> float:
         """Score one task with a scorer made for one output.
@@ -178,8 +180,8 @@ class TaskScoring:
         if not rows.any():
             raise _Undefined("y has no target")
         arguments = {}
-        if self._weights is not None and accepts_sample_weight(scorer):
-            arguments["sample_weight"] = self._weights[rows, k]
+        if self.weights is not None and accepts_sample_weight(scorer):
+            arguments["sample_weight"] = self.weights[rows, k]
             if not arguments["sample_weight"].any():
                 raise _Undefined("y has no target of positive weight")
         for name, value in self._metadata.items():
@@ -254,14 +256,14 @@ class TaskScoring:
             text += advice_on_classes(self._targets.values(k))
         if len(set(types)) > 1:
             example = {
-                name: scoring if self._fits(j, scoring) else self._default_scorer(j)
+                name: scoring if self.fits(j, scoring) else self._default_scorer(j)
                 for j, name in enumerate(self.names)
             }
             text += f" Give each task a scorer of its own, such as {example}."
         return text
 
-    def _fits(self, k: int, scoring: Any) -> bool:
-        """Tell whether a scorer of this name can score the task."""
+    def fits(self, k: int, scoring: Any) -> bool:
+        """Tell whether a scorer of this name is one of such tasks, and can score it."""
         types = {True: "classification", False: "regression"}
         # r2 of classes that are numbers is a number too.
         of_type = types[self.predictions.are_classified[k]]

@@ -26,6 +26,7 @@ from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.metrics._predictions import Predictions, classifies
 from sklearn_mmoe.model_selection._kfold import MultiTaskStratifiedKFold, is_stratified
+from sklearn_mmoe.model_selection._task_types import with_task_types
 
 # What a class has that a fold's estimator does not know, as in scikit-learn.
 _UNKNOWN = {"predict_proba": 0.0, "predict_log_proba": np.finfo(np.float64).min}
@@ -67,7 +68,7 @@ def cross_val_predict(
     y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
         Targets, which may be missing where `estimator` takes that.
     groups : array-like of shape (n_samples,) or None, default=None
-        Groups of the rows, passed to `cv`.
+        Groups of the rows, passed to `cv`; a number of folds ignores them.
     cv : int, splitter, iterable or None, default=None
         How to split: an int, or None for 5, makes that number of folds by
         :class:`MultiTaskStratifiedKFold`, or by :class:`sklearn.model_selection.KFold`
@@ -99,7 +100,7 @@ def cross_val_predict(
     Warns
     -----
     UserWarning
-        If a class was in none of the rows of a fit.
+        If a class was in none of the rows of a fit, or `groups` are ignored.
 
     See Also
     --------
@@ -122,6 +123,7 @@ def cross_val_predict(
     X, y, groups = indexable(X, y, groups)
     targets = split_columns(y)
     check_consistent_length(X, targets.columns[0])
+    estimator = with_task_types(estimator, targets)
     folds = make_folds(cv, targets, estimator, X, y, groups=groups)
     test = np.concatenate([rows for _, rows in folds])
     if not np.array_equal(np.sort(test), np.arange(_num_samples(X))):
@@ -153,6 +155,12 @@ def make_folds(
         n_splits = 5 if cv is None else int(cv)
         if any(is_stratified(targets, k, n_splits) for k in range(len(targets))):
             regressions = _given_regressions(estimator, targets.names)
+            if params.get("groups") is not None:
+                warn(
+                    f"groups are ignored by cv={cv}, which makes folds by "
+                    "MultiTaskStratifiedKFold. To keep groups together, pass "
+                    f"cv=MultiTaskStratifiedGroupKFold({n_splits})."
+                )
             splitter = MultiTaskStratifiedKFold(n_splits)
             return list(splitter._split(X, y, regressions))
         cv = n_splits

@@ -35,6 +35,7 @@ from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_column
 from sklearn_mmoe.metrics._predictions import type_name
 from sklearn_mmoe.model_selection._cross_val_predict import make_folds
 from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
+from sklearn_mmoe.model_selection._task_types import with_task_types
 
 __all__ = ["HeldOut", "HeldOutMixin", "estimator_has"]
 
@@ -175,6 +176,8 @@ class HeldOutMixin(PandasStateMixin):
         if isinstance(self.cv, str):
             rows = np.arange(_num_samples(X))
             return [ask(self.estimator, X, targets, rows, None)]
+        # The final fit sees all rows, and finds the same types by itself.
+        estimator = with_task_types(self.estimator, targets)
         cv = self.cv
         if isinstance(cv, Real) and not isinstance(cv, Integral):
             cv = MultiTaskStratifiedShuffleSplit(
@@ -185,7 +188,7 @@ class HeldOutMixin(PandasStateMixin):
                 # Nobody asked for folds that are stratified by every value.
                 warnings.filterwarnings("ignore", "The (tasks|class) ", UserWarning)
             params = routed.splitter.split
-            folds = make_folds(cv, targets, self.estimator, X, y, **params)
+            folds = make_folds(cv, targets, estimator, X, y, **params)
         if not self.refit and len(folds) > 1:
             raise ValueError(
                 "refit=False keeps the estimator of a single split, but cv makes "
@@ -194,7 +197,7 @@ class HeldOutMixin(PandasStateMixin):
             )
         return Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_ask)(
-                clone(self.estimator),
+                clone(estimator),
                 X,
                 y,
                 targets,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing
 
-from sklearn_mmoe._tasks.columns import task_index
+from sklearn_mmoe._tasks.columns import is_by_name, task_index, values_by_name
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE
 from sklearn_mmoe.metrics._scoring import DEFAULT_SCORING, TaskScoring
 
@@ -109,10 +108,13 @@ def _without(last: Any, left_out: int, names: list[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in ("loss", "task_types", "class_weight", "task_weight"):
         value = getattr(last, name, None)
-        if isinstance(value, list | tuple | np.ndarray):
+        if value is None or isinstance(value, str):
+            continue  # says the same of all
+        if is_by_name(value):
+            by_name = values_by_name(name, value, names)
+            settings[name] = {k: v for k, v in by_name.items() if k != names[left_out]}
+        else:
             settings[name] = [v for k, v in enumerate(value) if k != left_out]
-        elif isinstance(value, Mapping):
-            settings[name] = {k: v for k, v in value.items() if k != names[left_out]}
     dependencies = getattr(last, "task_dependencies", None)
     if dependencies:
         by_name = {

@@ -25,6 +25,7 @@ from sklearn_mmoe.model_selection._sharing_fits import (
     find_estimator,
     fit_and_score,
 )
+from sklearn_mmoe.model_selection._task_types import with_task_types
 
 __all__ = ["SharingReport", "sharing_report"]
 
@@ -158,6 +159,7 @@ def sharing_report(
     scorings = None
     if scoring is not None:
         scorings = multi_task_scorer(scoring)._by_task(targets.names)
+    estimator = with_task_types(estimator, targets)
     folds = make_folds(cv, targets, estimator, X, y, groups=groups)
     most_rows = max(len(train) for train, _ in folds)
     if isinstance(last.cv, str) and most_rows > _MOST_ROWS_OF_ENSEMBLES:

@@ -219,7 +219,7 @@ class MultiTaskThresholdClassifier(
         routed = self._routed(params)
         weight = routed.scorer.score.get("sample_weight")
         if weight is not None:
-            weight = task_weights(weight, targets.columns[0], targets.names)
+            weight = task_weights(weight, targets)
         parts = self._held_out(X, y, targets, routed, ask)
         chosen = self._choose(parts, targets, weight)
         fitted = self._final(parts, X, y, routed)

@@ -195,8 +195,13 @@ def best_threshold(
     """
     if not len(labels):
         raise Undecided("y has no label")
-    if weights is not None and not weights.any():
-        raise Undecided("y has no label of positive weight")
+    if weights is not None and accepts_sample_weight(scorer):
+        counts = weights > 0
+        if not counts.any():
+            raise Undecided("y has no label of positive weight")
+        labels, probabilities, weights = (
+            values[counts] for values in (labels, probabilities, weights)
+        )
     if len(np.unique(labels)) < 2:
         raise Undecided(f"y has only the class {labels.tolist()[0]!r}")
     low, high = probabilities.min(), probabilities.max()

@@ -143,14 +143,14 @@ class Reading:
     def _targets(self, chunk: Chunk) -> tuple[TaskColumns, np.ndarray]:
         """Take the targets of a chunk apart, and its weights by task."""
         targets = split_columns(chunk.y).matched(self._names, "the first chunk")
-        weights = self._weights(chunk.sample_weight, targets.columns[0])
+        weights = self._weights(chunk.sample_weight, targets)
         return targets, weights
 
-    def _weights(self, given: Any, y: Any) -> np.ndarray:
+    def _weights(self, given: Any, targets: TaskColumns) -> np.ndarray:
         """Bring weights to a column for each task; all of some rows may be zero."""
         if given is not None and np.ndim(given) == 1:
             given = np.tile(np.asarray(given)[:, np.newaxis], len(self._names))
-        return task_weights(given, y, self._names)
+        return task_weights(given, targets)
 
     def _y(self, rows: SampledRows) -> Any:
         """Bring sampled targets back to what the chunks have them in."""
