@@ -10,7 +10,11 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import r2_score, roc_auc_score
 
-from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
+from sklearn_mmoe import (
+    MultiTaskMMoEClassifier,
+    MultiTaskMMoEMixed,
+    MultiTaskMMoERegressor,
+)
 from sklearn_mmoe.callbacks import TaskScores
 from sklearn_mmoe.metrics import multi_task_scorer, task_scorer
 
@@ -45,6 +49,19 @@ def test_every_sign_of_a_missing_label(tiny, half_missing, kind):
     # A missing label is never wrong.
     right = (reference.predict(X) == y) | np.isnan(y)
     assert clf.score(X, frame) == right.all(axis=1).mean()
+
+
+@pytest.mark.parametrize("written", ["nan", "<NA>", "NaT"])
+def test_missing_targets_that_became_text_are_told(tiny, labels_data, written):
+    X, _ = labels_data
+    y = np.array([["yes", "a"], ["no", "b"], [written, "None"], ["yes", "a"]] * 50)
+    with pytest.warns(UserWarning, match=f"in the tasks 'task_0' \\('{written}'\\)"):
+        MultiTaskMMoEClassifier(**{**tiny, "max_iter": 1}).fit(X, y)
+    frame = pd.DataFrame({"text": y[:, 0], "hours": X[:, 0]})
+    with pytest.warns(UserWarning, match=f"in the tasks 'text' \\('{written}'\\)"):
+        MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}).fit(X, frame)
+    frame["text"] = frame["text"].astype(object).replace(written, None)
+    MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}).fit(X, frame)
 
 
 @pytest.mark.parametrize("filling", [0, 1])

@@ -15,6 +15,8 @@ from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
 from sklearn_mmoe._warnings import warn
 
 MANY_VALUES = 20
+# What NumPy and pandas make of missing values in text.
+_WRITTEN_MISSING = frozenset(["nan", "NaT", "<NA>"])
 
 
 def _is_text(labels: np.ndarray) -> bool:
@@ -375,8 +377,24 @@ def find_label_task(
     return task
 
 
-def warn_of_constants(tasks: Sequence[Any]) -> None:
-    """Warn once of all classifications that have but one class."""
+def warn_of_classes(tasks: Sequence[Any]) -> None:
+    """Warn once of classifications of one class, and of missing targets that are one.
+
+    NumPy and ``astype(str)`` write missing targets beside text as 'nan' or '<NA>'.
+    """
+    written = {
+        task.name: label
+        for task in tasks
+        for label in (task.classes.tolist() if isinstance(task, LabelTask) else ())
+        if label in _WRITTEN_MISSING
+    }
+    if written:
+        labels = ", ".join(f"{name!r} ({label!r})" for name, label in written.items())
+        warn(
+            f"What looks like missing targets is a class of its own in the tasks "
+            f"{labels}, because it is text. A missing target is None, NaN or pd.NA, in "
+            "a data frame or an array of dtype object.",
+        )
     constant = {
         task.name: task.classes.tolist()[0] for task in tasks if _is_constant(task)
     }

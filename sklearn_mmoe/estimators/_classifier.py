@@ -24,7 +24,7 @@ from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
     known_labels,
-    warn_of_constants,
+    warn_of_classes,
 )
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe._warnings import warn
@@ -219,7 +219,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
             )
             for k in range(len(names))
         ]
-        warn_of_constants(tasks)
+        warn_of_classes(tasks)
         return tasks
 
     def _announced(self, classes: Any, names: list[str]) -> list[np.ndarray]:

@@ -28,7 +28,7 @@ from sklearn_mmoe._tasks.tasks import (
     announced_classes,
     find_label_task,
     infer_task_type,
-    warn_of_constants,
+    warn_of_classes,
 )
 from sklearn_mmoe._tasks.value_task import ValueTask
 from sklearn_mmoe.estimators._base import _BaseMultiTaskMMoE, partial_fit_available
@@ -231,7 +231,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             self._find_task(targets, k, weights[:, k], losses[k], types[k], announced)
             for k in range(len(targets))
         ]
-        warn_of_constants(tasks)
+        warn_of_classes(tasks)
         return tasks
 
     def _find_task(
