@@ -326,8 +326,9 @@ class TestNumbers:
 
 
 class TestMemory:
-    def test_an_ensemble_is_built_once_for_training_and_evaluation(
-        self, labels_data, tiny, monkeypatch
+    @pytest.mark.parametrize("parameters", [{"cv": 2}, {}, {"early_stopping": True}])
+    def test_a_network_is_built_once_for_training_and_evaluation(
+        self, labels_data, tiny, monkeypatch, parameters
     ):
         from sklearn_mmoe._training import evaluation, trainer
         from sklearn_mmoe.networks import clear_cache
@@ -343,7 +344,9 @@ class TestMemory:
             monkeypatch.setattr(module, "build", counting)
         clear_cache()
         X, y = labels_data
-        MultiTaskMMoEClassifier(**tiny, cv=2).fit(X, y)
+        model = MultiTaskMMoEClassifier(**tiny, **parameters).fit(X, y)
+        if "cv" not in parameters:  # of an ensemble fewer members may be left
+            model.predict(X)
         assert built == [{"draw": False}]
         clear_cache()
 
@@ -418,18 +421,22 @@ class TestMemory:
         class Small:
             def __init__(self, *arguments):
                 made.append(arguments)
-                self.n_bytes = 100
+                self.n_bytes, self.network = 100, None
 
-        def borrow(key):
-            with cache.borrow_trainer(key, Small) as trainer:
+        def lend(name):
+            return cache.borrow_trainer((name,), Small)
+
+        def borrow(name):
+            with lend(name) as trainer:
                 return trainer
 
         class Spec:
             def __init__(self, name):
                 self.name = name
 
-            def structure(self, without):
-                assert {"dropout", "feature_penalty"} <= set(without)
+            def structure(self, without=None):
+                if without is not None:
+                    assert {"dropout", "feature_penalty"} <= set(without)
                 return self.name
 
         monkeypatch.setattr(cache, "_MOST_KEPT", 2)
@@ -441,8 +448,7 @@ class TestMemory:
             borrow("c")
             assert borrow("a") is first
             assert borrow("b") is not other
-            lend = cache.borrow_trainer
-            with lend("b", Small) as one, lend("b", Small) as two:
+            with lend("b") as one, lend("b") as two:
                 assert one is not two
             made.clear()
             kept = [cache.find_evaluator(Spec(name)) for name in "ab"]

@@ -11,6 +11,7 @@ import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from typing import Any
 
 from sklearn_mmoe._architectures.network import Network, NetworkSpec
 from sklearn_mmoe._training.evaluation import Evaluator
@@ -32,13 +33,13 @@ _FOR_TRAINING_ALONE = (
 
 # Networks are built and traced one at a time: Keras promises no safety with threads.
 building = threading.RLock()
-_idle_trainers: OrderedDict[Hashable, list[Trainer]] = OrderedDict()
+_idle_trainers: OrderedDict[tuple[Any, ...], list[Trainer]] = OrderedDict()
 _evaluators: OrderedDict[Hashable, Evaluator] = OrderedDict()
 
 
 @contextlib.contextmanager
 def borrow_trainer(
-    key: Hashable | None, make: Callable[[], Trainer]
+    key: tuple[Any, ...] | None, make: Callable[[], Trainer]
 ) -> Iterator[Trainer]:
     """Lend a trainer to one fit.
 
@@ -46,8 +47,9 @@ def borrow_trainer(
 
     Parameters
     ----------
-    key : hashable or None
-        What the trainer was made for; None makes a new one and does not keep it.
+    key : tuple or None
+        What the trainer was made for, the structure of its network first; None makes a
+        new one and does not keep it.
     make : callable
         Makes a new one.
 
@@ -76,17 +78,27 @@ def borrow_trainer(
 def find_evaluator(spec: NetworkSpec, network: Network | None = None) -> Evaluator:
     """Return the evaluator of a structure, made now if there is none yet.
 
-    It is made of `network`, if one of this structure is given.
+    It is made of `network`, if one of this structure is given, or of one that has been
+    trained: that it may be trained again changes nothing of what is traced.
     """
     key = spec.structure(without=_FOR_TRAINING_ALONE)
     with building:
         evaluator = _evaluators.get(key)
         if evaluator is None:
+            network = network or _trained_network(spec)
             evaluator = _evaluators[key] = Evaluator(spec, network)
         _evaluators.move_to_end(key)
         while len(_evaluators) > _MOST_KEPT:
             _evaluators.popitem(last=False)
         return evaluator
+
+
+def _trained_network(spec: NetworkSpec) -> Network | None:
+    """Find a network of exactly this structure in a trainer that is kept."""
+    for (structure, *_), trainers in _idle_trainers.items():
+        if trainers and structure == spec.structure():
+            return trainers[-1].network
+    return None
 
 
 def clear_cache() -> None:

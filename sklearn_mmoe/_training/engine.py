@@ -253,9 +253,9 @@ class Engine:
             if plan.distribution is not None:
                 watching.append(StopTogether(plan.distribution))
             self._trainer = trainer
-            # An ensemble need not be built once more to be evaluated; but callbacks may
-            # change what they are given, and other fits use the evaluator too.
-            if key is not None and self.spec.n_members is not None:
+            # It need not be built once more to be evaluated; but callbacks may change
+            # what they are given, and other fits use the evaluator too.
+            if key is not None:
                 self._shared_network = trainer.network
             try:
                 train(trainer, source, plan, watching, checkpoints)
