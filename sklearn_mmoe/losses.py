@@ -54,6 +54,12 @@ class QuantileLoss(_RowLoss):
     **kwargs
         As every Keras loss takes.
 
+    Raises
+    ------
+    ValueError
+        If a quantile is not between 0 and 1, or, when it is called, y_pred has another
+        number of columns.
+
     Examples
     --------
     >>> import numpy as np
@@ -66,8 +72,18 @@ class QuantileLoss(_RowLoss):
     def __init__(self, quantiles: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.quantiles = tuple(quantiles)
+        if not self.quantiles or not all(0 < level < 1 for level in self.quantiles):
+            raise ValueError(
+                "The 'quantiles' argument of QuantileLoss must be numbers between 0 "
+                f"and 1, got {quantiles!r}."
+            )
 
     def _of_rows(self, y_true: Any, y_pred: Any) -> Any:
+        if y_pred.shape[-1] != len(self.quantiles):
+            raise ValueError(
+                f"QuantileLoss of {len(self.quantiles)} quantiles needs as many "
+                f"columns of y_pred, got the shape {tuple(y_pred.shape)}."
+            )
         levels = ops.convert_to_tensor(self.quantiles, dtype=y_pred.dtype)
         error = y_true - y_pred
         return ops.mean(ops.maximum(levels * error, (levels - 1) * error), axis=-1)
@@ -123,6 +139,9 @@ class GammaDeviance(_RowLoss):
         return 2 * ops.mean(half, axis=-1)
 
 
+_FOCAL_KINDS = ("binary_focal", "multiclass_focal")
+
+
 @keras.saving.register_keras_serializable(package="sklearn_mmoe")
 class FocalLoss(_RowLoss):
     r"""Cross-entropy times :math:`(1 - p)^\gamma`, p being the true class' probability.
@@ -135,9 +154,14 @@ class FocalLoss(_RowLoss):
         'binary_focal' takes targets (n_samples, 1) in {0, 1} and one logit,
         'multiclass_focal' class indices (n_samples,) and a logit for each class.
     gamma : float, default=2.0
-        0 is cross-entropy.
+        0 or more; 0 is cross-entropy.
     **kwargs
         As every Keras loss takes.
+
+    Raises
+    ------
+    ValueError
+        If `kind` or `gamma` is none of these.
 
     References
     ----------
@@ -156,6 +180,15 @@ class FocalLoss(_RowLoss):
 
     def __init__(self, kind: str, gamma: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if kind not in _FOCAL_KINDS:
+            raise ValueError(
+                f"The 'kind' argument of FocalLoss must be one of {_FOCAL_KINDS}, got "
+                f"{kind!r}."
+            )
+        if not gamma >= 0:
+            raise ValueError(
+                f"The 'gamma' argument of FocalLoss must be 0 or more, got {gamma!r}."
+            )
         self.kind = kind
         self.gamma = gamma
 
@@ -166,7 +199,10 @@ class FocalLoss(_RowLoss):
             classes = ops.cast(ops.reshape(y_true, (-1, 1)), "int32")
             logs = ops.log_softmax(y_pred, axis=-1)
             log_p = ops.take_along_axis(logs, classes, axis=-1)[:, 0]
-        return -((1 - ops.exp(log_p)) ** self.gamma) * log_p
+        others = 1 - ops.exp(log_p)
+        if self.gamma < 1:  # at 0 such a power has no gradient
+            others = ops.maximum(others, keras.config.epsilon())
+        return -(others**self.gamma) * log_p
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""

@@ -9,6 +9,7 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 
 # isort: split
 import keras
+import numpy as np
 from keras import ops
 
 __all__ = ["GroupLasso"]
@@ -32,6 +33,11 @@ class GroupLasso(keras.regularizers.Regularizer):
         :math:`\lambda`, 0 or more. Of an ensemble, one for each member: the first axis
         of the kernel is then the members, and the penalty the mean of theirs.
 
+    Raises
+    ------
+    ValueError
+        If a strength is negative.
+
     References
     ----------
     .. [1] Yuan, M., & Lin, Y. (2006). "Model selection and estimation in regression
@@ -53,6 +59,11 @@ class GroupLasso(keras.regularizers.Regularizer):
             if isinstance(strength, Sequence)
             else float(strength)
         )
+        if not np.all(np.asarray(self.strength) >= 0):
+            raise ValueError(
+                "The 'strength' argument of GroupLasso must be 0 or more, got "
+                f"{strength!r}."
+            )
 
     def __call__(self, x: Any) -> Any:
         """Compute the penalty of a kernel.

@@ -321,6 +321,12 @@ class TestWhatIsTaken:
             reg.set_params(early_stopping_metric=metric).fit(X, frame)
             assert np.isfinite(reg.validation_scores_).all()
         reg.fit(X[:400], frame[:400], X_val=X[400:], y_val=frame[400:])
+        for found in (None, "0.5?", [0.5, 0.6]):
+            reg.set_params(early_stopping_metric=lambda *args, found=found: found)
+            with pytest.raises(
+                TypeError, match="'early_stopping_metric' parameter must"
+            ):
+                reg.fit(X[:100], frame[:100])
 
     @pytest.mark.parametrize("cv", [None, 2])
     def test_the_spread_does_not_decay(self, X, frame, cv, monkeypatch):

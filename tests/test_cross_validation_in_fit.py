@@ -12,7 +12,12 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    PredefinedSplit,
+    ShuffleSplit,
+)
 
 from sklearn_mmoe import (
     MultiTaskMMoEClassifier,
@@ -699,6 +704,35 @@ class TestParameter:
         X, y = regression_data()
         with pytest.raises(ValueError, match="'cv' parameter must split the rows"):
             MultiTaskMMoERegressor(**SMALL, cv=cv).fit(X, y)
+
+    @pytest.mark.parametrize("why", ["missing", "weights", "cluster of rows"])
+    def test_refuses_folds_of_all_targets_of_a_task(self, why):
+        """The member of such a fold would learn nothing of the task, and yet count."""
+        X, y = regression_data()
+        weight, cv = np.ones(y.shape), KFold(2)
+        if why == "missing":
+            y[30:, 1] = np.nan
+        elif why == "weights":
+            weight[:30, 1] = 0
+        else:
+            y[::2, 1], cv = np.nan, PredefinedSplit(np.arange(60) % 2)
+        model = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 1}, cv=cv)
+        with pytest.raises(
+            ValueError,
+            match=r"all targets of the task 'task_1' in the test set of fold [01],",
+        ):
+            model.fit(X, y, sample_weight=weight)
+        # Dealt out here, there are some in each fold.
+        model.set_params(cv=2).fit(X, y, sample_weight=weight)
+
+    def test_tells_of_classes_in_one_fold(self):
+        X, y = label_data()
+        order = np.argsort(y[:, 1], kind="stable")
+        model = MultiTaskMMoEClassifier(**{**SMALL, "max_iter": 1}, cv=KFold(3))
+        with pytest.warns(UserWarning, match=r"of one fold.*: \{'task_1': \["):
+            model.fit(X[order], y[order])
+        model.set_params(cv=KFold(3, shuffle=True, random_state=0)).fit(X, y)
+        model.set_params(cv=3).fit(X[order], y[order])
 
     def test_can_be_searched_over(self):
         X, y = regression_data()

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoERegressor
 from sklearn_mmoe.inspection import expert_use
-from sklearn_mmoe.layers import MMoE
+from sklearn_mmoe.layers import CGC, MMoE
 
 
 def layer(**options):
@@ -70,6 +70,24 @@ class TestLayer:
         sums = gates.sum(axis=(1, 2))
         expected = 0.7 * (sums.std(axis=1) / sums.mean(axis=1)) ** 2
         assert float(made.losses[0]) == pytest.approx(expected.mean(), rel=1e-4)
+
+    @pytest.mark.parametrize("kind", ["MMoE", "CGC"])
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+    def test_the_penalty_over_many_rows_in_half_precision(self, kind, policy):
+        x = np.random.default_rng(0).normal(size=(8192, 4)).astype("float32")
+        penalties = []
+        for dtype in ("float32", policy):
+            options = {"load_balance_penalty": 1.0, "dtype": dtype}
+            made = (
+                MMoE(4, 4, 2, **options)
+                if kind == "MMoE"
+                else CGC(4, 3, 2, 2, **options)
+            )
+            made(x)
+            made.set_weights(penalties[0][1] if penalties else made.get_weights())
+            made(x, training=True)
+            penalties.append((float(made.losses[0]), made.get_weights()))
+        assert penalties[1][0] == pytest.approx(penalties[0][0], rel=0.05)
 
     def test_one_expert_has_no_shares(self):
         made = MMoE(3, 1, 2, gate_dropout=0.5, load_balance_penalty=1.0)

@@ -51,6 +51,21 @@ def test_every_sign_of_a_missing_label(tiny, half_missing, kind):
     assert clf.score(X, frame) == right.all(axis=1).mean()
 
 
+@pytest.mark.parametrize("factor", [-1, np.nan, np.inf])
+@pytest.mark.parametrize("Estimator", [MultiTaskMMoEClassifier, MultiTaskMMoEMixed])
+def test_weights_of_classes_are_no_less_than_nothing(
+    tiny, labels_data, factor, Estimator
+):
+    X, y = labels_data
+    model = Estimator(**{**tiny, "max_iter": 1}, class_weight={"task_1": {0: factor}})
+    message = (
+        f"'class_weight' parameter has {float(factor)} for the class 0 of the task"
+    )
+    with pytest.raises(ValueError, match=f"{message} 'task_1'"):
+        model.fit(X, y)
+    model.set_params(class_weight={"task_1": {0: 0}}).fit(X, y)
+
+
 @pytest.mark.parametrize("written", ["nan", "<NA>", "NaT"])
 def test_missing_targets_that_became_text_are_told(tiny, labels_data, written):
     X, _ = labels_data

@@ -429,6 +429,12 @@ def test_wrong_arguments_of_levels():
             CGC(**{**sizes, name: 0})
     with pytest.raises(ValueError, match=r"one input for all, or 3: .* got 2"):
         CGC(4, 3, 2, 2)([np.ones((2, 5), "float32")] * 2)
+    with pytest.raises(ValueError, match="CGC needs inputs whose last dimension"):
+        CGC(4, 3, 2, 2).build((None, None))
+    layer = CGC(4, 3, 2, 2)
+    layer(np.ones((2, 5), "float32"))
+    with pytest.raises(ValueError, match="expected axis -1 of input shape to have v"):
+        layer(np.ones((2, 6), "float32"))
 
 
 def test_experts_of_levels_start_different():

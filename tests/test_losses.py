@@ -32,7 +32,8 @@ from sklearn_mmoe._tasks.kinds import (
 )
 from sklearn_mmoe._tasks.tasks import find_label_task
 from sklearn_mmoe._tasks.value_task import ValueTask
-from sklearn_mmoe.losses import task_loss
+from sklearn_mmoe.losses import FocalLoss, QuantileLoss, task_loss
+from sklearn_mmoe.regularizers import GroupLasso
 
 RNG = np.random.default_rng(0)
 # A network with which two hundred rows are learned within a second.
@@ -175,6 +176,48 @@ class TestValues:
         parts = [float(loss(target[k : k + 1], outputs[k : k + 1])) for k in (0, 3)]
         assert str(whole.dtype.name) == "float64"
         assert float(whole) == pytest.approx((parts[0] + 3 * parts[1]) / 4, rel=1e-9)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: FocalLoss("binary"), "'kind' argument of FocalLoss .*'binary'"),
+            (lambda: FocalLoss("binary_focal", -1), "'gamma' argument of FocalLoss"),
+            (lambda: QuantileLoss((10, 90)), r"'quantiles' .* got \(10, 90\)"),
+            (lambda: QuantileLoss(()), "'quantiles' argument"),
+            (lambda: GroupLasso(-1.0), "'strength' argument of GroupLasso .* -1.0"),
+            (lambda: GroupLasso([1.0, -1.0]), "'strength' argument of GroupLasso"),
+            (
+                lambda: QuantileLoss((0.1, 0.5, 0.9))(np.ones((4, 1)), np.ones((4, 1))),
+                r"3 quantiles needs as many columns of y_pred, got the shape \(4, 1\)",
+            ),
+        ],
+    )
+    def test_are_checked(self, make, message):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+    @pytest.mark.parametrize("kind", ["binary_focal", "multiclass_focal"])
+    @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+    def test_focal_gradients_of_what_is_certain(self, kind, gamma):
+        import tensorflow as tf
+
+        far = tf.constant([[40.0]] if kind == "binary_focal" else [[60.0, 0.0]])
+        truth = np.array([[1.0]]) if kind == "binary_focal" else np.array([0])
+        with tf.GradientTape() as tape:
+            tape.watch(far)
+            loss = FocalLoss(kind, gamma)(truth, far)
+        gradient = tape.gradient(loss, far).numpy()
+        assert np.abs(gradient).max() < 1e-6
+        assert float(loss) == pytest.approx(0, abs=1e-6)
+
+    def test_focal_without_gamma_is_cross_entropy(self):
+        logits = np.linspace(-8, 8, 9, dtype=np.float32)[:, np.newaxis]
+        truth = (np.arange(9)[:, np.newaxis] % 2).astype(np.float32)
+        expected = np.logaddexp(0, np.where(truth == 1, -logits, logits)).mean()
+        found = float(FocalLoss("binary_focal", 0.0)(truth, logits))
+        assert found == pytest.approx(expected, rel=1e-5)
 
 
 class TestRegressions:

@@ -125,6 +125,35 @@ def test_a_point_that_may_part_thousands_is_told_of(texts, numbers):
     np.testing.assert_array_equal(found, encode(numbers * 20))
 
 
+def test_percent_beside_plain_numbers_is_told_of():
+    with pytest.warns(UserWarning, match=r"'x' holds .* such as '50%' and '0\.5'"):
+        found = encode(["50%", "0.5", "70%"] * 20)
+    np.testing.assert_array_equal(found, encode([50, 0.5, 70] * 20))
+    encode(["50%", "0.5%", None, "n/a"] * 20)  # no warning
+
+
+@pytest.mark.parametrize("words", [["PT"], ["P", "-P"], ["PT", "ES"], ["P1DT", "PT"]])
+def test_codes_are_no_durations(words):
+    X = pd.DataFrame({"x": words * 30, "y": np.arange(30.0 * len(words))})
+    model = make_tabular_preprocessor().fit(X)
+    assert model.column_to_kind_["x"] == "categorical"
+    durations = pd.DataFrame({"x": ["P1D", "PT2H", "-PT3M", "P1DT4.5S"] * 20})
+    assert make_tabular_preprocessor().fit(durations).column_to_kind_ == {
+        "x": "duration"
+    }
+
+
+@pytest.mark.parametrize("time", ["25:30", "-1:00", "24:00"])
+def test_a_time_of_no_day_is_refused(time):
+    X = pd.DataFrame({"x": [f"{hour}:{m:02}" for hour in range(24) for m in (0, 7)]})
+    model = make_tabular_preprocessor().fit(X)
+    assert model.column_to_kind_ == {"x": "time"}
+    with pytest.raises(
+        ValueError, match=f"'x' was time in fit, but now holds '{time}'"
+    ):
+        model.transform(X.assign(x=time))
+
+
 @pytest.mark.parametrize("word", ["", "  ", "NA", "n/a", "?", "nan", "None", "-", None])
 def test_words_for_missing_numbers(word):
     strings = np.array(AMOUNTS.astype(str), dtype=object)

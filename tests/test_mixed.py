@@ -78,6 +78,22 @@ def test_types_may_be_given(data, tiny, task_types):
     assert model.predict(data[0])["size"].dtype == np.float64
 
 
+def test_a_warm_start_keeps_the_types(fitted, data):
+    X, y = data
+    model = copy.deepcopy(fitted).set_params(warm_start=True)
+    kept = ["regression", "classification", "classification"]
+    model.set_params(task_types=kept).fit(X, y)
+    for fit in (model.fit, model.partial_fit):
+        model.set_params(task_types={"size": "regression"})
+        with pytest.raises(
+            ValueError, match=r"'size' is a classification, but 'task_t"
+        ):
+            fit(X, y)
+    assert model.task_types_ == kept
+    model.set_params(warm_start=False).fit(X, y)
+    assert model.task_types_ == ["regression", "classification", "regression"]
+
+
 @pytest.mark.parametrize(
     ("task_types", "message"),
     [

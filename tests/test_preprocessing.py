@@ -528,6 +528,8 @@ def test_constants_are_zeros(constant):
 
 def test_calendar_of_dates():
     days = pd.to_datetime(["2023-12-31 22:00", "2024-01-01 23:00", None])
+    with pytest.raises(TypeError, match="Column 't' has no dates, but the type"):
+        CalendarEncoder().fit(pd.DataFrame({"t": days.astype(str)}))
     encoder = CalendarEncoder().fit(pd.DataFrame({"t": days}))
     names = encoder.get_feature_names_out().tolist()
     encoded = pd.DataFrame(encoder.transform(pd.DataFrame({"t": days})), columns=names)
@@ -557,6 +559,10 @@ def test_calendar_of_few_dates(dates):
 def test_texts_with_pieces_in_common_are_near():
     jobs = ["taxi driver", "truck driver", "bus driver", "night nurse", "head nurse"]
     frame = pd.DataFrame({"job": jobs * 4})
+    for lacking in (["", " ", ""], [None, None, None]):
+        bad = frame.iloc[:3].assign(other=pd.Series(lacking, dtype=object).to_numpy())
+        with pytest.raises(ValueError, match="Column 'other' has no text"):
+            TextEncoder(3).fit(bad)
     encoder = TextEncoder(3).fit(frame)
     encoded = encoder.transform(pd.DataFrame({"job": ["cab driver", "nurse", None]}))
     assert encoded.dtype == np.float32

@@ -122,6 +122,27 @@ def test_ensembles_and_every_way_to_share(values_data, tiny, tmp_path, parameter
     assert again.task_weights_ == model.task_weights_
 
 
+@pytest.mark.parametrize("kind", ["date", "duration", "period", "interval", "text"])
+def test_categories_of_every_kind(tmp_path, kind):
+    days = pd.to_datetime(["2020-01-01", "2021-03-01", "2022-01-01"] * 20)
+    values = {
+        "date": days,
+        "duration": days - days[0],
+        "period": days.to_period("M"),
+        "interval": pd.cut(np.arange(60) % 7, 3),
+        "text": days.strftime("%B"),
+    }[kind]
+    X = pd.DataFrame({"of_kind": pd.Categorical(values), "size": np.arange(60.0)})
+    model = make_tabular_preprocessor().fit(X)
+    assert model.column_to_kind_["of_kind"] == "categorical"
+    loaded, _ = round_trip(model, tmp_path)
+    for again in (loaded, pickle.loads(pickle.dumps(model))):
+        difference = again.transform(X) - model.transform(X)
+        assert abs(difference).max() == 0
+        names = again.get_feature_names_out().tolist()
+        assert names == model.get_feature_names_out().tolist()
+
+
 @pytest.mark.slow
 def test_a_search(pipeline, tmp_path):
     model, X, y = pipeline

@@ -8,7 +8,12 @@ import pytest
 from scipy import sparse
 
 from sklearn_mmoe import MultiTaskMMoEClassifier
-from sklearn_mmoe._tasks.columns import join_columns, split_columns, task_index
+from sklearn_mmoe._tasks.columns import (
+    join_columns,
+    split_columns,
+    task_index,
+    values_by_name,
+)
 from sklearn_mmoe._tasks.encode import encode_targets
 from sklearn_mmoe._tasks.split import joint_groups
 from sklearn_mmoe._tasks.tasks import (
@@ -101,6 +106,23 @@ class TestNames:
         assert task_index(0, ["0", "1"]) == 0
         with pytest.raises(ValueError, match="0 is the index of one task, '1'"):
             task_index(0, ["1", "0"])
+
+    def test_a_number_may_be_the_label_of_a_column_that_is_counted(self):
+        y = split_columns(pd.DataFrame({0: [1, 2], 1: [3, 4], 2: [5, 6]})[[2, 0, 1]])
+        with pytest.raises(
+            ValueError, match="0 is the index of one task, 'task_2', and"
+        ):
+            task_index(0, y.names)
+        assert task_index("task_0", y.names) == 1
+        assert task_index(-1, y.names) == 2
+        found = values_by_name(
+            "loss", {2: "a", np.int64(0): "b", "task_1": "c"}, y.names
+        )
+        assert found == {"task_2": "a", "task_0": "b", "task_1": "c"}
+        with pytest.raises(ValueError, match=r"names \['3'\], but the tasks are"):
+            values_by_name("loss", {3: "a"}, y.names)
+        with pytest.raises(ValueError, match=r"names \['True'\]"):
+            values_by_name("loss", {True: "a"}, y.names)
 
 
 SERIES = {"pandas": "data", "polars": "values"}

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from sklearn.base import clone
 
 from sklearn_mmoe import MultiTaskMMoEClassifier, MultiTaskMMoEMixed
 from sklearn_mmoe.inspection import NetworkDisplay
 from sklearn_mmoe.layers import ProductOfProbabilities
 from sklearn_mmoe.networks import multi_task_network
+from sklearn_mmoe.out_of_core import MultiTaskOutOfCore
 
 CHAIN = {"purchase": "click"}
 
@@ -75,6 +77,24 @@ def test_what_follows_from_no_click_need_not_be_told(clicks, chained):
     np.testing.assert_array_equal(copy.predict_proba(X[:9]), clf.predict_proba(X[:9]))
     texts = [t.get_text() for t in NetworkDisplay.from_estimator(clf).ax_.texts]
     assert "purchase\nprobability times that of click" in texts
+
+
+@pytest.mark.parametrize("loss", [None, {"purchase": "focal"}])
+def test_losses_are_weighed_by_what_follows_too(tiny, clicks, loss):
+    """Also where the losses of tasks are of one scale: with regressions beside them."""
+    X, y = clicks[0][:300], clicks[1][:300].assign(hours=clicks[0][:300, 0])
+    seen = y.assign(purchase=y["purchase"].where(y["click"] == 1))
+    model = MultiTaskMMoEMixed(**tiny, loss=loss, task_dependencies=CHAIN)
+    predictions, scales = [], []
+    for some in (y, seen):
+        fitted = model.fit(X, some)
+        predictions.append(fitted.predict(X)["hours"])
+        chunks = [(X[:150], some[:150]), (X[150:], some[150:])]
+        out_of_core = MultiTaskOutOfCore(clone(model)).fit(chunks).estimator_
+        scales += [[t.loss_scale for t in m._tasks] for m in (fitted, out_of_core)]
+    pd.testing.assert_series_equal(*predictions)
+    for other in scales[1:]:
+        assert other == pytest.approx(scales[0])
 
 
 def test_chains_of_three(tiny, labels_data):

@@ -14,7 +14,13 @@ from sklearn_mmoe._files.values import Unknown, decode, encode, kind
 __all__ = ["PandasStateMixin"]
 
 # Attributes of estimators that may hold something of pandas.
-_OF_PANDAS = ("_predicted_columns", "_y_columns", "cv_losses_", "cv_weights_")
+_OF_PANDAS = (
+    "_predicted_columns",
+    "_y_columns",
+    "categories_",
+    "cv_losses_",
+    "cv_weights_",
+)
 
 
 def _is_frame(value: Any) -> bool:
@@ -72,11 +78,21 @@ class PandasStateMixin:
 
 
 def _to_state(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_to_state(part) for part in value]
+    if isinstance(value, np.ndarray) and not any(map(_is_label, value.tolist())):
+        return value
     try:
         return encode(value)
     except Unknown:
         return value
 
 
+def _is_label(value: Any) -> bool:
+    return isinstance(value, pd.Timestamp | pd.Timedelta | pd.Period | pd.Interval)
+
+
 def _from_state(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_state(part) for part in value]
     return decode(value) if isinstance(value, dict) else value

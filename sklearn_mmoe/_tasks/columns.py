@@ -437,7 +437,7 @@ def values_by_name(
     ValueError
         If there is no such task.
     """
-    named = {_as_text(name): value for name, value in given.items()}
+    named = {_name_of_number(name, names): value for name, value in given.items()}
     unknown = [name for name in named if name not in names]
     if unknown:
         raise ValueError(
@@ -445,6 +445,14 @@ def values_by_name(
             f"{list(names)}."
         )
     return named
+
+
+def _name_of_number(label: Any, names: Sequence[str]) -> str:
+    """Write a column's label as a task's name; columns that are counted have others."""
+    text = _as_text(label)
+    counted = f"task_{text}"
+    is_number = isinstance(label, int | np.integer) and not isinstance(label, bool)
+    return counted if is_number and text not in names and counted in names else text
 
 
 def task_index(task: Any, names: Sequence[str]) -> int:
@@ -474,11 +482,12 @@ def task_index(task: Any, names: Sequence[str]) -> int:
     )
     if isinstance(task, int | np.integer) and not isinstance(task, bool):
         by_index = int(task) % len(names) if -len(names) <= task < len(names) else None
-        by_name = list(names).index(str(task)) if str(task) in names else None
+        name = _name_of_number(task, names)
+        by_name = list(names).index(name) if name in names else None
         if None not in (by_index, by_name) and by_index != by_name:
             raise ValueError(
                 f"{task} is the index of one task, {names[by_index or 0]!r}, and the "
-                f"name of another; write '{task}' for the name."
+                f"name of another; write {name!r} for the name."
             )
         found = by_index if by_name is None else by_name
         if found is None:

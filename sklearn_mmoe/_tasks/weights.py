@@ -207,8 +207,20 @@ def class_factors(
                 f"The 'class_weight' parameter names {unknown[0]!r} for the task "
                 f"{task.name!r}, whose classes are {known}."
             ) from None
+        _check_factors(of_task, task, count)
         factors.append(of_task)
     return factors
+
+
+def _check_factors(of_task: np.ndarray, task: LabelTask, count: np.ndarray) -> None:
+    """Raise a ValueError if a class that there is weighs less than nothing."""
+    labels = task.classes.tolist()
+    for label, factor, n_rows in zip(labels, of_task, count, strict=True):
+        if n_rows and not 0 <= factor < np.inf:
+            raise ValueError(
+                f"The 'class_weight' parameter has {factor} for the class {label!r} of "
+                f"the task {task.name!r}; weights must be finite, and 0 or more."
+            )
 
 
 def _check_not_meant(class_weight: Any, of_classes: Any, name: str) -> None:

@@ -13,6 +13,7 @@ from sklearn.model_selection import check_cv as check_splitter
 
 from sklearn_mmoe._tasks.dependencies import dependency_pairs
 from sklearn_mmoe._tasks.scarcity import groups_by_targets
+from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.estimators._fit_data import FitData
 from sklearn_mmoe.estimators._parameters import by_rows, network_parameters
 
@@ -108,7 +109,9 @@ def with_folds(estimator: Any, data: FitData, seed: int) -> FitData:
     if cv is None:
         return data
     if not isinstance(cv, Integral):
-        return replace(data, **_given_folds(cv, data))
+        data = replace(data, **_given_folds(cv, data))
+        _check_folds(data)
+        return data
     if n_rows < int(cv):
         raise ValueError(
             f"The 'cv' parameter is {cv}, more folds than there are rows with a target "
@@ -132,6 +135,48 @@ def _given_folds(cv: Any, data: FitData) -> dict[str, Any]:
             f"{sizes} rows to test on, of {len(folds)}."
         )
     return {"folds": folds, "n_folds": len(splits)}
+
+
+def _check_folds(data: FitData) -> None:
+    """Tell where a member, trained on all folds but one, would not learn a task.
+
+    Raises
+    ------
+    ValueError
+        If it would have no target of a task.
+
+    Warns
+    -----
+    UserWarning
+        If it would have no row of a class.
+    """
+    lacking: dict[str, list[Any]] = {}
+    assert data.folds is not None
+    assert data.n_folds is not None
+    for fold in range(data.n_folds):
+        rows = data.rows[data.folds[data.rows] != fold]
+        for k, task in enumerate(data.tasks):
+            codes, weighs = data.targets.codes[k], data.weights[:, k] > 0
+            if not weighs[rows].any():
+                raise ValueError(
+                    f"The 'cv' parameter has all targets of the task {task.name!r} in "
+                    f"the test set of fold {fold}, so that the network that is trained "
+                    "on the other folds has none. Shuffle the rows, or take a number "
+                    "of folds."
+                )
+            if codes is not None:
+                seen = codes[rows[weighs[rows]]]
+                unseen = np.setdiff1d(codes[weighs], seen)
+                labels = task.classes[unseen].tolist()
+                lacking.setdefault(task.name, []).extend(labels)
+    told = {name: labels for name, labels in lacking.items() if labels}
+    if told:
+        warn(
+            "The 'cv' parameter has all rows of some classes in the test set of one "
+            "fold, so that networks that count in the prediction have not seen them: "
+            f"{told}.",
+            finding=("classes of one fold", *told),
+        )
 
 
 def _is_left_to_us(estimator: Any) -> bool:

@@ -66,8 +66,8 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
     n_classes_ : int or list of int
         Number of classes; a list where there are several tasks.
     temperatures_ : dict of str to float or None
-        What the logits of each classification are divided by; None without
-        `calibration`.
+        What the logits of each classification are divided by, from 0.2 to 20; None
+        without `calibration`.
     %(attributes)s
 
     See Also

@@ -136,13 +136,15 @@ class FitData:
         return {}
 
     def weigh_classes(self, by_entropy: bool) -> None:
-        """Let no task's loss count for more because of `class_weight`."""
-        of_tasks = zip(
-            self.tasks, self.factors, self.targets.codes, self.weights.T, strict=True
-        )
-        for task, factors, codes, weight in of_tasks:
-            if factors is not None and codes is not None:
-                totals = np.bincount(codes, weight, len(factors))
+        """Weigh the tasks' losses by the classes as they are trained on.
+
+        `class_weight` makes other shares of them, and so do targets that follow from
+        those of another task.
+        """
+        of_tasks = zip(self.tasks, self.targets.codes, self.weights.T, strict=True)
+        for task, codes, weight in of_tasks:
+            if codes is not None:
+                totals = np.bincount(codes, weight, len(task.classes))
                 task.weigh_classes(totals, by_entropy)
 
     def with_folds(self, n_folds: int, seed: int) -> FitData:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,8 +84,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
     n_classes_ : list of int or None
         Number of classes of each classification; None for a regression.
     temperatures_ : dict of str to float or None
-        What the logits of each classification are divided by; None without
-        `calibration`.
+        What the logits of each classification are divided by, from 0.2 to 20; None
+        without `calibration`.
     %(attributes)s
 
     See Also
@@ -267,22 +267,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
 
         Of announced classes, a task that has some is a classification.
         """
-        given = self.task_types if self.task_types is not None else {}
-        if not isinstance(given, Mapping):
-            if len(given) != len(targets.names):
-                raise ValueError(
-                    f"The 'task_types' parameter has {len(given)} types, but y has "
-                    f"{len(targets.names)} tasks: {targets.names}. Give one for each, "
-                    "or a dict by their names."
-                )
-            given = dict(zip(targets.names, given, strict=True))
-        given = values_by_name("task_types", given, targets.names)
-        for name, task_type in given.items():
-            if task_type not in _TYPES:
-                raise ValueError(
-                    f"The 'task_types' parameter must have one of {_TYPES} for each "
-                    f"task, got {task_type!r} for the task {name!r}."
-                )
+        given = self._given_types(targets.names)
         if announced is None:
             return self._inferred(targets, given)
         types = [_TYPES[0] if labels is not None else _TYPES[1] for labels in announced]
@@ -294,6 +279,38 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
                     "for each classification, and None for each regression."
                 )
         return types
+
+    def _given_types(self, names: Sequence[str]) -> dict[str, str]:
+        """Take the types of tasks that are given, by their names."""
+        given = self.task_types if self.task_types is not None else {}
+        if not isinstance(given, Mapping):
+            if len(given) != len(names):
+                raise ValueError(
+                    f"The 'task_types' parameter has {len(given)} types, but y has "
+                    f"{len(names)} tasks: {list(names)}. Give one for each, or a dict "
+                    "by their names."
+                )
+            given = dict(zip(names, given, strict=True))
+        given = values_by_name("task_types", given, names)
+        for name, task_type in given.items():
+            if task_type not in _TYPES:
+                raise ValueError(
+                    f"The 'task_types' parameter must have one of {_TYPES} for each "
+                    f"task, got {task_type!r} for the task {name!r}."
+                )
+        return given
+
+    def _check_same_network(self, parameters: dict[str, Any]) -> None:
+        super()._check_same_network(parameters)
+        given = self._given_types(self.task_names_)
+        for name, before in zip(self.task_names_, self.task_types_, strict=True):
+            if given.get(name, before) != before:
+                raise ValueError(
+                    f"{type(self).__name__} goes on with the network that it has "
+                    f"(warm_start=True or partial_fit), in which the task {name!r} is "
+                    f"a {before}, but 'task_types' makes it a {given[name]} now. Set "
+                    "it back, or fit anew with warm_start=False."
+                )
 
     def _inferred(self, targets: TaskColumns, given: Mapping[str, str]) -> list[str]:
         """Infer the types that are not given, and warn of those that are doubtful."""

@@ -128,9 +128,11 @@ def _one_number(score: Any) -> float:
             "The 'early_stopping_metric' parameter must return one number, got "
             f"{dict(score)}; take mean_task_scorer or task_scorer."
         )
-    if np.ndim(score) != 0:
-        raise TypeError(
-            "The 'early_stopping_metric' parameter must return one number, got "
-            f"{score!r}."
-        )
-    return float(score)
+    try:
+        if np.ndim(score) == 0:
+            return float(score)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(
+        f"The 'early_stopping_metric' parameter must return one number, got {score!r}."
+    )

@@ -101,6 +101,8 @@ class GatedLayer(keras.layers.Layer):
 
     def _imbalance(self, gates: Any) -> Any:
         """Compute the penalty on experts that are used unequally ([2]_, eq. 7)."""
+        # The squares of sums over many rows are beyond half precision.
+        gates = ops.cast(gates, keras.backend.result_type(gates.dtype, "float32"))
         sums = ops.sum(gates, axis=(-3, -2))  # (..., num_experts)
         squares = ops.var(sums, axis=-1) / ops.square(ops.mean(sums, axis=-1))
         # Keras adds up losses in its floatx.

@@ -187,6 +187,11 @@ class CGC(GatedLayer):
                 f"{self.num_tasks + 1}: one for each task and one for the shared "
                 f"experts; got {len(shapes)}."
             )
+        if any(shape[-1] is None for shape in shapes):
+            raise ValueError(
+                "CGC needs inputs whose last dimension, the number of features, is "
+                f"known; got shape {tuple(input_shape)}."
+            )
         self._features = [int(shape[-1]) for shape in shapes]
         names = [*(f"task_{k}" for k in range(self.num_tasks)), "shared"]
         of_experts, of_gates = self._initializers(
@@ -237,6 +242,10 @@ class CGC(GatedLayer):
                     name=f"{name}_gate_bias", shape=(n_seen,), initializer="zeros"
                 )
             )
+        specs = [
+            keras.layers.InputSpec(min_ndim=2, axes={-1: n}) for n in self._features
+        ]
+        self.input_spec = specs if several else specs[0]
         self.built = True
 
     def _initializers(self, experts: Any, gates: Any) -> tuple[list[Any], list[Any]]:

@@ -209,10 +209,12 @@ class Reading:
             )
         factors = self._estimator._class_factors(counts, tasks)
         for k, of_task in enumerate(factors):
+            if counts[k] is None:
+                continue
             if of_task is not None:
-                sums[k] = of_task @ by_class[k]
-                by_entropy = self._estimator._by_entropy
-                tasks[k].weigh_classes(of_task * by_class[k], by_entropy)
+                by_class[k] = of_task * by_class[k]
+                sums[k] = by_class[k].sum()
+            tasks[k].weigh_classes(by_class[k], self._estimator._by_entropy)
         check_positive_weights(sums[np.newaxis], self._names, each=True)
         return self._data(sample, tasks, factors, n_rows, n_observed, sums)
 

@@ -100,7 +100,7 @@ class CalendarEncoder(
         Raises
         ------
         TypeError
-            If X is no data frame of pandas.
+            If X is no data frame of pandas, or a column has no dates.
         """
         # Not before it is needed: see `_parsing`.
         from skrub import DatetimeEncoder  # type: ignore[import-untyped]
@@ -112,6 +112,11 @@ class CalendarEncoder(
         missing_columns = []
         for j in range(X.shape[1]):
             dates = _column(X, j)
+            if not pd.api.types.is_datetime64_any_dtype(dates.dtype):
+                raise TypeError(
+                    f"Column {X.columns[j]!r} has no dates, but the type "
+                    f"{dates.dtype}. Convert it with pd.to_datetime."
+                )
             present = dates.dropna()
             encoders = [
                 DatetimeEncoder(

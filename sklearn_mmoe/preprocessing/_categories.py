@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_mmoe._files.frames import PandasStateMixin
 from sklearn_mmoe._sklearn.doc_links import DocumentationLinkMixin
 from sklearn_mmoe._sklearn.versions import VersionedStateMixin
 from sklearn_mmoe._warnings import warn
@@ -48,7 +49,11 @@ def _sorted(categories: pd.Index) -> pd.Index:
 
 
 class CategoryEncoder(
-    DocumentationLinkMixin, VersionedStateMixin, TransformerMixin, BaseEstimator
+    PandasStateMixin,
+    DocumentationLinkMixin,
+    VersionedStateMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Encode categorical columns as one sparse column for each category.
 

@@ -188,6 +188,7 @@ def _reader_of_words(
     if decimal is not None:
         currency = next(iter(find_currencies(words)), None)
         _warn_of_thousands(name, words, decimal)
+        _warn_of_percent(name, words)
         return _numbers(name, column, NumberReader(name, decimal, currency))
     if holds_times(words):
         return TimeReader(name)
@@ -209,6 +210,19 @@ def _warn_of_thousands(name: Hashable, values: Sequence[Any], decimal: str) -> N
             "If it is between thousands, convert the column before, with "
             ".str.replace('.', '').",
             finding=("decimal or thousands", name),
+        )
+
+
+def _warn_of_percent(name: Hashable, values: Sequence[Any]) -> None:
+    """Warn if some numbers are in percent: 50% and 0.5 may be the same."""
+    signed = ["%" in str(value) for value in values]
+    if any(signed) and not all(signed):
+        warn(
+            f"Column {name!r} holds numbers with a percent sign and without one, such "
+            f"as {values[signed.index(True)]!r} and {values[signed.index(False)]!r}. "
+            "The sign is left out, so that 50% is read as 50. If others are shares, "
+            "bring them to one unit before.",
+            finding=("percent", name),
         )
 
 

@@ -82,7 +82,7 @@ _UNIT = r"(?:d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|ms|us|ns)"
 # One unit alone may be a length in metres; what is clear is a word, or a sequence.
 _DURATION = re.compile(
     rf"(?:{_AMOUNT}{_UNIT}(?:[\s,]+|\b))+(?:[+-]?\d+:\d\d:\d\d(?:\.\d+)?)?"
-    r"|-?P(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
+    r"|-?P(?=\d|T\d)(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
 )
 _METRES = re.compile(rf"{_AMOUNT}m")
 

@@ -41,6 +41,7 @@ _MIXED = frozenset({"string", "mixed", "mixed-integer"})
 # Readers that have warned. Python's own memory of that does not last: it is lost with
 # each change of the filters, such as every parallel loop of scikit-learn makes.
 _TOLD_OF: weakref.WeakSet[Reader] = weakref.WeakSet()
+_SECONDS_OF_A_DAY = 24 * 3600
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -269,7 +270,11 @@ class TimeReader(Reader):
 
 
 def _times_of_one_day(levels: np.ndarray) -> np.ndarray:
-    microseconds = pd.Series(parse_durations(levels) * 1e6).round().astype("Int64")
+    seconds = parse_durations(levels)
+    beyond = (seconds < 0) | (seconds >= _SECONDS_OF_A_DAY)
+    if beyond.any():
+        raise UnreadableError(levels[beyond][0])
+    microseconds = pd.Series(seconds * 1e6).round().astype("Int64")
     return pd.to_datetime(microseconds, unit="us").to_numpy("datetime64[us]")
 
 

@@ -96,6 +96,8 @@ class TextEncoder(
         ------
         TypeError
             If X is no data frame of pandas.
+        ValueError
+            If a column has no text.
         """
         # Not before it is needed: see `_parsing`.
         from skrub import StringEncoder  # type: ignore[import-untyped]
@@ -106,6 +108,10 @@ class TextEncoder(
         for j in range(X.shape[1]):
             # Sorted, so that neither the order of rows nor their type matters.
             strings = np.sort(_levels(X.iloc[:, j])[1])
+            if not any(map(str.strip, strings)):
+                raise ValueError(
+                    f"Column {X.columns[j]!r} has no text to learn from. Leave it out."
+                )
             if len(strings) > _MAX_LEVELS:
                 chosen = np.random.RandomState(0).permutation(len(strings))
                 strings = strings[np.sort(chosen[:_MAX_LEVELS])]
