@@ -237,7 +237,8 @@ class _BaseMultiTaskMMoE(
         -----
         UserWarning
             If X and y, or weights, of pandas have the same row labels in another order:
-            positions pair them. If a task has one class alone.
+            positions pair them. If a task has one class alone, or one that looks like
+            missing targets in text, or splits of `cv` leave one in one fold.
         ConvergenceWarning
             If some experts are used by no task, or all gates are alike.
 

@@ -149,24 +149,24 @@ default='uniform'
     cv : int, splitter, iterable, None or 'auto', default='auto'
         Cross-validation within the fit: the number of folds, stratified by all tasks,
         or a splitter or iterable, as scikit-learn's ``cv``; each row must be in the
-        test set of one fold. The network is then an ensemble. For each of three
-        strengths of regularisation (the usual one, very little, and much; of those of
-        `feature_penalty`, `weight_decay` and `dropout` that are 'auto') it has one
-        member for each fold, trained on all other rows. All members are trained at
-        once, and each strength's are kept from the epoch with the lowest loss on the
-        held-out rows. The members' predictions are averaged, values or probabilities,
-        with the weight of each strength (a multiple of a quarter, often 0) that gives
-        the lowest loss on these rows. Members without weight are dropped. None trains
-        one network on all rows, to the last epoch. Where a task has fewer than half the
-        targets of another, and at least 50, epochs and weights are chosen for it by its
-        own targets, its rows are repeated within an epoch, with as much less weight,
-        and additional members learn this task alone. 'auto' is 5 if there are at most
-        10,000 rows, or 30,000 with such a task, if a task has at least 30 targets,
-        `max_iter`, `feature_penalty` and `weight_decay` are 'auto' too, `optimizer` is
-        a name, `task_weighting` is 'uniform', and none of `early_stopping`,
-        `warm_start`, `network` and `distribute` is used; else None. A warm start and
-        ``partial_fit`` continue with the members that were kept, each on all rows and
-        tasks.
+        test set of one fold, and each task have targets outside each fold. The network
+        is then an ensemble. For each of three strengths of regularisation (the usual
+        one, very little, and much; of those of `feature_penalty`, `weight_decay` and
+        `dropout` that are 'auto') it has one member for each fold, trained on all other
+        rows. All members are trained at once, and each strength's are kept from the
+        epoch with the lowest loss on the held-out rows. The members' predictions are
+        averaged, values or probabilities, with the weight of each strength (a multiple
+        of a quarter, often 0) that gives the lowest loss on these rows. Members without
+        weight are dropped. None trains one network on all rows, to the last epoch.
+        Where a task has fewer than half the targets of another, and at least 50, epochs
+        and weights are chosen for it by its own targets, its rows are repeated within
+        an epoch, with as much less weight, and additional members learn this task
+        alone. 'auto' is 5 if there are at most 10,000 rows, or 30,000 with such a task,
+        if a task has at least 30 targets, `max_iter`, `feature_penalty` and
+        `weight_decay` are 'auto' too, `optimizer` is a name, `task_weighting` is
+        'uniform', and none of `early_stopping`, `warm_start`, `network` and
+        `distribute` is used; else None. A warm start and ``partial_fit`` continue with
+        the members that were kept, each on all rows and tasks.
     kernel_ridge : {'auto'} or None, default='auto'
         With 'auto' and `cv`, a kernel ridge regression of all tasks [21]_ is fitted
         too. It is averaged with the ensemble if that lowers the loss of the held-out
@@ -361,8 +361,8 @@ CLASS_WEIGHT = """class_weight : 'balanced', dict, list or None, default=None
         in inverse proportion to their frequency. A dict by the names of tasks, such as
         ``{"status": "balanced"}`` or ``{"status": {"left": 5}}``, says so of some of
         them; so does a list with 'balanced', a dict or None for each task, regressions
-        too, in their order. With a single task, ``{class: weight}`` will do. Classes
-        that a dict leaves out have weight 1."""
+        too, in their order. With a single task, ``{class: weight}`` will do. Weights
+        are 0 or more; classes that a dict leaves out have weight 1."""
 
 CALIBRATION = """calibration : {'temperature'} or None, default=None
         'temperature' divides the logits of each classification by a number of its own
