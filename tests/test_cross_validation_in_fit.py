@@ -14,9 +14,11 @@ import scipy.sparse
 from sklearn.metrics import log_loss
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     KFold,
     PredefinedSplit,
     ShuffleSplit,
+    StratifiedKFold,
 )
 
 from sklearn_mmoe import (
@@ -704,6 +706,15 @@ class TestParameter:
         X, y = regression_data()
         with pytest.raises(ValueError, match="'cv' parameter must split the rows"):
             MultiTaskMMoERegressor(**SMALL, cv=cv).fit(X, y)
+
+    @pytest.mark.parametrize("splitter", [GroupKFold(2), StratifiedKFold(2)])
+    def test_names_itself_where_a_splitter_fails(self, splitter):
+        X, y = label_data()
+        model = MultiTaskMMoEClassifier(**{**SMALL, "max_iter": 1}, cv=splitter)
+        with pytest.raises(ValueError, match=r"'cv' .* groups.* MultiTaskStratified"):
+            model.fit(X, y)
+        splits = list(GroupKFold(2).split(X, y, np.arange(60) % 3))
+        model.set_params(cv=splits).fit(X, y)
 
     @pytest.mark.parametrize("why", ["missing", "weights", "cluster of rows"])
     def test_refuses_folds_of_all_targets_of_a_task(self, why):

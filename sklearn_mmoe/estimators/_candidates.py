@@ -122,7 +122,14 @@ def with_folds(estimator: Any, data: FitData, seed: int) -> FitData:
 
 def _given_folds(cv: Any, data: FitData) -> dict[str, Any]:
     """Make folds of the test sets of a splitter, or of an iterable of splits."""
-    splits = list(check_splitter(cv).split(data.features, data.y))
+    try:
+        splits = list(check_splitter(cv).split(data.features, data.y))
+    except ValueError as error:
+        raise ValueError(
+            f"The 'cv' parameter cannot split these rows: {error} Where a splitter "
+            "needs groups, give its splits, as in cv=list(splitter.split(X, y, "
+            "groups)); for several tasks take MultiTaskStratifiedKFold."
+        ) from error
     folds = np.full(len(data.weights), -1)
     sizes = 0
     for k, (_, test) in enumerate(splits):
