@@ -16,7 +16,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_mmoe._tasks.columns import split_columns, task_index
 from sklearn_mmoe.metrics._predictions import Predictions
-from sklearn_mmoe.metrics._scoring import TaskScoring, get_scorer
+from sklearn_mmoe.metrics._scoring import TaskScoring, get_scorer, metric_kind
 
 __all__ = ["MLflowLogger", "TaskScores"]
 
@@ -33,26 +33,38 @@ def _default_metrics(predictions: Predictions, task: int) -> list[str]:
 def _as_list(given: Any) -> list[str]:
     if given is None:
         return []
-    return [given] if isinstance(given, str) else list(given)
+    return [given] if isinstance(given, str) else list(map(str, given))
 
 
-def _metrics_of_tasks(metrics: Any, scoring: TaskScoring) -> list[list[str]]:
-    """Find what each task is scored by."""
-    tasks = range(len(scoring.names))
-    if not metrics or isinstance(metrics, Mapping):
-        given = {
-            task_index(task, scoring.names): _as_list(names)
-            for task, names in (metrics or {}).items()
-        }
-        defaults = [_default_metrics(scoring.predictions, k) for k in tasks]
-        return [given.get(k) or defaults[k] for k in tasks]
-    of_tasks: list[list[str]] = [[] for _ in tasks]
+def _metrics_of_tasks(metrics: Any, sets: Sequence[TaskScoring]) -> list[list[str]]:
+    """Find what each task is scored by, on all sets."""
+    names, predictions = sets[0].names, sets[0].predictions
+    tasks = range(len(names))
+    given = {} if isinstance(metrics, Mapping) else dict.fromkeys(tasks, metrics)
+    if isinstance(metrics, Mapping):
+        given = {task_index(task, names): of_task for task, of_task in metrics.items()}
+    of_tasks = [
+        _as_list(given.get(k)) or _default_metrics(predictions, k) for k in tasks
+    ]
+    if isinstance(metrics, Mapping):
+        return of_tasks
     for name in _as_list(metrics):
-        fitting = [k for k in tasks if scoring.fits(k, name)]
+        fitting = [k for k in tasks if all(of_set.fits(k, name) for of_set in sets)]
         # One that fits no task is asked all the same, and tells why.
-        for k in fitting or tasks:
-            of_tasks[k].append(name)
+        for k in set(tasks) - set(fitting) if fitting else ():
+            of_tasks[k].remove(name)
+            _warn_of_unfit(name, names[k], predictions.are_classified[k])
     return of_tasks
+
+
+def _warn_of_unfit(metric: str, task: str, is_classified: bool) -> None:
+    """Warn of a metric that is one of such tasks, and yet cannot score this one."""
+    kind = "classification" if is_classified else "regression"
+    if metric_kind(get_scorer(metric)) == kind:
+        warn(
+            f"{metric!r} cannot score the task {task!r}, for which TaskScores has NaN. "
+            "Give metrics by task, as a dict."
+        )
 
 
 class TaskScores(keras.callbacks.Callback):
@@ -174,8 +186,14 @@ class TaskScores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Score all sets with the weights that the epoch ended with."""
         undefined: dict[str, str] = {}
-        for name, (X, y) in self.sets.items():
-            rows, why = self._score(X, y)
+        scorings = {
+            name: TaskScoring(self._estimator, X, y)
+            for name, (X, y) in self.sets.items()
+        }
+        if scorings and not self._of_tasks:
+            self._of_tasks = _metrics_of_tasks(self.metrics, [*scorings.values()])
+        for name, scoring in scorings.items():
+            rows, why = self._score(scoring)
             undefined |= {f"{task!r} of {name!r}": why[task] for task in why}
             self._rows += [{"epoch": epoch + 1, "set": name, **row} for row in rows]
             if self.verbose:
@@ -191,11 +209,10 @@ class TaskScores(keras.callbacks.Callback):
         """Let go of the estimator, which holds this callback."""
         self._estimator = None
 
-    def _score(self, X: Any, y: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    def _score(
+        self, scoring: TaskScoring
+    ) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """Score all tasks on a set; tell also where a score is undefined, and why."""
-        scoring = TaskScoring(self._estimator, X, y)
-        if not self._of_tasks:
-            self._of_tasks = _metrics_of_tasks(self.metrics, scoring)
         rows = []
         for k, task in enumerate(self._estimator.task_names_):
             row: dict[str, Any] = {"task": task}
@@ -218,7 +235,7 @@ class MLflowLogger(TaskScores):
     ----------
     sets : mapping of str to (X, y), or None, default=None
         Sets to score the tasks on, as in :class:`TaskScores`; none logs losses alone.
-    metrics : str, sequence of str or None, default=None
+    metrics : str, sequence of str, mapping of tasks to these, or None, default=None
         As in :class:`TaskScores`.
     verbose : bool, default=False
         Whether to print a line for each set at each epoch's end too.

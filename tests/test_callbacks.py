@@ -103,7 +103,12 @@ def test_metrics_are_of_the_tasks_that_they_can_score(tiny, capsys):
     by_task = {"rich": ["roc_auc", "neg_log_loss"], "hours": "r2"}
     for given in (metrics, by_task):
         callback = TaskScores({"train": (X, y)}, given)
-        MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}, callbacks=callback).fit(X, y)
+        model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}, callbacks=callback)
+        if given is by_task:
+            model.fit(X, y)
+        else:
+            with pytest.warns(UserWarning, match="'roc_auc' cannot score the task 's"):
+                model.fit(X, y)
         tables.append(callback.scores_.set_index("task"))
     known = tables[0][["roc_auc", "r2", "log_loss"]].notna()
     assert known.loc["rich"].tolist() == [True, False, True]
@@ -114,6 +119,22 @@ def test_metrics_are_of_the_tasks_that_they_can_score(tiny, capsys):
     for name in ("roc_auc", "r2"):
         pd.testing.assert_series_equal(*[table[name] for table in tables])
     assert "hours r2" in capsys.readouterr().out
+    # Which tasks it can score, all sets decide.
+    y["word"] = np.where(y["rich"], "yes", "no")
+    few = y["size"] < 2
+    callback = TaskScores(
+        {"few": (X[few], y[few]), "all": (X, y)}, np.array(["roc_auc", "f1"])
+    )
+    model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1}, callbacks=callback)
+    with (
+        pytest.warns(UserWarning, match="'roc_auc' cannot score the task 'size'"),
+        pytest.warns(UserWarning, match="'f1' cannot score the task 'size'"),
+        pytest.warns(UserWarning, match="'f1' cannot score the task 'word'"),
+    ):
+        model.fit(X, y)
+    known = callback.scores_.set_index(["set", "task"])[["roc_auc", "f1"]].notna()
+    assert known.loc["few"].equals(known.loc["all"])
+    assert known.loc["all"].sum().tolist() == [2, 1]
     # One that suits no task is an error, as a task that there is not.
     for given, message in (("top_k_accuracy", "'hours'"), ({"age": "r2"}, "'age'")):
         callback = TaskScores({"a": (X, y[["hours"]])}, given)

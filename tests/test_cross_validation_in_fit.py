@@ -733,6 +733,10 @@ class TestParameter:
             match=r"all targets of the task 'task_1' in the test set of fold [01],",
         ):
             model.fit(X, y, sample_weight=weight)
+        # One alone is in one fold however rows are dealt out.
+        alone = regression_data()[1]
+        alone[1:, 1] = np.nan
+        model.fit(X, alone)
         # Dealt out here, there are some in each fold.
         model.set_params(cv=2).fit(X, y, sample_weight=weight)
 

@@ -406,6 +406,12 @@ class TestFromPredictions:
             for one, other in zip(curves[0], curve, strict=True):
                 np.testing.assert_array_equal(one[1], other[1])
                 np.testing.assert_allclose(one[2], other[2])
+        years = y.set_axis([2020, 2021], axis=1)
+        by_label = Display.from_predictions(
+            years[[2021, 2020]], probabilities, task_names=[2020, 2021]
+        )
+        for one, other in zip(curves[0], by_label.curves, strict=True):
+            np.testing.assert_array_equal(one[1], other[1])
         # Names of which y has none are new ones for its columns.
         others = Display.from_predictions(y, probabilities, task_names=["A", "B"])
         assert [name for name, *_ in others.curves] == ["A", "B"]
@@ -439,6 +445,27 @@ def test_the_ring_is_at_the_chosen_candidates_own_score(to_value):
         found[ax.get_title()] = ring.get_xydata()[:, 1].tolist()
     assert found == {"one": [0.9], "other": [0.1]}
     assert display.results.query("score == 'other'")["mean"].tolist() == [0.4, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("values", "chosen", "at"),
+    [
+        ([True, False], np.True_, 0),
+        (np.array([True, False]), False, 1),
+        (["a", "b"], np.str_("b"), 1),
+        ([1, True], True, 1),
+        ([0.5, 1], np.int64(1), 1),
+        ([None, "balanced"], None, 0),
+    ],
+)
+def test_the_ring_is_at_an_equal_value_of_any_type(values, chosen, at):
+    results = pd.DataFrame(
+        {"value": pd.Series(list(values), dtype=object), "score": "one"}
+    ).assign(mean=[0.1, 0.2], std=0.0)
+    display = GridSearchDisplay(results, "param", chosen, {"one": 0.3}).plot()
+    (ring,) = [line for line in display.ax_.get_lines() if line.get_label() == "chosen"]
+    ticks = display.ax_.get_xticks()
+    assert ring.get_xydata().tolist() == [[ticks[at], 0.3]]
 
 
 def test_grid_search_display(search):

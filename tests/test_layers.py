@@ -433,7 +433,10 @@ def test_wrong_arguments_of_levels():
         CGC(4, 3, 2, 2).build((None, None))
     layer = CGC(4, 3, 2, 2)
     layer(np.ones((2, 5), "float32"))
-    with pytest.raises(ValueError, match="expected axis -1 of input shape to have v"):
+    one = layer(np.ones((2, 5), "float32"))
+    several = layer([np.ones((2, 5), "float32")] * 3)
+    np.testing.assert_array_equal(one, several)
+    with pytest.raises(ValueError, match=r"built for .* \[5, 5, 5\] .* got \[6, 6"):
         layer(np.ones((2, 6), "float32"))
 
 

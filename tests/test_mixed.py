@@ -90,6 +90,10 @@ def test_a_warm_start_keeps_the_types(fitted, data):
         ):
             fit(X, y)
     assert model.task_types_ == kept
+    # A list is in the order of y's columns.
+    model.set_params(task_types=["classification", "regression", "classification"])
+    model.fit(X, y[["rich", "hours", "size"]])
+    model.set_params(task_types={"size": "regression"})
     model.set_params(warm_start=False).fit(X, y)
     assert model.task_types_ == ["regression", "classification", "regression"]
 
@@ -438,7 +442,7 @@ class TestClassesOfPartialFit:
         [
             ([["no", "yes"]], "at least two classes for each of the 3 tasks"),
             ([None, ["no"], [0, 1]], "at least two classes for each of the 3 tasks"),
-            ({"poor": ["no", "yes"]}, r"classes names \['poor'\]"),
+            ({"poor": ["no", "yes"]}, r"'classes' parameter names \['poor'\]"),
             ([None, None, [0, 1, 2]], "make the task 'rich' a regression, but"),
         ],
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -230,6 +231,15 @@ class TestCrossValPredict:
             model, X, y, cv=KFold(2), method="predict_proba"
         )
         assert [array.shape for array in probabilities] == [(60, 2)]
+        # What sees other targets than these decides for itself.
+        for meta in (
+            MultiOutputClassifier(model),
+            TransformedTargetRegressor(model, func=np.log1p, inverse_func=np.expm1),
+        ):
+            two = np.column_stack([counts % 3, X[:, 0] ** 2])
+            if isinstance(meta, MultiOutputClassifier):
+                two = (X[:, :2] > 0).astype(int)
+            assert cross_val_predict(meta, X, two, cv=KFold(2)).shape == (60, 2)
         # A frozen estimator stays as it is.
         frozen = FrozenEstimator(clone(model).fit(X, y))
         cross_val_predict(frozen, X, y, cv=KFold(2))
@@ -259,6 +269,10 @@ class TestCrossValPredict:
             cross_val_predict(tree, X, labels, cv=3, groups=groups)
         with pytest.warns(UserWarning, match="The groups parameter is ignored"):
             cross_val_predict(DecisionTreeRegressor(), X, X, cv=3, groups=groups)
+        with pytest.warns(UserWarning, match=r"groups are .*GroupShuffleSplit\(1, te"):
+            MultiTaskConformalPredictor(DecisionTreeRegressor(), cv=0.3).fit(
+                X, X, groups=groups
+            )
         with pytest.warns(UserWarning, match="groups are ignored by cv=None"):
             MultiTaskThresholdClassifier(MultiOutputClassifier(tree)).fit(
                 X, labels, groups=groups

@@ -285,10 +285,16 @@ def test_what_is_said_by_task_leaves_one_out(data, tiny, parameter):
     y = y.set_axis([2020, 2021], axis=1).assign(**{"2022": y["hours"] * 2})
     y.columns = [2020, 2021, 2022]
     model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1}, **parameter)
+    whole = clone(model).fit(X, y)
     for left_out, name in enumerate(["2020", "2021", "2022"]):
         settings = _without(model, left_out, ["2020", "2021", "2022"])
         fitted = clone(model).set_params(**settings).fit(X, y.drop(columns=int(name)))
-        assert name not in fitted.task_names_
+        others = [task for task in whole._tasks if task.name != name]
+        assert [t.loss for t in fitted._tasks] == [t.loss for t in others]
+        if "task_weight" in parameter:
+            kept = np.delete([2.0, 1.0, 3.0], left_out)
+            found = [fitted.task_weights_[task.name][0] for task in others]
+            assert found == pytest.approx(kept / kept.mean())
 
 
 @pytest.mark.slow

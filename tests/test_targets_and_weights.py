@@ -121,6 +121,8 @@ class TestNames:
         assert found == {"task_2": "a", "task_0": "b", "task_1": "c"}
         with pytest.raises(ValueError, match=r"names \['3'\], but the tasks are"):
             values_by_name("loss", {3: "a"}, y.names)
+        with pytest.raises(ValueError, match="'loss' parameter names a task twice"):
+            values_by_name("loss", {0: "a", "task_0": "b"}, y.names)
         with pytest.raises(ValueError, match=r"names \['True'\]"):
             values_by_name("loss", {True: "a"}, y.names)
 
@@ -296,6 +298,12 @@ class TestWeights:
         assert task_weights(weight.tolist(), turned).tolist() == expected
         named = pd.DataFrame(weight, columns=list(y))
         assert task_weights(named, turned).tolist() == expected
+        # Names that say nothing of the tasks, which are only counted.
+        counted = split_columns(pd.DataFrame(np.zeros((2, 2)))[[1, 0]])
+        assert counted.names == ["task_1", "task_0"]
+        back = counted.matched(["task_0", "task_1"], "It")
+        for two in (weight[:, :2], pd.DataFrame(weight[:, :2], columns=["w1", "w0"])):
+            assert task_weights(two, back).tolist() == weight[:, [1, 0]].tolist()
         # Twice turned, and of an array, whose columns are in the order of the tasks.
         again = turned.matched(["c", "b", "a"], "It")
         assert task_weights(weight, again).tolist() == weight[:, [1, 0, 2]].tolist()

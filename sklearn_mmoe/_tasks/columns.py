@@ -435,9 +435,14 @@ def values_by_name(
     Raises
     ------
     ValueError
-        If there is no such task.
+        If there is no such task, or a task is named twice.
     """
-    named = {_name_of_number(name, names): value for name, value in given.items()}
+    named = {task_name(name, names): value for name, value in given.items()}
+    if len(named) < len(given):
+        raise ValueError(
+            f"The {parameter!r} parameter names a task twice: {list(given)}, where the "
+            f"tasks are {list(names)}."
+        )
     unknown = [name for name in named if name not in names]
     if unknown:
         raise ValueError(
@@ -447,8 +452,8 @@ def values_by_name(
     return named
 
 
-def _name_of_number(label: Any, names: Sequence[str]) -> str:
-    """Write a column's label as a task's name; columns that are counted have others."""
+def task_name(label: Any, names: Sequence[str]) -> str:
+    """Write a column's label as a task's name, of which some only count the columns."""
     text = _as_text(label)
     counted = f"task_{text}"
     is_number = isinstance(label, int | np.integer) and not isinstance(label, bool)
@@ -482,7 +487,7 @@ def task_index(task: Any, names: Sequence[str]) -> int:
     )
     if isinstance(task, int | np.integer) and not isinstance(task, bool):
         by_index = int(task) % len(names) if -len(names) <= task < len(names) else None
-        name = _name_of_number(task, names)
+        name = task_name(task, names)
         by_name = list(names).index(name) if name in names else None
         if None not in (by_index, by_name) and by_index != by_name:
             raise ValueError(

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from scipy.special import entr, expit, softmax
 
-from sklearn_mmoe._tasks.columns import TaskColumns, plain_values
+from sklearn_mmoe._tasks.columns import TaskColumns, plain_values, values_by_name
 from sklearn_mmoe._tasks.intervals import holds_intervals
 from sklearn_mmoe._tasks.kinds import CLASSIFICATION_LOSSES, LINKS
 from sklearn_mmoe._warnings import warn
 
 MANY_VALUES = 20
-# What NumPy and pandas make of missing values in text.
+# What NumPy and pandas make of missing values in text. 'None' may well be a class.
 _WRITTEN_MISSING = frozenset(["nan", "NaT", "<NA>"])
 
 
@@ -432,10 +432,7 @@ def announced_classes(classes: Any, names: Sequence[str]) -> list[np.ndarray | N
         two classes.
     """
     if isinstance(classes, Mapping):
-        by_name = {str(name): labels for name, labels in classes.items()}
-        unknown = [name for name in by_name if name not in names]
-        if unknown:
-            raise ValueError(f"classes names {unknown}, but the tasks are {[*names]}.")
+        by_name = values_by_name("classes", classes, names)
         given = [by_name.get(name) for name in names]
     elif len(names) == 1 and not _is_nested(classes):
         given = [classes]

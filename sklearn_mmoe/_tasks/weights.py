@@ -45,8 +45,8 @@ def task_weights(sample_weight: Any, targets: TaskColumns) -> np.ndarray:
         If the shape is neither of these, the columns are those of other tasks, or a
         weight is negative, NaN or infinite.
     """
-    names, y = targets.names, targets.columns[0]
-    n_samples, n_tasks = len(y), len(targets)
+    names, some_task = targets.names, targets.columns[0]
+    n_samples, n_tasks = len(some_task), len(targets)
     if sample_weight is None:
         return np.ones((n_samples, n_tasks))
     if not hasattr(sample_weight, "shape"):
@@ -61,8 +61,8 @@ def task_weights(sample_weight: Any, targets: TaskColumns) -> np.ndarray:
         if n_tasks > 1:
             what = f"sample_weight has {n_tasks} columns"
             order = order_by_name(columns, names, what, "y has")
-            if not columns.named:
-                order = targets.places
+            if not columns.named or (order is None and columns.names != names):
+                order = targets.places  # what names do not decide
             if order is not None:
                 columns = columns.take(order)
         weights = check_array(
@@ -71,7 +71,8 @@ def task_weights(sample_weight: Any, targets: TaskColumns) -> np.ndarray:
             input_name="sample_weight",
         )
     else:
-        weight = _check_sample_weight(np.asarray(sample_weight), y, dtype=np.float64)
+        weight = np.asarray(sample_weight)
+        weight = _check_sample_weight(weight, some_task, dtype=np.float64)
         weights = np.repeat(weight[:, None], n_tasks, axis=1)
     if (weights < 0).any():
         raise ValueError(

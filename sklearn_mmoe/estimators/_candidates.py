@@ -164,7 +164,8 @@ def _check_folds(data: FitData) -> None:
         rows = data.rows[data.folds[data.rows] != fold]
         for k, task in enumerate(data.tasks):
             codes, weighs = data.targets.codes[k], data.weights[:, k] > 0
-            if not weighs[rows].any():
+            # A single one cannot be in two folds, whoever deals them out.
+            if not weighs[rows].any() and weighs.sum() > 1:
                 raise ValueError(
                     f"The 'cv' parameter has all targets of the task {task.name!r} in "
                     f"the test set of fold {fold}, so that the network that is trained "
@@ -173,7 +174,8 @@ def _check_folds(data: FitData) -> None:
                 )
             if codes is not None:
                 seen = codes[rows[weighs[rows]]]
-                unseen = np.setdiff1d(codes[weighs], seen)
+                several = np.flatnonzero(np.bincount(codes[weighs]) > 1)
+                unseen = np.setdiff1d(several, seen)
                 labels = task.classes[unseen].tolist()
                 lacking.setdefault(task.name, []).extend(labels)
     told = {name: labels for name, labels in lacking.items() if labels}

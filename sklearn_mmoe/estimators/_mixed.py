@@ -300,9 +300,8 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
                 )
         return given
 
-    def _check_same_network(self, parameters: dict[str, Any]) -> None:
-        super()._check_same_network(parameters)
-        given = self._given_types(self.task_names_)
+    def _check_same_types(self, names: Sequence[str]) -> None:
+        given = self._given_types(names)
         for name, before in zip(self.task_names_, self.task_types_, strict=True):
             if given.get(name, before) != before:
                 raise ValueError(

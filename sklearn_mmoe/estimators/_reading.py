@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, validate_data
@@ -26,9 +27,6 @@ from sklearn_mmoe.estimators._fit_data import (
     missing_values,
 )
 from sklearn_mmoe.estimators._parameters import EstimatorParameters
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ReadingMixin"]
 
@@ -58,7 +56,9 @@ class ReadingMixin(EstimatorParameters):
         warn_of_row_order(X, y, sample_weight)
         columns = split_columns(y)
         if resume:
+            given = columns.names if columns.named else self.task_names_
             columns = columns.matched(self.task_names_, type(self).__name__)
+            self._check_same_types(given)
         weights = row_weights(sample_weight, columns)
         tasks = (
             self._scaled_tasks(columns, weights)
@@ -75,6 +75,12 @@ class ReadingMixin(EstimatorParameters):
         if self.verbose and n_left_out:
             print(f"{n_left_out} rows without any target or weight are left out.")
         return data
+
+    def _check_same_types(self, names: Sequence[str]) -> None:
+        """Refuse other types of tasks than before, where a parameter gives them.
+
+        The names are those of y's columns, in their order.
+        """
 
     def _scaled_tasks(self, columns: TaskColumns, weights: np.ndarray) -> list[Any]:
         """Return the tasks of before, with scales where targets were all the same."""

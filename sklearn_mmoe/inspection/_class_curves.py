@@ -11,7 +11,12 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mmoe._sklearn.look_through import last_step, task_names
-from sklearn_mmoe._tasks.columns import TaskColumns, order_by_name, split_columns
+from sklearn_mmoe._tasks.columns import (
+    TaskColumns,
+    order_by_name,
+    split_columns,
+    task_name,
+)
 from sklearn_mmoe._tasks.tasks import class_codes
 from sklearn_mmoe._tasks.weights import task_weights
 from sklearn_mmoe._warnings import warn
@@ -92,7 +97,7 @@ def curves_of_predictions(
     """
     tasks = split_columns(y)
     if task_names is not None:
-        tasks = _named(tasks, list(task_names))
+        tasks = _named(tasks, [task_name(name, tasks.names) for name in task_names])
     weights = _weights(sample_weight, tasks)
     return _curves(tasks.names, tasks, probabilities, classes, weights)
 

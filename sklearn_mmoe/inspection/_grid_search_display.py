@@ -196,7 +196,7 @@ class GridSearchDisplay:
         # Few values are named one by one, many as the axis likes.
         if not numeric or len(values) <= 8:
             ax.set_xticks(positions, [str(value) for value in values])
-        chosen = [i for i, value in enumerate(values) if _same(value, self.chosen)]
+        chosen = [i for i, value in enumerate(values) if _same(value, self.chosen)][:1]
         if chosen:
             scores = rows["mean"].iloc[chosen].to_list()
             if self.chosen_scores is not None:
@@ -217,8 +217,11 @@ class GridSearchDisplay:
 
 def _same(value: Any, other: Any) -> bool:
     """Compare values of a parameter; == of arrays is no answer."""
-    numbers = isinstance(value, Real) and isinstance(other, Real)
-    return bool(value == other) if numbers else repr(value) == repr(other)
+    both = [v.item() if isinstance(v, np.generic) else v for v in (value, other)]
+    if repr(both[0]) == repr(both[1]):
+        return True
+    numbers = all(isinstance(v, Real) and not isinstance(v, bool) for v in both)
+    return numbers and both[0] == both[1]
 
 
 def _geometric(positions: np.ndarray) -> bool:

@@ -242,10 +242,6 @@ class CGC(GatedLayer):
                     name=f"{name}_gate_bias", shape=(n_seen,), initializer="zeros"
                 )
             )
-        specs = [
-            keras.layers.InputSpec(min_ndim=2, axes={-1: n}) for n in self._features
-        ]
-        self.input_spec = specs if several else specs[0]
         self.built = True
 
     def _initializers(self, experts: Any, gates: Any) -> tuple[list[Any], list[Any]]:
@@ -314,9 +310,15 @@ class CGC(GatedLayer):
         ]
 
     def _by_group(self, inputs: Any) -> list[Any]:
-        if isinstance(inputs, list | tuple):
-            return list(inputs)
-        return [inputs] * (self.num_tasks + 1)
+        several = isinstance(inputs, list | tuple)
+        groups = list(inputs) if several else [inputs] * (self.num_tasks + 1)
+        widths = [group.shape[-1] for group in groups]
+        if widths != self._features:
+            raise ValueError(
+                f"CGC was built for inputs of {self._features} features, of each group "
+                f"of experts, but got {widths}."
+            )
+        return groups
 
     def _expert_groups(self, inputs: Any) -> list[Any]:
         """Compute the experts' outputs: of each task, and of all."""

@@ -68,7 +68,8 @@ def cross_val_predict(
     y : array-like or data frame of shape (n_samples,) or (n_samples, n_outputs)
         Targets, which may be missing where `estimator` takes that.
     groups : array-like of shape (n_samples,) or None, default=None
-        Groups of the rows, passed to `cv`; a number of folds ignores them.
+        Groups of the rows, passed to `cv`; a number of folds ignores them, with a
+        warning.
     cv : int, splitter, iterable or None, default=None
         How to split: an int, or None for 5, makes that number of folds by
         :class:`MultiTaskStratifiedKFold`, or by :class:`sklearn.model_selection.KFold`
@@ -156,15 +157,23 @@ def make_folds(
         if any(is_stratified(targets, k, n_splits) for k in range(len(targets))):
             regressions = _given_regressions(estimator, targets.names)
             if params.get("groups") is not None:
-                warn(
-                    f"groups are ignored by cv={cv}, which makes folds by "
-                    "MultiTaskStratifiedKFold. To keep groups together, pass "
-                    f"cv=MultiTaskStratifiedGroupKFold({n_splits})."
+                warn_of_groups(
+                    cv,
+                    "MultiTaskStratifiedKFold",
+                    f"MultiTaskStratifiedGroupKFold({n_splits})",
                 )
             splitter = MultiTaskStratifiedKFold(n_splits)
             return list(splitter._split(X, y, regressions))
         cv = n_splits
     return list(check_cv(cv).split(X, y, **params))
+
+
+def warn_of_groups(cv: Any, splitter: str, instead: str) -> None:
+    """Warn that a number, which makes a splitter, does not keep groups together."""
+    warn(
+        f"groups are ignored by cv={cv}, which splits by {splitter}. To keep groups "
+        f"together, pass cv={instead}."
+    )
 
 
 def _given_regressions(estimator: Any, names: list[str]) -> list[str]:

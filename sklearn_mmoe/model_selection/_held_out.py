@@ -33,7 +33,7 @@ from sklearn_mmoe._files.frames import PandasStateMixin
 from sklearn_mmoe._sklearn.look_through import task_names
 from sklearn_mmoe._tasks.columns import TaskColumns, check_targets, split_columns
 from sklearn_mmoe.metrics._predictions import type_name
-from sklearn_mmoe.model_selection._cross_val_predict import make_folds
+from sklearn_mmoe.model_selection._cross_val_predict import make_folds, warn_of_groups
 from sklearn_mmoe.model_selection._shuffle_split import MultiTaskStratifiedShuffleSplit
 from sklearn_mmoe.model_selection._task_types import with_task_types
 
@@ -176,10 +176,16 @@ class HeldOutMixin(PandasStateMixin):
         if isinstance(self.cv, str):
             rows = np.arange(_num_samples(X))
             return [ask(self.estimator, X, targets, rows, None)]
-        # The final fit sees all rows, and finds the same types by itself.
+        # A last fit on all rows finds the same types by itself.
         estimator = with_task_types(self.estimator, targets)
         cv = self.cv
         if isinstance(cv, Real) and not isinstance(cv, Integral):
+            if routed.splitter.split.get("groups") is not None:
+                warn_of_groups(
+                    cv,
+                    "MultiTaskStratifiedShuffleSplit",
+                    f"GroupShuffleSplit(1, test_size={cv})",
+                )
             cv = MultiTaskStratifiedShuffleSplit(
                 1, test_size=float(cv), random_state=self.random_state
             )

@@ -80,7 +80,8 @@ def sharing_report(
     y : array-like or data frame of shape (n_samples, n_outputs)
         Targets of two tasks or more, which may be missing.
     groups : array-like of shape (n_samples,) or None, default=None
-        Groups of the rows, passed to `cv`.
+        Groups of the rows, passed to `cv`; a number of folds ignores them, with a
+        warning.
     cv : int, splitter, iterable or None, default=None
         How to split, as in :func:`cross_val_predict`; None makes 5 folds.
     scoring : str, callable, mapping of tasks to these, or None, default=None

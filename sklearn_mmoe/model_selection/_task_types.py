@@ -21,7 +21,7 @@ def with_task_types(estimator: Any, targets: TaskColumns) -> Any:
     Parameters
     ----------
     estimator : estimator, Pipeline or search
-        Any estimator, with a MultiTaskMMoEMixed in it or without.
+        Any estimator, which ends in a MultiTaskMMoEMixed or in another.
     targets : TaskColumns
         The targets of all rows.
 
@@ -36,9 +36,21 @@ def with_task_types(estimator: Any, targets: TaskColumns) -> Any:
         If the 'task_types' that it has are not those of these tasks.
     """
     estimator = clone(estimator)
-    inner = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
-    for found in (estimator, *inner):
-        # A frozen one is fitted, and no clone.
-        if isinstance(found, MultiTaskMMoEMixed) and not hasattr(found, "task_names_"):
-            found.set_params(task_types=found._types(targets, None))
+    last = _given_all_targets(estimator)
+    if isinstance(last, MultiTaskMMoEMixed):
+        last.set_params(task_types=last._types(targets, None))
     return estimator
+
+
+def _given_all_targets(estimator: Any) -> Any:
+    """Look through what hands y on as it is: pipelines, and what cross-validates.
+
+    Others may hand on one column of it, or other values.
+    """
+    while True:
+        if hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "refit") and hasattr(estimator, "estimator"):
+            estimator = estimator.estimator
+        else:
+            return estimator

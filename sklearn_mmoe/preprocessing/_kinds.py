@@ -215,6 +215,7 @@ def _warn_of_thousands(name: Hashable, values: Sequence[Any], decimal: str) -> N
 
 def _warn_of_percent(name: Hashable, values: Sequence[Any]) -> None:
     """Warn if some numbers are in percent: 50% and 0.5 may be the same."""
+    values = [value for value in values if set("123456789") & set(str(value))]
     signed = ["%" in str(value) for value in values]
     if any(signed) and not all(signed):
         warn(
