@@ -408,8 +408,10 @@ class TestClassifications:
         """Which is the entropy, as of log-loss; of mixed tasks one."""
         weight = np.r_[np.ones(200), np.full(200, 3.0)]
         targets = split_columns(grades)
-        task = find_label_task(targets, 0, weight, loss, "", by_entropy=by_entropy)
-        shares = np.bincount(grades, weights=weight) / weight.sum()
+        task = find_label_task(targets, 0, loss, "")
+        totals = np.bincount(grades, weights=weight)
+        task.weigh_classes(totals, by_entropy)
+        shares = totals / weight.sum()
         logits = np.log(shares)
         if loss == "ordinal":
             above = 1 - np.cumsum(shares)[:-1]

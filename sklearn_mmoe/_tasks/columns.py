@@ -67,6 +67,10 @@ class TaskColumns:
         """Return the observed targets of task k."""
         return self.columns[k][self.observed[k]]
 
+    def counts_of(self, k: int) -> np.ndarray | None:
+        """Return how many rows have each observed target of task k; None is one."""
+        return None if self.counts is None else self.counts[k]
+
     def matched(self, names: Sequence[str], owner: str) -> TaskColumns:
         """Bring the tasks into the order of a fitted estimator's.
 

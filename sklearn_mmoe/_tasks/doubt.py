@@ -61,7 +61,7 @@ def warn_of_doubtful_classes(targets: TaskColumns, inferred: Sequence[int]) -> N
             values, codes = np.unique(labels, return_inverse=True)
         except TypeError:  # of mixed types: an error of its own
             continue
-        counts = np.bincount(codes, targets.counts and targets.counts[k])
+        counts = np.bincount(codes, targets.counts_of(k))
         as_text = _read_as_text(values)
         if as_text or _are_rare(counts) or _are_counts(values, counts):
             doubtful.append(targets.names[k])

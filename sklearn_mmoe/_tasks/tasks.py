@@ -224,31 +224,16 @@ class LabelTask:
         check_order(name, labels, loss)
         return cls(name, np.unique(labels), loss)
 
-    def weigh(self, codes: np.ndarray, weight: np.ndarray, by_entropy: bool) -> None:
-        """Set the factor of its loss, so that losses of all names count alike.
-
-        Parameters
-        ----------
-        codes : ndarray of int of shape (n_samples,)
-            Class indices.
-        weight : ndarray of shape (n_samples,)
-            Weights; zero where there is no label.
-        by_entropy : bool
-            Whether knowing no more than the classes' shares is to cost one, as it does
-            in a regression; else it costs what log-loss makes it cost.
-        """
-        totals = np.bincount(codes, weights=weight, minlength=len(self.classes))
-        self.weigh_classes(totals, by_entropy)
-
     def weigh_classes(self, totals: np.ndarray, by_entropy: bool) -> None:
-        """Set the factor of its loss anew, for classes of other weights.
+        """Set the factor of its loss, so that losses of all names count alike.
 
         Parameters
         ----------
         totals : ndarray of shape (n_classes,)
             Sum of the rows' weights in each class.
         by_entropy : bool
-            As in :meth:`weigh`.
+            Whether knowing no more than the classes' shares is to cost one, as it does
+            in a regression; else it costs what log-loss makes it cost.
         """
         if self.is_constant or not totals.any():
             return
@@ -337,11 +322,9 @@ def infer_task_type(targets: TaskColumns, k: int) -> str:
 def find_label_task(
     targets: TaskColumns,
     k: int,
-    weight: np.ndarray,
     loss: str,
     estimator_name: str,
     classes: np.ndarray | None = None,
-    by_entropy: bool = False,
 ) -> LabelTask:
     """Make the task of one column of labels.
 
@@ -351,16 +334,12 @@ def find_label_task(
         The targets of all tasks.
     k : int
         Which of them.
-    weight : ndarray of shape (n_samples,)
-        Weights of the rows.
     loss : str
         What is trained; one of ``CLASSIFICATION_LOSSES``.
     estimator_name : str
         Who needs labels.
     classes : ndarray of shape (n_classes,) or None, default=None
         Announced classes; None takes those of the labels.
-    by_entropy : bool, default=False
-        As in :meth:`LabelTask.weigh`.
 
     Returns
     -------
@@ -369,12 +348,9 @@ def find_label_task(
     """
     name, column, observed = targets.names[k], targets.columns[k], targets.observed[k]
     if classes is None:
-        task = LabelTask.from_targets(name, column, observed, estimator_name, loss)
-    else:
-        check_order(name, classes, loss)
-        task = LabelTask(name, classes, loss)
-    task.weigh(task.codes(column, observed), weight * observed, by_entropy)
-    return task
+        return LabelTask.from_targets(name, column, observed, estimator_name, loss)
+    check_order(name, classes, loss)
+    return LabelTask(name, classes, loss)
 
 
 def warn_of_classes(tasks: Sequence[Any]) -> None:

@@ -95,8 +95,9 @@ def find_evaluator(spec: NetworkSpec, network: Network | None = None) -> Evaluat
 
 def _trained_network(spec: NetworkSpec) -> Network | None:
     """Find a network of exactly this structure in a trainer that is kept."""
+    wanted = spec.structure()
     for (structure, *_), trainers in _idle_trainers.items():
-        if trainers and structure == spec.structure():
+        if trainers and structure == wanted:
             return trainers[-1].network
     return None
 

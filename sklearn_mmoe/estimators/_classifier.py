@@ -214,9 +214,7 @@ class MultiTaskMMoEClassifier(ClassifierMixin, _BaseMultiTaskMMoE):
         if classes is not None:
             announced = self._announced(classes, names)
         tasks = [
-            find_label_task(
-                targets, k, weights[:, k], losses[k], type(self).__name__, announced[k]
-            )
+            find_label_task(targets, k, losses[k], type(self).__name__, announced[k])
             for k in range(len(names))
         ]
         warn_of_classes(tasks)

@@ -248,9 +248,7 @@ class MultiTaskMMoEMixed(QuantileMixin, _BaseMultiTaskMMoE):
             observed = targets.observed[k]
             return ValueTask.from_targets(name, column, observed, weight, loss)
         owner = type(self).__name__
-        return find_label_task(
-            targets, k, weight, loss, owner, announced[k], self._by_entropy
-        )
+        return find_label_task(targets, k, loss, owner, announced[k])
 
     def _announced(self, classes: Any, names: list[str]) -> list[np.ndarray | None]:
         """Bring the `classes` of partial_fit to a sorted array, or None, by task."""
