@@ -707,14 +707,29 @@ class TestParameter:
         with pytest.raises(ValueError, match="'cv' parameter must split the rows"):
             MultiTaskMMoERegressor(**SMALL, cv=cv).fit(X, y)
 
-    @pytest.mark.parametrize("splitter", [GroupKFold(2), StratifiedKFold(2)])
-    def test_names_itself_where_a_splitter_fails(self, splitter):
+    @pytest.mark.parametrize(
+        "cv",
+        [
+            GroupKFold(2),
+            StratifiedKFold(2),
+            [1, 2],
+            [(np.arange(60), np.arange(60, 80)), (np.arange(60), np.arange(60))],
+            [(np.arange(30.0), np.arange(30.0)), (np.arange(30.0), np.arange(30.0))],
+            [("a", "b"), ("c", "d")],
+            [(np.arange(30), np.arange(30), 0)] * 2,
+        ],
+        ids=range(7),
+    )
+    def test_names_itself_where_it_cannot_split(self, cv):
         X, y = label_data()
-        model = MultiTaskMMoEClassifier(**{**SMALL, "max_iter": 1}, cv=splitter)
-        with pytest.raises(ValueError, match=r"'cv' .* groups.* MultiTaskStratified"):
+        model = MultiTaskMMoEClassifier(**{**SMALL, "max_iter": 1}, cv=cv)
+        with pytest.raises(ValueError, match=r"'cv' parameter cannot split .* groups"):
             model.fit(X, y)
+
+    def test_takes_splits_by_groups(self):
+        X, y = label_data()
         splits = list(GroupKFold(2).split(X, y, np.arange(60) % 3))
-        model.set_params(cv=splits).fit(X, y)
+        MultiTaskMMoEClassifier(**{**SMALL, "max_iter": 1}, cv=splits).fit(X, y)
 
     @pytest.mark.parametrize("why", ["missing", "weights", "cluster of rows"])
     def test_refuses_folds_of_all_targets_of_a_task(self, why):

@@ -198,6 +198,12 @@ class TestDownload:
         assert len(table.data) == 3
         assert path.read_text() == REGRESSIONS
 
+    @pytest.mark.parametrize("name", ["andro", "rf1"])
+    def test_a_folder_is_no_file(self, tmp_path, name):
+        (tmp_path / "mulan" / f"{name}.arff").mkdir(parents=True)
+        with pytest.raises(OSError, match=r"arff is damaged: .*Delete it"):
+            fetch_mulan(name, data_home=tmp_path, download_if_missing=False)
+
     def test_may_be_forbidden(self, serve, tmp_path):
         server = serve("good")
         with pytest.raises(OSError, match="download_if_missing=False"):

@@ -444,6 +444,11 @@ def test_missing_dates():
     for missing in (None, np.nan, pd.NaT):
         column = objects([missing if pd.isna(date) else date for date in dates])
         np.testing.assert_array_equal(encode(column), encode(dates))
+    months = pd.Series(DAYS).dt.to_period("M").dt.to_timestamp().mask(dates.isna())
+    for missing in (None, np.nan, pd.NaT, pd.NA):
+        periods = [missing if pd.isna(m) else pd.Period(m, freq="M") for m in months]
+        np.testing.assert_array_equal(encode(objects(periods)), encode(months))
+    missing = pd.NaT
     aware = objects([missing if pd.isna(d) else d.tz_localize("UTC") for d in dates])
     np.testing.assert_array_equal(encode(aware), encode(dates))
     assert "datetime__x_missing" in fit(dates).get_feature_names_out()

@@ -181,7 +181,7 @@ def load(
     if damaged:
         try:
             return _read_checked(file, path, read)
-        except DamagedFileError as error:
+        except (DamagedFileError, IsADirectoryError) as error:
             trouble = f"{path} is damaged: {error}."
     if download_if_missing:
         if damaged:

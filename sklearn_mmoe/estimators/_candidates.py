@@ -122,19 +122,19 @@ def with_folds(estimator: Any, data: FitData, seed: int) -> FitData:
 
 def _given_folds(cv: Any, data: FitData) -> dict[str, Any]:
     """Make folds of the test sets of a splitter, or of an iterable of splits."""
+    folds, sizes = np.full(len(data.weights), -1), 0
     try:
         splits = list(check_splitter(cv).split(data.features, data.y))
-    except ValueError as error:
+        for k, (_, test) in enumerate(splits):
+            sizes += len(folds[test])
+            folds[test] = k
+    except (ValueError, TypeError, IndexError) as error:
         raise ValueError(
-            f"The 'cv' parameter cannot split these rows: {error} Where a splitter "
-            "needs groups, give its splits, as in cv=list(splitter.split(X, y, "
-            "groups)); for several tasks take MultiTaskStratifiedKFold."
+            f"The 'cv' parameter cannot split these rows: {str(error).rstrip('.')}. It "
+            "takes a splitter that needs no groups, such as MultiTaskStratifiedKFold, "
+            "or splits, each a pair of the rows to train and to test on, such as "
+            "list(splitter.split(X, y, groups))."
         ) from error
-    folds = np.full(len(data.weights), -1)
-    sizes = 0
-    for k, (_, test) in enumerate(splits):
-        sizes += len(folds[test])
-        folds[test] = k
     if len(splits) < 2 or (folds < 0).any() or sizes != len(folds):
         raise ValueError(
             "The 'cv' parameter must split the rows so that each is in the test set of "

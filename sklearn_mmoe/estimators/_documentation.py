@@ -282,7 +282,8 @@ _ATTRIBUTES = """n_outputs_ : int
         epoch in which it was computed, a column for each strength of regularisation and
         the tasks that were learned with it, (feature_penalty, weight_decay, dropout,
         tasks), over which it is summed: 'all', or the names of tasks of few targets,
-        with commas. Else None.
+        with commas. A task of fewer than 50 targets beside one of more than twice as
+        many is in no sum: it decides nothing. Else None.
     cv_weights_ : data frame of shape (n_tasks, n_strengths) or None
         With cross-validation (`cv`), the weight of each strength in the prediction of
         each task, with the columns of ``cv_losses_``; else None. Each row sums to 1.

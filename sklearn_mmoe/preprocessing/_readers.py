@@ -80,7 +80,8 @@ def to_dates(column: pd.Series) -> pd.Series | None:
         return column
     if column.dtype != object:
         return None
-    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    # Beside pd.NA pandas infers no periods, whatever it is told to skip.
+    inferred = pd.api.types.infer_dtype(column[column.notna()])
     if inferred == "period":
         starts = [v.start_time if isinstance(v, pd.Period) else None for v in column]
         return pd.to_datetime(pd.Series(starts))
