@@ -283,7 +283,9 @@ def test_columns_as_people_have_them(tmp_path):
         }
     )
     preprocessor = make_tabular_preprocessor(categorical=["codes"])
-    clf = export_behind(preprocessor, preprocessor.fit_transform(X), tmp_path)
+    with pytest.warns(UserWarning, match="with a percent sign and without one"):
+        features = preprocessor.fit_transform(X)
+    clf = export_behind(preprocessor, features, tmp_path)
     new = pd.DataFrame(
         {
             "words": ["None", "nan", "x", "", "y", None],
