@@ -39,21 +39,31 @@ def _as_list(given: Any) -> list[str]:
 def _metrics_of_tasks(metrics: Any, sets: Sequence[TaskScoring]) -> list[list[str]]:
     """Find what each task is scored by, on all sets."""
     names, predictions = sets[0].names, sets[0].predictions
-    tasks = range(len(names))
-    given = {} if isinstance(metrics, Mapping) else dict.fromkeys(tasks, metrics)
+    by_task: dict[int, list[str]] = {}
     if isinstance(metrics, Mapping):
-        given = {task_index(task, names): of_task for task, of_task in metrics.items()}
-    of_tasks = [
-        _as_list(given.get(k)) or _default_metrics(predictions, k) for k in tasks
+        by_task = {task_index(task, names): _as_list(m) for task, m in metrics.items()}
+    elif shared := _as_list(metrics):
+        return _those_that_fit(shared, sets)
+    return [
+        by_task.get(k) or _default_metrics(predictions, k) for k in range(len(names))
     ]
-    if isinstance(metrics, Mapping):
-        return of_tasks
-    for name in _as_list(metrics):
-        fitting = [k for k in tasks if all(of_set.fits(k, name) for of_set in sets)]
-        # One that fits no task is asked all the same, and tells why.
-        for k in set(tasks) - set(fitting) if fitting else ():
-            of_tasks[k].remove(name)
-            _warn_of_unfit(name, names[k], predictions.are_classified[k])
+
+
+def _those_that_fit(
+    metrics: Sequence[str], sets: Sequence[TaskScoring]
+) -> list[list[str]]:
+    """Give each task those of the metrics that can score it on all sets."""
+    tasks = range(len(sets[0].names))
+    of_tasks: list[list[str]] = [[] for _ in tasks]
+    for metric in metrics:
+        fitting = [k for k in tasks if all(of_set.fits(k, metric) for of_set in sets)]
+        for k in tasks:
+            # One that fits no task is asked all the same, and tells why.
+            if k in fitting or not fitting:
+                of_tasks[k].append(metric)
+            else:
+                is_classified = sets[0].predictions.are_classified[k]
+                _warn_of_unfit(metric, sets[0].names[k], is_classified)
     return of_tasks
 
 

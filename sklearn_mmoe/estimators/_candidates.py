@@ -157,34 +157,31 @@ def _check_folds(data: FitData) -> None:
     UserWarning
         If it would have no row of a class.
     """
-    lacking: dict[str, list[Any]] = {}
     assert data.folds is not None
-    assert data.n_folds is not None
-    for fold in range(data.n_folds):
-        rows = data.rows[data.folds[data.rows] != fold]
-        for k, task in enumerate(data.tasks):
-            codes, weighs = data.targets.codes[k], data.weights[:, k] > 0
-            # A single one cannot be in two folds, whoever deals them out.
-            if not weighs[rows].any() and weighs.sum() > 1:
-                raise ValueError(
-                    f"The 'cv' parameter has all targets of the task {task.name!r} in "
-                    f"the test set of fold {fold}, so that the network that is trained "
-                    "on the other folds has none. Shuffle the rows, or take a number "
-                    "of folds."
-                )
-            if codes is not None:
-                seen = codes[rows[weighs[rows]]]
-                several = np.flatnonzero(np.bincount(codes[weighs]) > 1)
-                unseen = np.setdiff1d(several, seen)
-                labels = task.classes[unseen].tolist()
-                lacking.setdefault(task.name, []).extend(labels)
-    told = {name: labels for name, labels in lacking.items() if labels}
-    if told:
+    in_one_fold: dict[str, list[Any]] = {}
+    for k, task in enumerate(data.tasks):
+        codes, weighs = data.targets.codes[k], data.weights[:, k] > 0
+        rows = data.rows[weighs[data.rows]]
+        folds = data.folds[rows]
+        # A single one cannot be in two folds, whoever deals them out.
+        if weighs.sum() > 1 and len(np.unique(folds)) < 2:
+            raise ValueError(
+                f"The 'cv' parameter has all targets of the task {task.name!r} in the "
+                f"test set of fold {folds.max(initial=0)}, so that the network that is "
+                "trained on the other folds has none. Shuffle the rows, or take a "
+                "number of folds."
+            )
+        if codes is not None:
+            several = np.flatnonzero(np.bincount(codes[weighs]) > 1)
+            found = [c for c in several if len(np.unique(folds[codes[rows] == c])) < 2]
+            if found:
+                in_one_fold[task.name] = task.classes[found].tolist()
+    if in_one_fold:
         warn(
             "The 'cv' parameter has all rows of some classes in the test set of one "
             "fold, so that networks that count in the prediction have not seen them: "
-            f"{told}.",
-            finding=("classes of one fold", *told),
+            f"{in_one_fold}.",
+            finding=("classes of one fold", *in_one_fold),
         )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 __all__ = [
+    "SECONDS_OF_A_DAY",
     "UnreadableError",
     "ambiguous_amount",
     "ambiguous_date",
@@ -39,6 +40,8 @@ __all__ = [
     "parse_numbers",
     "reads_as_number",
 ]
+
+SECONDS_OF_A_DAY = 24 * 3600
 
 # What pandas and skrub take for missing in text, and what people type.
 _MISSING_WORDS = frozenset(
@@ -327,7 +330,7 @@ def holds_times(values: Iterable[Any]) -> bool:
     def is_time(value: Any) -> bool:
         if isinstance(value, str):
             seconds = _clock_seconds(value)
-            return seconds is not None and 0 <= seconds < 24 * 3600
+            return seconds is not None and 0 <= seconds < SECONDS_OF_A_DAY
         return isinstance(value, datetime.time)
 
     return all(is_time(value) for value in values)

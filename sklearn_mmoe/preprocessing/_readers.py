@@ -11,6 +11,7 @@ import pandas as pd
 
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._parsing import (
+    SECONDS_OF_A_DAY,
     UnreadableError,
     ambiguous_date,
     find_date_format,
@@ -41,7 +42,6 @@ _MIXED = frozenset({"string", "mixed", "mixed-integer"})
 # Readers that have warned. Python's own memory of that does not last: it is lost with
 # each change of the filters, such as every parallel loop of scikit-learn makes.
 _TOLD_OF: weakref.WeakSet[Reader] = weakref.WeakSet()
-_SECONDS_OF_A_DAY = 24 * 3600
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -272,7 +272,7 @@ class TimeReader(Reader):
 
 def _times_of_one_day(levels: np.ndarray) -> np.ndarray:
     seconds = parse_durations(levels)
-    beyond = (seconds < 0) | (seconds >= _SECONDS_OF_A_DAY)
+    beyond = (seconds < 0) | (seconds >= SECONDS_OF_A_DAY)
     if beyond.any():
         raise UnreadableError(levels[beyond][0])
     microseconds = pd.Series(seconds * 1e6).round().astype("Int64")
