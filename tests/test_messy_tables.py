@@ -125,6 +125,41 @@ def test_a_point_that_may_part_thousands_is_told_of(texts, numbers):
     np.testing.assert_array_equal(found, encode(numbers * 20))
 
 
+@pytest.mark.parametrize(
+    ("known", "new", "number"),
+    [
+        (["812", "95"], ["1.250"], 1.25),
+        (["812 €", "95 €"], ["12 €", "1.250 €"], 1.25),
+        (["-812%", "95%"], ["95%", "-1.250%"], -1.25),
+    ],
+    ids=str,
+)
+def test_a_point_after_numbers_without_one_is_told_of(known, new, number):
+    model = make_tabular_preprocessor().fit(pd.DataFrame({"x": known * 20}))
+    X = pd.DataFrame({"x": new})
+    with pytest.warns(UserWarning, match=r"'x' holds numbers such as '.*1\.250.*point"):
+        found = model.transform(X)
+    model.transform(X)  # told once
+    same = model.transform(pd.DataFrame({"x": [*new[:-1], number]}, dtype=object))
+    np.testing.assert_array_equal(found.toarray(), same.toarray())
+
+
+@pytest.mark.parametrize(
+    ("known", "new"),
+    [
+        (["8120", "95"], "1.250"),  # thousands have no mark
+        (["812", "95.5"], "1.250"),
+        (["812", "1,250"], "1.250"),
+        (["812", "95"], "1.25"),
+        (["812", "95"], "0.125"),
+        (["812", "95"], "1,250"),
+    ],
+)
+def test_a_point_that_can_be_read_is_not_told_of(known, new):
+    model = make_tabular_preprocessor().fit(pd.DataFrame({"x": known * 20}))
+    model.transform(pd.DataFrame({"x": [new]}))
+
+
 def test_percent_beside_plain_numbers_is_told_of():
     with pytest.warns(UserWarning, match=r"'x' holds .* such as '50%' and '0\.5'"):
         found = encode(["50%", "0.5", "70%"] * 20)

@@ -13,7 +13,6 @@ import pandas as pd
 from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._auto import AUTO
 from sklearn_mmoe.preprocessing._parsing import (
-    ambiguous_amount,
     ambiguous_date,
     evenly,
     find_currencies,
@@ -25,6 +24,7 @@ from sklearn_mmoe.preprocessing._parsing import (
     is_code,
     is_missing_word,
     likelier_decimal,
+    longest_without_mark,
     looks_like_amount,
     looks_like_date,
     parse_dates,
@@ -41,6 +41,7 @@ from sklearn_mmoe.preprocessing._readers import (
     factorize,
     is_numeric,
     to_dates,
+    warn_of_thousands,
 )
 
 __all__ = ["KINDS", "learn_reader"]
@@ -186,10 +187,8 @@ def _reader_of_words(
         return None
     decimal = find_decimal(words)
     if decimal is not None:
-        currency = next(iter(find_currencies(words)), None)
-        _warn_of_thousands(name, words, decimal)
         _warn_of_percent(name, words)
-        return _numbers(name, column, NumberReader(name, decimal, currency))
+        return _numbers(name, column, _written_numbers(name, words, decimal))
     if holds_times(words):
         return TimeReader(name)
     if holds_durations(words):
@@ -200,17 +199,13 @@ def _reader_of_words(
     return None
 
 
-def _warn_of_thousands(name: Hashable, values: Sequence[Any], decimal: str) -> None:
-    """Warn if a point cannot be told from a mark between thousands."""
-    example = ambiguous_amount(values, decimal)
-    if example is not None:
-        warn(
-            f"Column {name!r} holds numbers such as {example!r}, and all that have a "
-            "point have three digits behind it. The point is read as a decimal mark. "
-            "If it is between thousands, convert the column before, with "
-            ".str.replace('.', '').",
-            finding=("decimal or thousands", name),
-        )
+def _written_numbers(
+    name: Hashable, values: Sequence[Any], decimal: str, odd: Iterable[Any] = ()
+) -> NumberReader:
+    """Return the reader of numbers that stand in strings, or in objects of any type."""
+    warn_of_thousands(name, values, decimal)
+    currency = next(iter(find_currencies(values)), None)
+    return NumberReader(name, decimal, currency, odd, longest_without_mark(values))
 
 
 def _warn_of_percent(name: Hashable, values: Sequence[Any]) -> None:
@@ -270,9 +265,7 @@ def _reader_of_most(
         fitting = [mark for mark, (rows, _) in marks.items() if rows == fewest]
         read = [v for v in levels if all(v not in marks[mark][1] for mark in fitting)]
         best = likelier_decimal(fitting, read)
-        _warn_of_thousands(name, read, best)
-        currency = next(iter(currencies), None)
-        reader = NumberReader(name, best, currency, marks[best][1])
+        reader = _written_numbers(name, read, best, marks[best][1])
         return _numbers(name, column, reader)
     dates = [isinstance(v, datetime.date) or looks_like_date(v) for v in levels]
     if rows_of(~np.array(dates)) is None:

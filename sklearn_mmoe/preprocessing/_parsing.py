@@ -235,6 +235,27 @@ def ambiguous_amount(values: Iterable[Any], decimal: str) -> str | None:
     return next(value.strip() for value in values if "." in value)
 
 
+def longest_without_mark(values: Iterable[Any]) -> str | None:
+    """Return the longest number in strings, none of which has a point or comma.
+
+    It says whether numbers of a column that have one later may be thousands.
+
+    Parameters
+    ----------
+    values : iterable
+        Values of a column, all of them numbers.
+
+    Returns
+    -------
+    str or None
+        None if not all are strings, or one has such a mark.
+    """
+    values = list(values)
+    if not all(isinstance(v, str) and not set(".,") & set(v) for v in values):
+        return None
+    return max(values, key=lambda value: sum(map(str.isdigit, value)), default=None)
+
+
 def _point_may_group(values: Sequence[Any]) -> bool:
     """Tell whether there are points, and all numbers fit if they part thousands."""
     return (

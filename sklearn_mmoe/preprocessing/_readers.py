@@ -13,6 +13,7 @@ from sklearn_mmoe._warnings import warn
 from sklearn_mmoe.preprocessing._parsing import (
     SECONDS_OF_A_DAY,
     UnreadableError,
+    ambiguous_amount,
     ambiguous_date,
     find_date_format,
     is_missing_word,
@@ -34,6 +35,7 @@ __all__ = [
     "is_numeric",
     "to_dates",
     "warn_of_odd_values",
+    "warn_of_thousands",
 ]
 
 _KIND_OF_ONE = {"numeric": "a number", "datetime": "a date"}
@@ -153,14 +155,14 @@ class Reader:
     def _read(self, column: pd.Series) -> Any:
         raise NotImplementedError
 
-    def _parse(self, column: pd.Series, parse: Any, *options: Any) -> np.ndarray:
+    def _parse(self, column: pd.Series, parse: Any) -> np.ndarray:
         """Parse each different value once."""
         codes, levels = factorize(self.name, column)
         if self._may_hold_slips(column, levels):
-            parsed = np.asarray(parse(levels, *options, lenient=True))
+            parsed = np.asarray(parse(levels, lenient=True))
             self._warn_of_unknown(levels[pd.isna(parsed)])
         else:
-            parsed = np.asarray(parse(levels, *options))
+            parsed = np.asarray(parse(levels))
         missing = np.datetime64("NaT") if parsed.dtype.kind == "M" else np.nan
         return np.append(parsed, np.array([missing], parsed.dtype))[codes]
 
@@ -202,6 +204,9 @@ class NumberReader(Reader):
         The currency that they may be amounts in. None is any, but only one at a time.
     odd : set, default=()
         Values that are no numbers, but that ``fit`` saw.
+    without_mark : str or None, default=None
+        The longest of the numbers in ``fit``, if they were strings without a point or
+        comma, so that none of them says what a point is.
     """
 
     def __init__(
@@ -210,15 +215,17 @@ class NumberReader(Reader):
         decimal: str = ".",
         currency: str | None = None,
         odd: Iterable[Any] = (),
+        without_mark: str | None = None,
     ) -> None:
         super().__init__(name, "numeric", ("numeric",), odd)
         self.decimal = decimal
         self.currency = currency
+        self.without_mark = without_mark
 
     def _read(self, column: pd.Series) -> np.ndarray:
         dtype = column.dtype
         if not is_numeric(dtype):
-            values = self._parse(column, parse_numbers, self.decimal, self.currency)
+            values = self._parse(column, self._parse_levels)
         elif pd.api.types.is_complex_dtype(dtype):
             raise ValueError(
                 f"Column {self.name!r} holds complex numbers. Give their real and "
@@ -227,6 +234,14 @@ class NumberReader(Reader):
         else:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return self._bounded(values)
+
+    def _parse_levels(self, levels: np.ndarray, lenient: bool = False) -> np.ndarray:
+        numbers = parse_numbers(levels, self.decimal, self.currency, lenient)
+        if self.without_mark is not None and self not in _TOLD_OF:
+            known = levels[~np.isnan(numbers)]
+            if warn_of_thousands(self.name, [self.without_mark, *known], self.decimal):
+                _TOLD_OF.add(self)
+        return numbers
 
     def _form(self) -> str:
         return "" if self.currency is None else f", in {self.currency}"
@@ -367,6 +382,40 @@ class Dropper(Reader):
 
     def _read(self, column: pd.Series) -> np.ndarray:
         return np.zeros(len(column))
+
+
+def warn_of_thousands(name: Hashable, values: Sequence[Any], decimal: str) -> bool:
+    """Warn if a point cannot be told from a mark between thousands.
+
+    Parameters
+    ----------
+    name : hashable
+        Name of the column.
+    values : sequence
+        Values of it, which the decimal mark fits.
+    decimal : {'.', ','}
+        The mark.
+
+    Returns
+    -------
+    bool
+        Whether there is such a point.
+
+    Warns
+    -----
+    UserWarning
+        If there is one.
+    """
+    example = ambiguous_amount(values, decimal)
+    if example is not None:
+        warn(
+            f"Column {name!r} holds numbers such as {example!r}, and all that have a "
+            "point have three digits behind it. The point is read as a decimal mark. "
+            "If it is between thousands, convert the column before, with "
+            ".str.replace('.', '').",
+            finding=("decimal or thousands", name),
+        )
+    return example is not None
 
 
 def warn_of_odd_values(table: Table, readers: Sequence[Reader]) -> None:
