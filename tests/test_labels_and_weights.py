@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn_mmoe import (
 )
 from sklearn_mmoe.callbacks import TaskScores
 from sklearn_mmoe.metrics import multi_task_scorer, task_scorer
+from sklearn_mmoe.networks import clear_cache
 
 # One batch of all rows, no dropout: what remains is the arithmetic of the weights.
 FULL_BATCH = {"batch_size": 10_000, "dropout": 0.0, "max_iter": 5}
@@ -338,18 +340,41 @@ class TestPartialFit:
         assert losses[-1] < 0.8 * losses[0]
         assert clf.t_ == 10 * 200
 
-    def test_pickling_between_calls_changes_no_bit(self, tiny, values_data):
+    @pytest.mark.parametrize(
+        "between", ["pickle", "another", "a fit", "a failure", "a look", "clear_cache"]
+    )
+    def test_what_comes_between_calls_changes_no_bit(self, tiny, values_data, between):
+        """One traced network serves all models of its structure in turn."""
         X, y = values_data
+        reg, other = (MultiTaskMMoERegressor(**tiny, dropout=0.2) for _ in range(2))
+        alone = clone(reg)
+        for _ in range(3):
+            alone.partial_fit(X, y)
+        for _ in range(3):
+            reg.partial_fit(X, y)
+            if between == "pickle":
+                reg = pickle.loads(pickle.dumps(reg))
+            elif between == "another":
+                other.partial_fit(X[:50], -y[:50])
+            elif between == "a fit":
+                other.fit(X, -y)
+            elif between == "a failure":
+                with pytest.raises(ValueError, match="diverged"):
+                    copy.copy(reg).set_params(learning_rate=1e20).partial_fit(X, y)
+            elif between == "a look":
+                assert len(reg.network_.weights)
+            else:
+                clear_cache()
+        np.testing.assert_array_equal(reg.predict(X), alone.predict(X))
 
-        def train(between):
-            reg = MultiTaskMMoERegressor(**tiny)
-            for _ in range(3):
-                reg = between(reg.partial_fit(X, y))
-            return reg.predict(X)
-
-        np.testing.assert_array_equal(
-            train(lambda reg: reg), train(lambda reg: pickle.loads(pickle.dumps(reg)))
-        )
+    def test_weights_changed_between_calls_count(self, tiny, values_data):
+        X, y = values_data
+        reg = MultiTaskMMoERegressor(**tiny).partial_fit(X, y)
+        other = copy.deepcopy(reg)
+        for weight in reg.network_.weights:
+            weight.assign(weight + 1)
+        differ = np.abs(reg.partial_fit(X, y).predict(X) - other.predict(X))
+        assert differ.min() > 1e-3
 
     def test_the_optimizer_is_kept(self, tiny, values_data):
         X, y = values_data
