@@ -81,9 +81,11 @@ class GroupLasso(keras.regularizers.Regularizer):
         leading = 2 if isinstance(self.strength, list) else 1
         squares = ops.square(ops.reshape(x, (*x.shape[:leading], -1)))
         norms = ops.sqrt(ops.sum(squares, axis=-1) + _EPSILON)
-        strength = ops.convert_to_tensor(self.strength, x.dtype)
-        penalty = ops.mean(strength * ops.sum(norms, axis=-1))
+        penalty = ops.mean(self._strength(x.dtype) * ops.sum(norms, axis=-1))
         return ops.cast(penalty, keras.config.floatx())
+
+    def _strength(self, dtype: str) -> Any:
+        return ops.convert_to_tensor(self.strength, dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, for saving and loading."""

@@ -26,6 +26,15 @@ TINY = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before '-m' takes some of them
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("slow_but_first") and any(
+            item.callspec.indices.values()
+        ):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def tiny():
     return dict(TINY)

@@ -397,6 +397,45 @@ class TestMemory:
         MultiTaskMMoEClassifier(**tiny).fit(X, y)
         assert len(made) == 3
 
+    @pytest.mark.parametrize("cv", [None, 2])
+    @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+    def test_strengths_of_regularisation_share_one_trace(
+        self, values_data, tiny, monkeypatch, optimizer, cv
+    ):
+        """Folds differ in them, for they follow from the number of rows."""
+        from sklearn_mmoe._training.trainer import Trainer
+        from sklearn_mmoe.networks import clear_cache
+
+        made, init = [], Trainer.__init__
+
+        def counting(self, *args):
+            made.append(self)
+            init(self, *args)
+
+        monkeypatch.setattr(Trainer, "__init__", counting)
+        X, y = values_data
+        reg = MultiTaskMMoERegressor(
+            **{**tiny, "max_iter": 4, "learning_rate": 0.02}, cv=cv, optimizer=optimizer
+        )
+        fits = [
+            ({}, 200),
+            ({}, 157),
+            ({"feature_penalty": 0.3}, 200),
+            ({"weight_decay": 0.9}, 200),
+        ]
+        shared = []
+        clear_cache()
+        for parameters, n_rows in fits:
+            model = clone(reg).set_params(**parameters).fit(X[:n_rows], y[:n_rows])
+            shared.append(model.predict(X))
+        assert len(made) == 1
+        for (parameters, n_rows), predictions in zip(fits, shared, strict=True):
+            clear_cache()
+            model = clone(reg).set_params(**parameters).fit(X[:n_rows], y[:n_rows])
+            np.testing.assert_array_equal(model.predict(X), predictions)
+        clear_cache()
+        assert min(np.abs(one - shared[0]).max() for one in shared[1:]) > 1e-4
+
     @pytest.mark.slow
     def test_few_are_kept(self, labels_data, tiny, monkeypatch):
         from sklearn_mmoe._training import cache

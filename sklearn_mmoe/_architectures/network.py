@@ -11,6 +11,7 @@ from sklearn_mmoe._training import keras_import  # noqa: F401  must precede kera
 
 # isort: split
 import keras
+import numpy as np
 
 from sklearn_mmoe._architectures.builders import build_network
 from sklearn_mmoe._architectures.initialize import initialize
@@ -69,15 +70,22 @@ class NetworkSpec:
     def structure(self, without: Collection[str] = ()) -> tuple[Any, ...]:
         """Return what two networks have in common that differ in their weights alone.
 
-        The members' weights in the prediction are not part of it.
+        How strong the penalty of features is, if there is one, is not part of it, nor
+        are the members' weights in the prediction.
 
         Parameters
         ----------
         without : collection of str, default=()
             Parameters that may differ too.
         """
-        parameters = sorted(self.parameters.items())
-        kept = tuple((name, value) for name, value in parameters if name not in without)
+        parameters = dict(self.parameters)
+        if "feature_penalty" in parameters:
+            parameters["feature_penalty"] = bool(np.any(parameters["feature_penalty"]))
+        kept = tuple(
+            (name, value)
+            for name, value in sorted(parameters.items())
+            if name not in without
+        )
         return (self.n_features, self.kinds, self.units, self.n_members, kept)
 
     def losses(self) -> list[keras.losses.Loss]:

@@ -341,13 +341,15 @@ class Engine:
                 of_members,
                 weighting,
                 plan.distribution,
+                is_shared,
             )
 
         # Callbacks may change anything of the model that they are given.
         own = not named or has_callbacks or self.spec.builder is not None
-        if own or plan.distribution is not None:
+        is_shared = not own and plan.distribution is None
+        if not is_shared:
             return None, make
-        optimizer = (plan.optimizer.lower(), plan.weight_decay, scheduled)
+        optimizer = (plan.optimizer.lower(), scheduled)
         key = (
             self.spec.structure(),
             plan.batch_size,
@@ -365,6 +367,9 @@ class Engine:
             trainer.load(state)
         else:
             trainer.load(TrainingState(state.weights, state.random))
+        if trainer.strengths is not None:
+            penalty = self.spec.parameters["feature_penalty"]
+            trainer.strengths.set(penalty, plan.weight_decay)
         if trainer.weighting is not None:
             n_tasks = len(self.spec.kinds)
             trainer.weighting.give(plan.task_weight or (1.0,) * n_tasks)

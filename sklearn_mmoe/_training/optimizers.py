@@ -33,10 +33,13 @@ class FusedAdamW(keras.optimizers.AdamW):
         if not _on_one_device():
             super()._apply_weight_decay(variables)
             return
-        rate = self.learning_rate * self.weight_decay
+        rate = self.learning_rate
+        rate = rate * ops.cast(self.weight_decay, rate.dtype)
         for variable in variables:
             if self._use_weight_decay(variable):
-                variable.assign_sub(variable * ops.cast(rate, variable.dtype))
+                # TensorFlow's own: Keras' subtracts and assigns.
+                weights = variable.value
+                weights.assign_sub(weights * ops.cast(rate, variable.dtype))
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Change all weights once."""

@@ -29,7 +29,7 @@ class TrainingStep:
         Built for the trainable variables of `model`.
     dtype : {'float32', 'float64'}
         Type that the network computes in.
-    member_decay : sequence of float or None, default=None
+    member_decay : sequence of float, tf.Variable or None, default=None
         Of an ensemble, the decoupled weight decay of each member.
     weighting : Weighting or None, default=None
         What weighs the tasks' losses; None adds them up.
@@ -44,7 +44,7 @@ class TrainingStep:
         losses: Sequence[keras.losses.Loss],
         optimizer: keras.optimizers.Optimizer,
         dtype: str,
-        member_decay: Sequence[float] | None = None,
+        member_decay: Any = None,
         weighting: Weighting | None = None,
     ) -> None:
         self._model = model
@@ -129,13 +129,15 @@ class TrainingStep:
 
     def _decay(self, variables: Sequence[Any]) -> None:
         """Shrink each member's weights."""
-        rate = self._optimizer.learning_rate * tf.constant(self._member_decay)
+        decay = tf.cast(self._member_decay, tf.float32)
+        rate = self._optimizer.learning_rate * decay
         rate = tf.cast(rate, self._dtype)
         decayed = list(filter(self._optimizer._use_weight_decay, variables))
         ranks = {len(variable.shape) for variable in decayed}
         rates = {rank: tf.reshape(rate, [-1] + [1] * (rank - 1)) for rank in ranks}
         for variable in decayed:
-            variable.assign_sub(variable * rates[len(variable.shape)])
+            weights = variable.value  # TensorFlow's; Keras' subtracts and assigns
+            weights.assign_sub(weights * rates[len(variable.shape)])
 
 
 def _member_by_member(target: Any, output: Any, weight: Any) -> tuple[Any, Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from sklearn_mmoe._training.balancing import Weighting
 from sklearn_mmoe._training.distribution import DistributedStep, Distribution
 from sklearn_mmoe._training.optimizers import FusedAdamW
 from sklearn_mmoe._training.step import TrainingStep
+from sklearn_mmoe._training.strengths import Strengths
 from sklearn_mmoe.layers._spread import LOG_SPREAD
 
 __all__ = ["Trainer", "TrainingState"]
@@ -79,6 +81,13 @@ class Trainer:
         A new one; None adds up the tasks' losses.
     distribution : Distribution or None, default=None
         The devices to train on, under whose strategy the trainer is made; None is one.
+    is_shared : bool, default=False
+        Whether fits of other strengths of regularisation may use it too.
+
+    Attributes
+    ----------
+    strengths : Strengths or None
+        What a fit sets its own in, if others may use the trainer.
     """
 
     def __init__(
@@ -91,6 +100,7 @@ class Trainer:
         member_decay: Sequence[float] | None = None,
         weighting: Weighting | None = None,
         distribution: Distribution | None = None,
+        is_shared: bool = False,
     ) -> None:
         self._spec = spec
         self._n_weights = n_weights
@@ -114,6 +124,10 @@ class Trainer:
         self._remembered = [] if weighting is None else weighting.variables
         self._new_optimizer = _arrays(optimizer.variables)
         self._new_weighting = _arrays(self._remembered)
+        self.strengths: Strengths | None = None
+        if is_shared:
+            self.strengths = Strengths(self.model, optimizer, member_decay)
+            member_decay = self.strengths.member_decay
         trained = self.model if network.members is None else network.members
         make_step = (
             TrainingStep
@@ -123,7 +137,9 @@ class Trainer:
         self._step = make_step(
             trained, spec.losses(), optimizer, spec.dtype, member_decay, weighting
         )
-        self._function = self._trace()
+        shared = self.strengths
+        with contextlib.nullcontext() if shared is None else shared.read_by_optimizer():
+            self._function = self._trace()
         # The state that all variables are in, while somebody else has it too.
         self._present: weakref.ref[TrainingState] | None = None
 
