@@ -110,6 +110,7 @@ class TestTemperature:
 
 
 class TestFit:
+    @pytest.mark.slow
     def test_an_overconfident_network_is_mended_where_it_is(self, overconfident, data):
         *_, X, y = data
         assert list(overconfident.temperatures_) == ["noisy", "plain"]
@@ -135,6 +136,7 @@ class TestFit:
             of_view = overconfident.task(name).predict_proba(X)[:, 1]
             np.testing.assert_array_equal(of_view, found)
 
+    @pytest.mark.slow
     def test_rows_set_aside_are_not_trained_on(self, data):
         """The network is that of the other rows alone."""
         X, y, *_ = data
@@ -187,6 +189,7 @@ class TestFit:
             clf.fit(X, y, X_val=X_val, y_val=holes)
         assert clf.temperatures_["noisy"] == 1 != clf.temperatures_["plain"]
 
+    @pytest.mark.slow
     def test_with_early_stopping_the_rows_that_it_watches(self, data):
         X, y, *_ = data
         options = {**QUICK, "early_stopping": True, "validation_fraction": 0.25}
@@ -209,12 +212,14 @@ class TestFit:
         aside = MultiTaskMMoEClassifier(**options).fit(X, y)
         assert aside.loss_curve_ != clf.loss_curve_  # on a tenth of the rows less
 
+    @pytest.mark.slow
     def test_mixed_tasks(self, data):
         X, y, *_ = data
         frame = y.assign(value=X[:, 2])
         model = MultiTaskMMoEMixed(**QUICK, calibration="temperature").fit(X, frame)
         assert list(model.temperatures_) == ["noisy", "plain"]
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("further", ["fit", "partial_fit"])
     def test_further_training_without_it_forgets(self, data, further):
         """The temperatures were found for weights that are others now."""

@@ -28,6 +28,7 @@ def fitted(labels_data, tiny):
     return clf.fit(*sets["train"]), callback, sets
 
 
+@pytest.mark.slow
 def test_a_row_for_every_epoch_set_and_task(fitted):
     _, callback, _ = fitted
     scores = callback.scores_
@@ -75,6 +76,7 @@ def test_regression_metrics(values_data, tiny):
     assert last["mean_absolute_error"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_many_classes_and_chosen_metrics(tiny):
     X, y = make_related_tasks(
         150, 5, kind="classification", n_classes=[2, 3], random_state=0
@@ -93,6 +95,7 @@ def test_many_classes_and_chosen_metrics(tiny):
     pd.testing.assert_frame_equal(callback.scores_, first)
 
 
+@pytest.mark.slow
 def test_metrics_are_of_the_tasks_that_they_can_score(tiny, capsys):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 4))

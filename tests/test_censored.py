@@ -177,6 +177,7 @@ class TestLoss:
             assert (gradient[:, 0] >= 0).all()
             assert gradient[98, 0] > 0.5  # even there it is told where to go
 
+    @pytest.mark.slow
     def test_of_known_values_it_is_the_squared_error(self, X, noisy):
         """The same mean is learned in the same steps, at any spread."""
         quick = {**QUICK, "max_iter": 5}
@@ -188,6 +189,7 @@ class TestLoss:
 
 
 class TestWhatIsLearned:
+    @pytest.mark.slow
     def test_the_truth_behind_the_limits(self, X, truth, noisy, frame, fitted):
         clipped = np.column_stack([frame["low"].array.right, frame["high"].array.left])
         known = np.column_stack([frame[name].array.length == 0 for name in frame])
@@ -307,12 +309,14 @@ class TestWhatIsTaken:
         other = reg.fit(X, np.r_[y[:300], [np.nan] * 600]).predict(X)
         np.testing.assert_array_equal(one, other)
 
+    @pytest.mark.slow
     def test_batches_of_partial_fit(self, X, frame, noisy):
         reg = MultiTaskMMoERegressor(loss="tobit", **QUICK)
         reg.partial_fit(X[:300], frame[:300])
         reg.partial_fit(X[300:], noisy[300:])  # all are known, by chance
         assert np.isfinite(reg.predict(X)).all(axis=None)
 
+    @pytest.mark.slow
     def test_early_stopping(self, X, frame):
         reg = MultiTaskMMoERegressor(
             loss="tobit", early_stopping=True, **{**QUICK, "max_iter": 3}
@@ -328,6 +332,7 @@ class TestWhatIsTaken:
             ):
                 reg.fit(X[:100], frame[:100])
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("cv", [None, 2])
     def test_the_spread_does_not_decay(self, X, frame, cv, monkeypatch):
         """Where all other weights decay to nothing, and little is learned."""
@@ -350,6 +355,7 @@ class TestWhatIsTaken:
 
 
 class TestFitted:
+    @pytest.mark.slow_but_first
     def test_predictions(self, mixed, X, truth):
         model, _ = mixed
         predicted = model.predict(X)
@@ -387,6 +393,7 @@ class TestFitted:
                 by_name[name], model.predict(X)[name], rtol=1e-4, atol=1e-3
             )
 
+    @pytest.mark.slow
     def test_a_network_of_ones_own(self, X, frame):
         import keras
 
@@ -404,6 +411,7 @@ class TestFitted:
         )  # fmt: skip
         assert reg.fit(X, frame).score(X, frame) > 0.5
 
+    @pytest.mark.slow
     def test_a_checkpoint_is_of_its_bounds(self, X, frame, tmp_path, monkeypatch):
         write = Checkpoints.write
 
@@ -543,6 +551,7 @@ class TestOthersThatTakeTargets:
             # The rows below the limit are shared out evenly.
             assert np.mean(some["low"].array.length > 0) == pytest.approx(0.5, abs=0.02)
 
+    @pytest.mark.slow
     def test_searches(self, X, frame):
         search = GridSearchCV(
             MultiTaskMMoERegressor(**self.quick), {"learning_rate": [0.01, 0.1]}, cv=2
@@ -641,6 +650,7 @@ class TestErrors:
             self.fit(frame, X, loss="tobit", task_weighting=weighting)
         self.fit(frame["low"], X, loss="tobit", task_weighting=weighting)
 
+    @pytest.mark.slow
     def test_gradient_surgery_is_fine(self, X, frame):
         self.fit(frame, X, loss="tobit", task_weighting="pcgrad")
 

@@ -157,6 +157,7 @@ def data(labels_data, values_data):
 
 
 class TestGoingOn:
+    @pytest.mark.slow_but_first
     @pytest.mark.filterwarnings("ignore:The validation score")
     @pytest.mark.parametrize(
         "what",
@@ -200,6 +201,7 @@ class TestGoingOn:
             assert epochs == list(range(at, whole.n_iter_))
             assert_same_fit(again, whole)
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:The gates of the tasks")
     def test_the_best_members_may_be_those_of_before(self, data, tiny, tmp_path):
         """With a learning rate that is far too high in the end, the first are."""
@@ -215,6 +217,7 @@ class TestGoingOn:
         assert epochs == [17]
         assert_same_fit(again, whole)
 
+    @pytest.mark.slow
     def test_callbacks_may_be_others(self, data, tiny, tmp_path):
         import keras
 
@@ -255,6 +258,7 @@ class TestGoingOn:
             assert not epochs
             assert_same_fit(again, whole)
 
+    @pytest.mark.slow
     def test_a_seed_from_the_system_is_kept(self, tiny, data, tmp_path):
         model = models(tiny)["any seed"].set_params(early_stopping=True)
         X, y = data(model)
@@ -267,6 +271,7 @@ class TestGoingOn:
         assert before[-1] == after[0]
         assert [*before[:-1], *after] == again.loss_curve_
 
+    @pytest.mark.slow
     def test_a_warm_start(self, tiny, data, tmp_path):
         model = models(tiny)["stopping"].set_params(warm_start=True)
         X, y = data(model)
@@ -283,6 +288,7 @@ class TestGoingOn:
         with pytest.raises(ValueError, match="the model that warm_start goes on from"):
             whole.set_params(checkpoint_dir=tmp_path).fit(X, y)
 
+    @pytest.mark.slow
     def test_sparse_and_weights_and_rows_of_the_users(self, tiny, data, tmp_path):
         model = models(tiny)["stopping"]
         X, y = data(model)
@@ -311,6 +317,7 @@ class TestGoingOn:
         with pytest.raises(ValueError, match=r"'network' was .*own_network, and is"):
             gone_on(model.set_params(network=None), X, y, tmp_path)
 
+    @pytest.mark.slow
     def test_partial_fit_writes_none(self, tiny, data, tmp_path):
         model = models(tiny)["plain"].set_params(checkpoint_dir=tmp_path)
         model.partial_fit(*data(model)).partial_fit(*data(model))
@@ -336,6 +343,7 @@ class TestDamage:
     def checkpoints(self, folder):
         return sorted(folder.glob("*.checkpoint"))
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
     def test_of_a_torn_one_the_one_before_is_used(self, tiny, data, tmp_path, damage):
         model = models(tiny)["stopping"]
@@ -351,6 +359,7 @@ class TestDamage:
         assert epochs[0] == 3
         assert_same_fit(again, clone(model).fit(X, y))
 
+    @pytest.mark.slow
     def test_where_all_are_torn_it_begins_anew(self, tiny, data, tmp_path):
         model = models(tiny)["plain"]
         X, y = data(model)
@@ -362,6 +371,7 @@ class TestDamage:
         assert epochs[0] == 0
         assert_same_fit(again, clone(model).fit(X, y))
 
+    @pytest.mark.slow
     def test_of_another_release_none_is_used(self, tiny, data, tmp_path, monkeypatch):
         model = models(tiny)["plain"]
         X, y = data(model)
@@ -371,6 +381,7 @@ class TestDamage:
             _, epochs = gone_on(model, X, y, tmp_path)
         assert epochs[0] == 0
 
+    @pytest.mark.slow
     def test_a_full_disk_leaves_the_estimator_and_the_checkpoints(
         self, tiny, data, tmp_path
     ):
@@ -418,6 +429,7 @@ class TestOtherFits:
         interrupted(model, X, y, tmp_path, 3, sample_weight=weight)
         return model.set_params(checkpoint_dir=tmp_path), X, y, weight
 
+    @pytest.mark.slow
     def test_data(self, begun):
         model, X, y, weight = begun
         other_X, other_y, other_weight = X.copy(), y.copy(), weight.copy()
@@ -485,6 +497,7 @@ class TestOtherFits:
         with pytest.raises(ValueError, match="'max_iter' was 6, and is now 7"):
             clone(model).set_params(max_iter=7).fit(X, y, weight)
 
+    @pytest.mark.slow
     def test_folds_that_nobody_set(self, tiny, values_data, tmp_path, monkeypatch):
         """As where `distribute` is set, which cv='auto' makes no folds with."""
         X, y = values_data
@@ -495,6 +508,7 @@ class TestOtherFits:
         with pytest.raises(ValueError, match="'cv' makes was 5, and is now None"):
             clone(model).set_params(checkpoint_dir=tmp_path).fit(X, y)
 
+    @pytest.mark.slow
     def test_what_changes_nothing_is_not_asked_for(self, begun):
         model, X, y, weight = begun
         model = clone(model).set_params(verbose=0, warm_start=True)

@@ -97,6 +97,7 @@ class TestCoverage:
         assert sizes == sorted(sizes)
         assert all(within.any(axis=1).all() for within in model.predict_set(X, 0.01))
 
+    @pytest.mark.slow
     def test_learned_quantiles_are_corrected(self, data):
         """Too narrow on new rows as they are; wide where the noise is."""
         X, y, X_test, y_test = data
@@ -129,6 +130,7 @@ class TestCoverage:
 
 
 class TestTasks:
+    @pytest.mark.slow
     def test_mixed_tasks_with_missing_targets_and_a_column_for_each(self, data):
         X, y, X_test, _ = data
         frame = pd.DataFrame({"a": y[:, 0], "b": np.where(y[:, 1] > 0, "yes", "no")})
@@ -153,6 +155,7 @@ class TestTasks:
         scores = multi_task_scorer(metrics)(model, X, frame)
         assert scores == multi_task_scorer(metrics)(model.estimator_, X, frame)
 
+    @pytest.mark.slow
     def test_names_in_the_order_of_what_is_returned(self, data):
         """Behind a Pipeline, with tasks of both kinds in turn."""
         X, y, X_test, _ = data

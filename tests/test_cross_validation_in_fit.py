@@ -122,6 +122,7 @@ def engine_of(penalty, n_members=None, **parameters):
 
 
 class TestMembers:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         "structure",
         [
@@ -331,6 +332,7 @@ class TestChoice:
         used = (chosen.feature_penalty_, chosen.weight_decay_, chosen.dropout_)
         assert column == (*used, "all")
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("kind", ["values", "labels"])
     def test_weights_have_the_least_loss_of_unseen_rows(self, kind, unshrunken):
         """Recompute it from the kept members, whose one epoch is the chosen one."""
@@ -498,6 +500,7 @@ class TestChoice:
         assert clear.score(X_new, y_new) > 0.9
         assert noisy.score(X_new, np.random.default_rng(2).normal(size=(200, 2))) > -0.1
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         ("given", "columns"),
         [
@@ -512,6 +515,7 @@ class TestChoice:
         assert set(table.columns.get_level_values("feature_penalty")) == columns
         assert table.shape[1] == (1 if len(given) == 2 else 3)
 
+    @pytest.mark.slow
     def test_dropout_is_compared_unless_it_is_given(self, chosen):
         dropout = chosen.cv_losses_.columns.get_level_values("dropout")
         assert set(dropout) == {0.0}
@@ -526,6 +530,7 @@ class TestChoice:
         assert set(model.cv_losses_.columns.get_level_values("dropout")) == {0.4}
         assert model.dropout_ == 0.4
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(("n_rows", "strongest"), [(60, 1.0), (2_010, 0.25)])
     def test_much_regularisation_is_less_with_many_rows(self, n_rows, strongest):
         X, y = regression_data(n_rows)
@@ -541,6 +546,7 @@ class TestChoice:
         assert len(model.loss_curve_) == 37
         assert model.cv_losses_.index.tolist() == [*range(3, 37, 3), 37]
 
+    @pytest.mark.slow
     def test_is_evaluated_where_a_callback_ends_training(self):
         import keras
 
@@ -641,6 +647,7 @@ class TestParameter:
             == 0
         )
 
+    @pytest.mark.slow_but_first
     @pytest.mark.usefixtures("quick")
     @pytest.mark.parametrize(
         "given",
@@ -686,6 +693,7 @@ class TestParameter:
         with pytest.raises(ValueError, match=told):
             MultiTaskMMoERegressor(**{**SMALL, **given}).fit(X, y)
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("kind", ["splitter", "splits"])
     def test_takes_folds_as_scikit_learn_does(self, kind):
         X, y = regression_data()
@@ -763,6 +771,7 @@ class TestParameter:
         model.set_params(cv=KFold(3, shuffle=True, random_state=0)).fit(X, y)
         model.set_params(cv=3).fit(X[order], y[order])
 
+    @pytest.mark.slow
     def test_can_be_searched_over(self):
         X, y = regression_data()
         search = GridSearchCV(

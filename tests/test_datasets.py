@@ -287,6 +287,7 @@ def test_the_real_test_half(census_folder):
     assert census.data["country_self"].isna().any()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("targets", "correlation"),
     # Ma et al. (2018), section 5.2, on both halves

@@ -381,6 +381,7 @@ def one_device():
     return tf.distribute.OneDeviceStrategy("CPU:0")
 
 
+@pytest.mark.slow
 def test_a_strategy_of_one_device(tiny, labels_data, one_device):
     plain = MultiTaskMMoEClassifier(**tiny, dropout=0.0).fit(*labels_data)
     model = clone(plain).set_params(distribute=one_device).fit(*labels_data)
@@ -400,6 +401,7 @@ def test_an_ensemble_goes_on_under_a_strategy(tiny, values_data, one_device):
     np.testing.assert_allclose(*curves, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_clones_share_a_strategy_and_files_have_none(
     tiny, values_data, one_device, tmp_path
 ):
@@ -442,6 +444,7 @@ def test_what_cannot_be_distributed(tiny, values_data, one_device, monkeypatch):
             clone(model).set_params(**parameters).fit(*values_data)
 
 
+@pytest.mark.slow
 def test_no_cross_validation_by_itself(values_data, one_device):
     small = {"max_iter": "auto", "num_experts": 1, "random_state": 0}
     model = MultiTaskMMoERegressor(

@@ -157,6 +157,7 @@ def test_frame_array_and_csr_give_the_same(tiny, labels_data):
         np.testing.assert_array_equal(output, outputs[0])
 
 
+@pytest.mark.slow
 def test_csr_is_never_made_dense_as_a_whole(tiny, labels_data, monkeypatch):
     from sklearn_mmoe._batches import arrays
 
@@ -349,6 +350,7 @@ def test_parameters_reach_the_network(tiny, labels_data, parameters):
     assert mmoe.units == 4
 
 
+@pytest.mark.slow
 def test_optimizer_object_is_copied(tiny, labels_data):
     import keras
 
@@ -414,6 +416,7 @@ def test_auto_regularization_by_rows(name, values):
         assert by_rows(name, value, 50) == by_rows(name, value, 10**6) == value
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("n_samples", [200, 1000, 15_000])
 def test_auto_regularization_is_that_of_its_rows(tiny, n_samples):
     X, y = make_related_tasks(n_samples=n_samples, n_features=3, random_state=0)
@@ -536,6 +539,7 @@ def test_predictions_of_many_rows_are_those_of_few(fitted_classifier):
             np.testing.assert_allclose(whole[k], together, atol=1e-6)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("exponent", [-700, -500, 500, 700])
 def test_targets_of_any_scale(values_data, tiny, exponent):
     """Also of one whose squares are beyond what a float holds."""

@@ -180,6 +180,7 @@ NAMES = {
 
 
 class TestRoundTrip:
+    @pytest.mark.slow
     def test_every_estimator(
         self, fitted_classifier, fitted_regressor, fitted_mixed, values_data, tmp_path
     ):
@@ -188,6 +189,7 @@ class TestRoundTrip:
             assert_same(model, through_file(model, tmp_path), X)
         assert fitted_mixed.best_epoch_ is not None
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("parameters", variants())
     def test_ensembles_and_every_way_to_share(
         self, labels_data, tiny, tmp_path, parameters
@@ -218,6 +220,7 @@ class TestRoundTrip:
         models = [model.set_params(warm_start=True).fit(X, y) for model in models]
         assert_same(*models, X)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "weighting",
         [
@@ -237,6 +240,7 @@ class TestRoundTrip:
             assert_same(*models, X)
         assert models[0].task_weights_["task_0"][-1] != 0.5
 
+    @pytest.mark.slow
     def test_dependent_tasks(self, labels_data, tiny, tmp_path):
         X, y = labels_data
         y = np.column_stack([y, y[:, 0] * y[:, 1]])
@@ -265,6 +269,7 @@ class TestRoundTrip:
             content = changed(path.read_bytes(), change)
             refuses(content, tmp_path / "other", "no estimator")
 
+    @pytest.mark.slow_but_first
     @pytest.mark.filterwarnings("ignore:y has only one class")
     @pytest.mark.parametrize("what", list(tasks_of_every_kind(6)))
     def test_labels_of_every_kind(self, labels_data, tiny, tmp_path, what):
@@ -284,6 +289,7 @@ class TestRoundTrip:
         pickled = pickle.loads(pickle.dumps(model))
         assert pickled._y_columns.equals(model._y_columns)
 
+    @pytest.mark.slow
     def test_parameters_of_every_kind(self, values_data, tiny, tmp_path):
         X, y = values_data
         model = MultiTaskMMoEMixed(
@@ -310,6 +316,7 @@ class TestRoundTrip:
         again.set_params(early_stopping_metric=mean_task_scorer({0: "r2", 1: "r2"}))
         assert_same(again, through_file(again, tmp_path), X)
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("cls", ESTIMATORS)
     def test_training_goes_on(self, labels_data, tiny, tmp_path, cls):
         X, y = labels_data
@@ -887,6 +894,7 @@ def files_of_releases():
     return sorted(RELEASES.glob("*/*.mmoe"))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "path", files_of_releases(), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )

@@ -154,6 +154,7 @@ class TestEstimators:
         reg = MultiTaskMMoERegressor(**tiny).fit(X, y)
         np.testing.assert_allclose(reg.expert_use_, expert_use(reg, X[::7]), rtol=1e-4)
 
+    @pytest.mark.slow
     def test_a_dead_expert_is_named_and_the_penalty_revives_it(self, values_data, tiny):
         reg = MultiTaskMMoERegressor(**{**tiny, **COLD})
         with pytest.warns(ConvergenceWarning, match=r"No task uses expert \d") as found:
@@ -168,6 +169,7 @@ class TestEstimators:
         reg.set_params(load_balance_penalty=1.0).fit(*values_data)  # does not warn
         assert reg.expert_use_.max().min() > 0.05
 
+    @pytest.mark.slow
     def test_dead_experts_of_single_members_are_not_warned_of(self, values_data, tiny):
         reg = MultiTaskMMoERegressor(**{**tiny, **COLD, "cv": 2}).fit(*values_data)
         assert reg.expert_use_.max().min() < 0.001 / 16
@@ -190,6 +192,7 @@ class TestEstimators:
         with pytest.warns(ConvergenceWarning, match="are all alike"):
             reg.fit(*values_data)
 
+    @pytest.mark.slow
     def test_options_train_alike_with_a_kept_trainer(self, labels_data, tiny):
         options = {"gate_dropout": 0.3, "load_balance_penalty": 0.1}
         first, second, plain = (

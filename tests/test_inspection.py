@@ -68,6 +68,7 @@ def test_gates_and_experts_make_the_predictions(fitted_regressor, labels_data):
         np.testing.assert_allclose(by_hand, mixture, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gates_of_pipelines_and_searches(pipeline, search, labels_data, values_data):
     X, _ = labels_data
     scaled = pipeline[0].transform(X)
@@ -101,6 +102,7 @@ def ensemble(values_data, tiny):
     return MultiTaskMMoERegressor(**parameters).fit(*values_data)
 
 
+@pytest.mark.slow
 def test_experts_of_members_can_be_told_apart(ensemble, values_data):
     X, _ = values_data
     use = expert_use(ensemble, X)
@@ -115,6 +117,7 @@ def test_experts_of_members_can_be_told_apart(ensemble, values_data):
     assert expert_outputs(ensemble, X).shape == (200, 40, 4)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("cv", [None, 2])
 def test_experts_of_the_tasks_own_are_named(cv, values_data, tiny):
     X, y = values_data
@@ -291,6 +294,7 @@ def test_displays_draw_on_given_axes(pipeline, fitted_regressor, labels_data):
     assert again.figure_ is not figure
 
 
+@pytest.mark.slow
 def test_training_curve_display(labels_data, tiny):
     X, y = labels_data
     scores = TaskScores({"train": (X, y)}, metrics=["roc_auc", "f1"], verbose=False)
@@ -324,6 +328,7 @@ def test_training_curve_display_without_scores(fitted_regressor):
     assert display.best_epoch_ is None
 
 
+@pytest.mark.slow
 def test_training_curve_display_of_a_loss_that_falls(values_data, tiny):
     reg = MultiTaskMMoERegressor(**tiny, early_stopping=True).fit(*values_data)
     display = TrainingCurveDisplay.from_estimator(reg)
@@ -364,6 +369,7 @@ def test_task_scores_display_of_many_classes(labels_data):
     assert names == ["letter: a", "letter: b", "letter: c", "task"]
 
 
+@pytest.mark.slow
 def test_task_scores_display_of_mixed_tasks(labels_data, tiny):
     X, y = labels_data
     y = pd.DataFrame({"hours": X[:, 0], "rich": y[:, 0], "old": y[:, 1]})
@@ -506,6 +512,7 @@ def test_grid_search_display_names_what_is_wrong(search, fitted_regressor):
         GridSearchDisplay.from_estimator(unfitted)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -600,6 +607,7 @@ def test_diagrams_link_to_the_documentation(monkeypatch, pipeline):
     )
 
 
+@pytest.mark.slow
 def test_failed_candidates_of_a_search_are_left_out(values_data, tiny):
     model = MultiTaskMMoERegressor(**{**tiny, "max_iter": 1})
     grid = {"num_experts": [1, 0, 2]}  # there is no network without experts
@@ -620,6 +628,7 @@ def test_failed_candidates_of_a_search_are_left_out(values_data, tiny):
         GridSearchDisplay.from_estimator(search)
 
 
+@pytest.mark.slow
 def test_training_curve_of_a_warm_start_marks_the_epoch_that_is_kept(labels_data, tiny):
     scores = iter([0.9, 0.8, 0.3, 0.4])
     clf = MultiTaskMMoEClassifier(

@@ -43,6 +43,7 @@ def regressor(tiny):
     return MultiTaskMMoERegressor(**tiny)
 
 
+@pytest.mark.slow
 def test_column_transformer(classifier, labels_data):
     X, y = labels_data
     X = pd.DataFrame(X, columns=list("abcdef"))
@@ -140,6 +141,7 @@ def test_permutation_importance(fitted_classifier, labels_data):
     assert result["task_1"].importances_mean.shape == (6,)
 
 
+@pytest.mark.slow
 def test_single_task_meta_estimators(classifier, labels_data):
     X, y = labels_data
     y = y[:, 0]
@@ -233,6 +235,7 @@ class TestMetadataRouting:
         without = clone(model).fit(X, y).predict_proba(X)[0]
         assert not np.allclose(with_weight, without, atol=1e-3)
 
+    @pytest.mark.slow
     def test_search_and_cross_validate(self, classifier, weighted):
         X, y, weight, expected = weighted
         classifier.set_fit_request(sample_weight=True)

@@ -89,6 +89,7 @@ def networks_outputs(estimator, X):
 
 
 class TestWeight:
+    @pytest.mark.slow
     def test_is_high_where_rows_nearly_repeat(self, regressor):
         assert regressor.kernel_ridge_weights_ == {"low": 0.75, "high": 0.75}
 
@@ -102,6 +103,7 @@ class TestWeight:
         ]
         assert errors[0] < 0.3 * errors[1]
 
+    @pytest.mark.slow
     def test_is_none_where_networks_are_better(self):
         X, y = linear()
         reg = MultiTaskMMoERegressor(**{**SMALL, "max_iter": 100}).fit(X, y)
@@ -123,6 +125,7 @@ class TestWeight:
         reg = MultiTaskMMoERegressor(**{**SMALL, "cv": splits}).fit(X, y)
         assert set(reg.kernel_ridge_weights_.values()) == {0}
 
+    @pytest.mark.slow
     def test_is_of_each_group_of_tasks(self):
         """A task of few targets has its own."""
         X, y, _ = repeats(600)
@@ -162,6 +165,7 @@ class TestWeight:
         assert reg.kernel_ridge_weights_ is None
         assert of(reg) is None
 
+    @pytest.mark.slow
     def test_is_none_of_other_losses_and_of_chains(self):
         X, y, _ = repeats()
         first = y["low"] > 0
@@ -193,6 +197,7 @@ class TestPrediction:
         found = regressor._engine.predict(X.astype(np.float32))
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
+    @pytest.mark.slow
     def test_is_the_weighted_mean_of_probabilities(self, classifier):
         X, *_ = repeats(seed=3)
         networks = networks_outputs(classifier, X)
@@ -242,6 +247,7 @@ class TestPrediction:
         one_by_one = pd.concat([regressor.predict(X[i : i + 1]) for i in range(5)])
         np.testing.assert_allclose(one_by_one, regressor.predict(X)[:5], rtol=1e-5)
 
+    @pytest.mark.slow
     def test_of_known_rows_does_not_depend_on_how_many(self, tmp_path):
         """The distance of a row to itself is 0, not what its squares round to."""
         onnxruntime = pytest.importorskip("onnxruntime")
@@ -321,6 +327,7 @@ class TestWhatIsHandedOut:
             low, _ = regressor.network_(x)
         assert np.isfinite(tape.gradient(low, x).numpy()).all()
 
+    @pytest.mark.slow
     def test_of_tasks_in_which_it_counts(self, tmp_path):
         """And the other layers have the weights that they had."""
         X, y, _ = repeats(600)
@@ -357,6 +364,7 @@ class TestWhatIsHandedOut:
             by_pickle = pickle.loads(pickle.dumps(estimator))
             np.testing.assert_array_equal(by_pickle.predict(X), estimator.predict(X))
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize("kind", ["values", "classes"])
     def test_onnx_has_it(self, kind, dtype, tmp_path):
@@ -579,6 +587,7 @@ class TestFit:
         X[0] = np.nan
         assert fit(X, [np.arange(40.0)]) is None
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("n_features", [1, 4])
     @pytest.mark.parametrize("wild", [-9999, 1e4, 1e6])
     def test_one_wild_value_is_no_harm(self, wild, n_features):
@@ -610,6 +619,7 @@ class TestFit:
         X[7] = 1
         assert fit(X, [np.arange(200.0)]) is None
 
+    @pytest.mark.slow
     def test_each_fold_is_among_those_that_are_compared_by(self):
         """However rows and folds alternate."""
         rng = np.random.default_rng(0)
@@ -660,6 +670,7 @@ class TestFit:
         assert np.corrcoef(held_out[:, 0], y["low"])[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_missing_targets_are_those_of_the_ensemble():
     """And not zero, towards which all rows near them would go."""
     X, y, kinds = repeats(400)
@@ -698,6 +709,7 @@ def test_members_that_have_not_seen_a_fold_fill_in_for_it(monkeypatch):
     assert not problem.weights[missing].any()
 
 
+@pytest.mark.slow
 def test_one_tasks_weights_are_not_anothers(monkeypatch):
     """Those of a task of few targets are high, and theirs alone."""
     X, y, _ = repeats(300)
@@ -712,6 +724,7 @@ def test_one_tasks_weights_are_not_anothers(monkeypatch):
     np.testing.assert_allclose(seen[0].row_weights, 1)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
 def test_training_that_goes_on_drops_it(how):
     """It knows rows of before, and cannot learn."""
@@ -726,6 +739,7 @@ def test_training_that_goes_on_drops_it(how):
     assert of(reg) is None
 
 
+@pytest.mark.slow
 def test_a_task_that_it_would_hurt_has_none():
     """Beside one that it helps much more."""
     rng = np.random.default_rng(0)
@@ -752,6 +766,7 @@ def test_a_fold_may_have_no_row_that_counts(by):
     assert reg.kernel_ridge_weights_["high"] > 0
 
 
+@pytest.mark.slow
 def test_one_fold_alone_fits_nothing():
     X, y, _ = repeats()
     folds = np.arange(240) % 2
@@ -772,6 +787,7 @@ def test_many_folds_fit_nothing(monkeypatch):
     assert set(reg.kernel_ridge_weights_.values()) == {0}
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("features", ["interleaved", "rare", "grouped"])
 def test_folds_that_are_given_may_be_of_any_kind(features):
     X, y, _ = repeats()

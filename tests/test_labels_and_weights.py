@@ -68,6 +68,7 @@ def test_weights_of_classes_are_no_less_than_nothing(
     model.set_params(class_weight={"task_1": {0: 0}}).fit(X, y)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("written", ["nan", "<NA>", "NaT"])
 def test_missing_targets_that_became_text_are_told(tiny, labels_data, written):
     X, _ = labels_data
@@ -172,6 +173,7 @@ def test_a_task_missing_in_all_validation_rows(tiny, labels_data):
     assert -clf.best_validation_score_ == pytest.approx(loss, rel=1e-4)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("estimator", [MultiTaskMMoEClassifier, MultiTaskMMoERegressor])
 def test_zero_weight_equals_absence_in_full_batches(tiny, labels_data, estimator):
     X, y = labels_data
@@ -340,8 +342,9 @@ class TestPartialFit:
         assert losses[-1] < 0.8 * losses[0]
         assert clf.t_ == 10 * 200
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
-        "between", ["pickle", "another", "a fit", "a failure", "a look", "clear_cache"]
+        "between", ["another", "pickle", "a fit", "a failure", "a look", "clear_cache"]
     )
     def test_what_comes_between_calls_changes_no_bit(self, tiny, values_data, between):
         """One traced network serves all models of its structure in turn."""
@@ -376,6 +379,7 @@ class TestPartialFit:
         differ = np.abs(reg.partial_fit(X, y).predict(X) - other.predict(X))
         assert differ.min() > 1e-3
 
+    @pytest.mark.slow
     def test_the_optimizer_is_kept(self, tiny, values_data):
         X, y = values_data
         reg = MultiTaskMMoERegressor(**{**tiny, **FULL_BATCH})
@@ -390,6 +394,7 @@ class TestPartialFit:
         for model in (reg, other):
             assert model._engine.state.optimizer[0] == 2
 
+    @pytest.mark.slow
     def test_classes_are_announced(self, tiny, labels_data):
         X, y = labels_data
         classes = [[0, 1], ["a", "b", "c"]]

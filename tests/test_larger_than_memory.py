@@ -124,6 +124,7 @@ def source(request, frame, folder):
 
 
 class TestFit:
+    @pytest.mark.slow_but_first
     def test_scores_as_in_memory(self, source, tiny, in_memory):
         model = out_of_core(tiny, max_iter=30).fit(source)
         test = make_frame(500, seed=1).assign(part=0)
@@ -137,6 +138,7 @@ class TestFit:
         assert scores[0][0] > scores[1][0] - 0.03
         assert scores[0][1] < scores[1][1] + 0.06
 
+    @pytest.mark.slow
     def test_fitted_attributes(self, fitted):
         assert fitted.task_names_ == TARGETS
         assert fitted.classes_[0].tolist() == ["no", "yes"]
@@ -144,6 +146,7 @@ class TestFit:
         assert list(fitted.feature_names_in_) == ["a", "b", "c", "part"]
         assert (fitted.n_features_in_, fitted.n_rows_validation_) == (4, 0)
 
+    @pytest.mark.slow
     def test_the_same_bits_from_the_same_random_state(self, fitted, folder, tiny):
         weights = [
             model.estimator_[-1].network_.get_weights()
@@ -157,6 +160,7 @@ class TestFit:
             np.testing.assert_array_equal(first, second)
         assert any(map(np.any, map(np.subtract, weights[0][:2], weights[2][:2])))
 
+    @pytest.mark.slow
     def test_categories_of_numbers_are_classes_as_in_memory(self, tiny):
         rng = np.random.default_rng(0)
         codes = pd.Series(np.arange(400) % 25)
@@ -170,6 +174,7 @@ class TestFit:
         assert model.estimator_.task_types_ == ["classification", "regression"]
         assert mixed.fit(X, y).task_types_ == model.estimator_.task_types_
 
+    @pytest.mark.slow
     def test_doubts_about_classes_are_those_in_memory(self, tiny):
         """A table of the different targets has each once; there are many of each."""
         n = 600
@@ -186,6 +191,7 @@ class TestFit:
             with pytest.warns(UserWarning, match=r"classifications: \['stars'\]"):
                 fit(X, rare)
 
+    @pytest.mark.slow
     def test_what_tasks_are_is_learnt_from_all_rows(self, tiny):
         """Not from the sample alone: of targets with many values, and with few."""
         n = 30_000
@@ -213,6 +219,7 @@ class TestFit:
             assert task.scale == pytest.approx(np.sqrt(variance))
         assert tasks[2].classes.tolist() == [0, 7]
 
+    @pytest.mark.slow
     def test_rare_categories_are_known(self, tiny):
         """Ten rows are as many as the encoder asks for."""
         frame = make_frame(20_000, seed=0)
@@ -236,6 +243,7 @@ class TestFit:
         assert printed[0] == "600 rows in 4 blocks."
         assert printed[1].startswith("Epoch 1/2, loss ")
 
+    @pytest.mark.slow
     def test_checkpoints(self, folder, tiny, tmp_path):
         """An interrupted fit goes on, and ends with the same bits."""
         import keras
@@ -309,6 +317,7 @@ class TestOrder:
         assert first != second
         assert first != sorted(first)
 
+    @pytest.mark.slow
     def test_blocks_are_shuffled_and_mixed(self, recorder, tiny, monkeypatch):
         from sklearn_mmoe.out_of_core import _sources
 
@@ -387,6 +396,7 @@ class TestMissingAndWeights:
         assert sorted(recorder.rows) == list(range(50, 100))
         assert model.n_features_in_ == 1
 
+    @pytest.mark.slow
     def test_a_frame_of_weights_goes_by_its_columns(self, tiny):
         """In training, and for the rows that are set aside."""
         rng = np.random.default_rng(0)
@@ -455,6 +465,7 @@ class TestMissingAndWeights:
         np.testing.assert_allclose(*scales)
         assert scales[0][0] == pytest.approx(1 / np.log(2))
 
+    @pytest.mark.slow
     def test_a_class_for_which_there_are_whole_numbers_and_missing_ones(self, tiny):
         frame = pd.DataFrame({"x": np.arange(60.0), "y": [1, 2, None] * 20})
         table = pa.Table.from_pandas(frame.convert_dtypes(dtype_backend="pyarrow"))
@@ -465,6 +476,7 @@ class TestMissingAndWeights:
 
 
 class TestValidation:
+    @pytest.mark.slow
     def test_rows_set_aside_are_not_trained_on(self, recorder, tiny):
         parameters = {"early_stopping": True, "validation_fraction": 0.25}
         model = regressor(tiny, max_iter=1, **parameters).fit(numbered())
@@ -476,6 +488,7 @@ class TestValidation:
         model.set_params(sample_size=60).fit(numbered())
         assert model.n_rows_validation_ == 30
 
+    @pytest.mark.slow
     def test_early_stopping_ends_with_the_best_epoch(self, frame, tiny):
         model = out_of_core(
             tiny,
@@ -496,6 +509,7 @@ class TestValidation:
         assert (model.n_rows_, model.n_rows_validation_) == (600, 100)
         assert len(model.estimator_[-1].validation_scores_) == 2
 
+    @pytest.mark.slow
     def test_calibration(self, frame, tiny):
         model = out_of_core(tiny, max_iter=2, calibration="temperature").fit([frame])
         assert model.n_rows_validation_ == 60
@@ -508,6 +522,7 @@ class TestValidation:
 
 
 class TestPredict:
+    @pytest.mark.slow
     def test_the_same_as_in_memory(self, fitted, frame, folder, monkeypatch):
         from sklearn_mmoe.out_of_core import _sources
 
@@ -566,6 +581,7 @@ class TestBadInput:
         chunks = iter(numbered())
         failing(reg, lambda: chunks, ValueError, "The data has changed")
 
+    @pytest.mark.slow
     def test_rows_that_come_or_go(self, reg):
         for change, told in ((-1, "only 99"), (1, "more")):
             calls = []

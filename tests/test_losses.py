@@ -438,6 +438,7 @@ class TestClassifications:
 
 
 class TestByTask:
+    @pytest.mark.slow_but_first
     def test_each_has_its_own(self, mixed, X, frame):
         kinds = ["quantile", "poisson", "ordinal", "binary_focal", "regression"]
         assert [task.kind for task in mixed._tasks] == kinds

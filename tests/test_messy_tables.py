@@ -234,6 +234,7 @@ ONE_ODD = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("written", ONE_ODD)
 def test_one_odd_value_is_missing_with_a_warning(written):
     column, kind = ONE_ODD[written]
@@ -419,6 +420,7 @@ def test_dates_of_mixed_formats_are_no_identifiers():
     np.testing.assert_array_equal(encode(mixed), encode(days))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%B %d, %Y"])
 def test_iso_dates_after_a_fit_on_others(form):
     preprocessor = fit(DAYS.strftime(form))
@@ -455,6 +457,7 @@ DATES = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("written", DATES)
 def test_dates_however_they_are_written(written):
     column, dates = DATES[written]
@@ -471,6 +474,7 @@ def test_dates_however_they_are_written(written):
             np.testing.assert_array_equal(encoded, later)
 
 
+@pytest.mark.slow
 def test_missing_dates():
     strings = np.array(DAYS.astype(str), dtype=object)
     strings[::5] = "unknown"
@@ -489,6 +493,7 @@ def test_missing_dates():
     assert "datetime__x_missing" in fit(dates).get_feature_names_out()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "far",
     [
@@ -536,6 +541,7 @@ TIMES = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("written", TIMES)
 def test_times_of_a_day(written):
     assert kind(TIMES[written]) == "time"
@@ -716,6 +722,7 @@ NOT_STRINGS = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind_of_names", NOT_STRINGS)
 def test_names_that_are_not_strings(kind_of_names, frame):
     names = NOT_STRINGS[kind_of_names]
@@ -786,6 +793,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_the_same_bits_from_every_container(container, frame):
     polars, pyarrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
@@ -800,6 +808,7 @@ def test_the_same_bits_from_every_container(container, frame):
         np.testing.assert_array_equal(fitted_on_it.toarray(), expected)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("sparse_output", [True, False])
 def test_frames_out(library, sparse_output, frame):
@@ -983,6 +992,7 @@ def test_any_column_is_encoded_without_a_word(values):
     np.testing.assert_array_equal(again, encoded)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.floats(-1e6, 1e6).map(lambda x: round(x, 3)), min_size=2, max_size=100)

@@ -94,6 +94,7 @@ def test_all_tasks_are_scored_from_one_prediction(named):
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 def test_names_from_the_estimator_where_y_has_none(tiny, named):
     X, y = named
     model = make_pipeline(StandardScaler(), MultiTaskMMoEClassifier(**tiny)).fit(X, y)
@@ -239,6 +240,7 @@ class TestAdvice:
         with pytest.raises(ValueError, match=r"\('ovo', 'ovr'\)\. .* 'roc_auc_ovr'"):
             task_scorer("roc_auc", 0)(*fitted)
 
+    @pytest.mark.slow
     def test_a_regression_among_classifications(self, fitted_mixed_tasks):
         message = (
             "'spend', which is a regression: a regression has no probabilities. "

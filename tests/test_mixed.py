@@ -115,6 +115,7 @@ def test_bad_types(data, task_types, message):
         MultiTaskMMoEMixed(task_types=task_types).fit(*data)
 
 
+@pytest.mark.slow
 def test_doubtful_classifications_are_told_once(data, tiny):
     X, y = data
     n_samples = len(y)
@@ -139,6 +140,7 @@ def test_doubtful_classifications_are_told_once(data, tiny):
 ROWS = range(200)
 
 
+@pytest.mark.slow
 def test_text_that_is_no_class_is_told(data, tiny):
     X, _ = data
     y = pd.DataFrame(
@@ -388,6 +390,7 @@ def test_copies_and_partial_fit(fitted, data, tiny):
     assert model.n_iter_ == 2
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("task_type", ["regression", "classification"])
 def test_one_task(data, tiny, task_type):
     X, y = data
@@ -409,6 +412,7 @@ def test_one_classification_alone_has_one_array_of_probabilities(labels_data, ti
 class TestClassesOfPartialFit:
     CLASSES = [None, ["no", "yes"], [0, 1, 2, 7]]
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         "classes", [CLASSES, {"rich": ["yes", "no"], "size": [7, 2, 1, 0]}]
     )

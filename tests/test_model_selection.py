@@ -189,6 +189,7 @@ class TestCrossValPredict:
         y.iloc[1::4, 2] = None
         return X, y
 
+    @pytest.mark.slow
     def test_types_of_tasks_are_known_to_the_folds(self, data, tiny):
         X, y = data
         # One row has a value of its own, which is no class that a fold may lack.
@@ -207,6 +208,7 @@ class TestCrossValPredict:
         counts = y[["visits"]].assign(calls=y["visits"] * 2)
         assert cross_val_predict(regressor, X, counts, cv=2).notna().all(axis=None)
 
+    @pytest.mark.slow
     def test_all_rows_decide_on_the_types_of_tasks(self, data, tiny):
         """A fold of few different counts has no classes where the others have none."""
         X, y = data
@@ -252,6 +254,7 @@ class TestCrossValPredict:
             *[one.predict_interval(X, 0.8) for one in conformal]
         )
 
+    @pytest.mark.slow
     def test_doubtful_classes_are_told(self, data, tiny):
         X, y = data
         y = pd.DataFrame({"rich": y["rich"], "visits": np.arange(60) % 12})
@@ -278,6 +281,7 @@ class TestCrossValPredict:
                 X, labels, groups=groups
             )
 
+    @pytest.mark.slow
     def test_frames_of_mixed_kinds_and_missing_targets(self, data, tiny):
         X, y = data
         model = MultiTaskMMoEMixed(**{**tiny, "max_iter": 1})

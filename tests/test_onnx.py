@@ -180,6 +180,7 @@ def in_seconds(X):
     return X.assign(took=X["took"].dt.total_seconds())
 
 
+@pytest.mark.slow
 def test_raw_columns(from_raw_columns):
     path, pipeline, X = from_raw_columns
     served = serve(path, in_seconds(X))
@@ -447,6 +448,7 @@ def test_estimators_alone(
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_one_task_alone(dtype, labels_data, tiny, tmp_path):
     X, y = labels_data
@@ -589,6 +591,7 @@ def test_networks(parameters, task_units, tmp_path):
     assert_same_network(small_network(task_units, **parameters), tmp_path)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("n_members", [None, 3])
 @pytest.mark.parametrize("sharing", SHARINGS)
 def test_sharings(sharing, n_members, tmp_path):
@@ -635,6 +638,7 @@ def test_members_that_are_sure(factor, tmp_path):
     assert np.abs(outputs[1]).max() > 90
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("n_members", [None, 2])
 @pytest.mark.parametrize("sharing", ["omoe", "mmoe", "cgc", "ple"])
 def test_options_of_gates(sharing, n_members, tmp_path):
@@ -677,6 +681,7 @@ def test_layers_of_other_networks(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own(labels_data, tmp_path):
     X, y = labels_data
     # Its layers compute in single precision nevertheless.
@@ -717,6 +722,7 @@ def mixed_targets(X):
     )
 
 
+@pytest.mark.slow
 def test_an_ensemble(tiny, labels_data, tmp_path):
     X, _ = labels_data
     model = MultiTaskMMoEMixed(cv=2, **{**tiny, "max_iter": 1})

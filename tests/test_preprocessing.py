@@ -407,6 +407,7 @@ def test_only_numbers():
     assert names == [*bins, "piecewise__b_bin0", "scaled__a", "scaled__b"]
 
 
+@pytest.mark.slow
 def test_census(census_folder):
     from sklearn_mmoe.datasets import fetch_census_income
 

@@ -53,6 +53,7 @@ def test_seeds_differ_and_none_takes_fresh_entropy(tiny, labels_data):
             assert not np.allclose(a, b)
 
 
+@pytest.mark.slow
 def test_random_state_instance(tiny, values_data):
     X, y = values_data
     results = []

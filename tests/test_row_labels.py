@@ -87,6 +87,7 @@ def check(predict, X):
     pd.testing.assert_frame_equal(found.reset_index(drop=True), plain, check_exact=True)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_of_every_kind(table, pipeline, kind):
     X = table[0].set_axis(LABELS[kind])
@@ -107,6 +108,7 @@ def test_every_estimator_after_a_split(table, pipelines, estimator):
     assert by_label == by_place.mean()
 
 
+@pytest.mark.slow
 def test_deviations_of_an_ensemble(table, tiny):
     X, y = table
     model = make_pipeline(
@@ -115,6 +117,7 @@ def test_deviations_of_an_ensemble(table, tiny):
     check(lambda rows: model.predict(rows, return_std=True)[1], X)
 
 
+@pytest.mark.slow
 def test_wrappers_and_searches(table, pipeline, tiny):
     X, y = table
     models = [

@@ -52,6 +52,7 @@ def test_of_fit_and_score(estimator, turned, tiny):
     assert len(warned) == 1
 
 
+@pytest.mark.slow
 def test_of_partial_fit(turned, tiny):
     with pytest.warns(UserWarning, match=OF_Y):
         MultiTaskMMoEClassifier(**tiny).partial_fit(*turned)

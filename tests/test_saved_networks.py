@@ -72,6 +72,7 @@ def test_files_of_keras_load_in_a_new_process(tmp_path, labels_data, tiny, optim
 
 
 class TestCallbacks:
+    @pytest.mark.slow
     def test_validation_scores_are_in_the_logs(self, labels_data, tiny):
         import keras
 
@@ -94,6 +95,7 @@ class TestCallbacks:
         assert [given["val_score"] for given in logs] == clf.validation_scores_
         assert "val_loss" not in logs[0]
 
+    @pytest.mark.slow
     def test_early_stopping_of_keras_watches_them(self, labels_data, tiny):
         import keras
 
@@ -108,6 +110,7 @@ class TestCallbacks:
         assert clf.n_iter_ == 4
         assert clf.best_epoch_ == 2
 
+    @pytest.mark.slow
     def test_checkpoints_keep_the_best(self, labels_data, tiny, tmp_path):
         import keras
 
@@ -151,6 +154,7 @@ class TestCallbacks:
         mean = np.average(calls[1:14:2], weights=[32] * 6 + [8])
         assert mean == pytest.approx(clf.loss_curve_[0], rel=0.01)
 
+    @pytest.mark.slow
     def test_a_stop_is_honoured(self, labels_data, tiny):
         import keras
 
@@ -202,6 +206,7 @@ def subclassed():
 
 
 class TestUsersBuilder:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("builder", [plain_network, everything])
     def test_classifier(self, labels_data, tiny, builder):
         X, y = labels_data
@@ -216,6 +221,7 @@ class TestUsersBuilder:
             np.testing.assert_array_equal(other.predict_proba(X), expected)
         assert clf.summary()["part"].unique().tolist() == ["network"]
 
+    @pytest.mark.slow
     def test_other_kinds_and_going_on(self, values_data, tiny):
         X, y = values_data
         reg = MultiTaskMMoERegressor(**tiny, network=plain_network, warm_start=True)
@@ -382,6 +388,7 @@ def test_a_fork_after_a_fit_is_told_and_does_not_hang(tmp_path):
 
 
 class TestToKeras:
+    @pytest.mark.slow
     def test_it_is_a_copy(self, fitted_classifier, labels_data):
         X, y = labels_data
         before = fitted_classifier.predict_proba(X)
@@ -400,6 +407,7 @@ class TestToKeras:
         assert changed.any()
         np.testing.assert_array_equal(fitted_classifier.predict_proba(X), before)
 
+    @pytest.mark.slow
     def test_of_a_builder_of_ones_own(self, labels_data, tiny):
         from sklearn_mmoe.networks import mmoe_network
 
@@ -411,6 +419,7 @@ class TestToKeras:
         ):
             np.testing.assert_array_equal(output, expected)
 
+    @pytest.mark.slow
     def test_of_an_ensemble_it_averages_the_members(self, values_data, tiny):
         X, y = values_data
         reg = MultiTaskMMoERegressor(cv=2, **{**tiny, "max_iter": 1}).fit(X, y)

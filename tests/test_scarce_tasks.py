@@ -123,6 +123,7 @@ class TestGroups:
 
 
 class TestCandidates:
+    @pytest.mark.slow
     def test_some_learn_the_scarce_task_alone(self, scarce):
         of_all, of_few = (
             scarce.cv_losses_.xs(tasks, axis=1, level="tasks")
@@ -138,12 +139,14 @@ class TestCandidates:
             labels[:3] for labels in expected.cv_losses_.columns[:2]
         ]
 
+    @pytest.mark.slow
     def test_none_does_where_all_tasks_have_as_many(self):
         X, y = two_tasks(n_few=150)
         model = MultiTaskMMoERegressor(**TINY).fit(X, y)
         labels = model.cv_losses_.columns.get_level_values("tasks")
         assert labels.tolist() == ["all"] * 3
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         "given", [{"sharing": "single"}, {"task_weighting": "dwa"}], ids=str
     )
@@ -330,6 +333,7 @@ class TestPredictions:
         weights = scarce._engine.spec.member_weights
         np.testing.assert_allclose(by_member, weights, rtol=1e-5)
 
+    @pytest.mark.slow
     def test_one_gate_has_the_mean_over_tasks(self):
         X, y = two_tasks()
         model = MultiTaskMMoERegressor(**TINY, sharing="omoe").fit(X, y)
@@ -401,6 +405,7 @@ class TestAuto:
         many, few = model.cv_weights_.to_numpy()
         np.testing.assert_array_equal(many, few)
 
+    @pytest.mark.slow
     def test_more_rows_are_fine_where_a_task_is_scarce(self, monkeypatch):
         monkeypatch.setattr("sklearn_mmoe.estimators._candidates._MOST_ROWS", 200)
         limit = "sklearn_mmoe.estimators._candidates._MOST_ROWS_OF_SCARCITY"
@@ -546,6 +551,7 @@ def test_a_candidate_never_predicts_what_it_does_not_learn():
     assert choice.member_weights.tolist() == expected
 
 
+@pytest.mark.slow
 def test_rows_of_nested_tasks_are_repeated_as_the_scarcest_needs(trained_with):
     X, y = two_tasks(2000, 50)
     y["some"] = y["many"].where(y["few"].notna() | (np.arange(2000) < 100))
@@ -559,6 +565,7 @@ def test_rows_of_nested_tasks_are_repeated_as_the_scarcest_needs(trained_with):
     np.testing.assert_array_equal(repeats, expected)
 
 
+@pytest.mark.slow
 def test_a_chain_is_predicted_by_the_same_members():
     """Or a purchase could be likelier than its click."""
     rng = np.random.default_rng(0)

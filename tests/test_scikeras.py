@@ -42,6 +42,7 @@ def test_beside_an_unseeded_keras_model(
     np.testing.assert_array_equal(ours.predict_proba(X), alone.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_network_in_scikeras_classifier(labels_data):
     from scikeras.wrappers import KerasClassifier
 
@@ -63,6 +64,7 @@ def test_network_in_scikeras_classifier(labels_data):
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_network_in_scikeras_regressor(values_data):
     from scikeras.wrappers import KerasRegressor
 

@@ -265,6 +265,7 @@ def formula(sharing, d, tasks, s, e, t, n, own, levels):
     )
 
 
+@pytest.mark.slow_but_first
 @every_way
 def test_counts_of_weights(sharing):
     for levels in (1, 3):
@@ -368,6 +369,7 @@ def test_one_level_of_ple_is_cgc():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow_but_first
 @every_way
 def test_files_and_configs(sharing, tmp_path):
     network = network_of(sharing, feature_penalty=0.1, shared_units=())
@@ -393,6 +395,7 @@ def test_the_penalty_is_on_every_kernel_of_the_features(sharing, shared_units):
     assert kernels
 
 
+@pytest.mark.slow_but_first
 @every_way
 def test_seeds_and_dropout(sharing, global_state_stays):
     x = np.random.default_rng(1).normal(size=(6, 5))
@@ -452,6 +455,7 @@ FAST = {
 }
 
 
+@pytest.mark.slow_but_first
 @every_way_fitted
 def test_fits_and_learns(sharing, fitted, mixed_tasks):
     X, y = mixed_tasks

@@ -75,6 +75,7 @@ def by_hand(model, data, **parameters):
     return np.array(scores), np.mean(cosines) if cosines else None
 
 
+@pytest.mark.slow
 def test_scores_and_gains(report, model, data):
     single, _ = by_hand(model, data, sharing="single", match_parameters="mmoe")
     mmoe, cosine = by_hand(model, data, sharing="mmoe")
@@ -251,6 +252,7 @@ def test_tasks_of_both_kinds_and_missing_targets(data, tiny):
     )  # of the MMoE that tasks are left out of
 
 
+@pytest.mark.slow
 def test_types_of_tasks_are_those_of_a_fit_on_all_rows(data, tiny):
     """Of categories of numbers, and of counts that one fold has few of."""
     X, y = data
@@ -270,6 +272,7 @@ def test_types_of_tasks_are_those_of_a_fit_on_all_rows(data, tiny):
     assert reports[0].query("task == 'code'")["score"].between(0, 1).all()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "parameter",
     [

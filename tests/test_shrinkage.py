@@ -62,6 +62,7 @@ def constants(estimator, y):
 
 
 class TestFit:
+    @pytest.mark.slow
     def test_believes_what_the_features_tell(self, fitted):
         factors = fitted.cv_shrinkage_
         assert list(factors) == fitted.task_names_
@@ -85,6 +86,7 @@ class TestFit:
         least = log_loss(unknown, np.full(len(y), share))
         assert log_loss(unknown, model.predict_proba(X)[1][:, 1]) > 1.1 * least
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         ("sharing", "wide"),
         [
@@ -118,6 +120,7 @@ class TestFit:
             expected = constant + factor * (before - constant)
             np.testing.assert_allclose(after, expected, atol=1e-5)
 
+    @pytest.mark.slow
     def test_keeps_the_order_of_rows(self, request):
         X, y = labels()
         shrunken = MultiTaskMMoEClassifier(**SMALL).fit(X, y)
@@ -129,6 +132,7 @@ class TestFit:
         for row_after, row_before in zip(after[..., 0], before[..., 0], strict=True):
             np.testing.assert_array_equal(np.argsort(row_after), np.argsort(row_before))
 
+    @pytest.mark.slow
     def test_of_a_task_of_few_labels(self, request):
         """Which has members of its own, as they were in other epochs."""
         X, y = labels(300)
@@ -143,6 +147,7 @@ class TestFit:
         expected = constant + factor * (before - constant)
         np.testing.assert_allclose(after, expected, atol=1e-5)
 
+    @pytest.mark.slow
     def test_of_values(self):
         """Towards their mean, of which a regression of pure chance knows no more."""
         rng = np.random.default_rng(0)
@@ -155,6 +160,7 @@ class TestFit:
         assert model.predict(new)["chance"].std() < 0.4
         assert model.predict(new)["chance"].mean() == pytest.approx(100, abs=0.3)
 
+    @pytest.mark.slow
     def test_leaves_other_losses_and_chains_alone(self):
         X, y = labels()
         y = pd.DataFrame({"first": y["rare"], "then": "no", "chance": X[:, 1] * 0})
@@ -169,6 +175,7 @@ class TestFit:
         ).fit(X, y)
         assert model.cv_shrinkage_ == {"first": 1, "then": 1, "chance": 1}
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("by", ["sample_weight", "class_weight", "calibration"])
     def test_a_class_may_have_no_row_that_counts(self, by):
         X, y = labels()

@@ -77,6 +77,7 @@ def round_trip(model, tmp_path):
     return skops.io.load(path, trusted=sorted(found)), found
 
 
+@pytest.mark.slow
 def test_a_pipeline(pipeline, tmp_path):
     model, X, y = pipeline
     again, found = round_trip(model, tmp_path)
@@ -92,6 +93,7 @@ def test_a_pipeline(pipeline, tmp_path):
 SLOW_WAYS = ("single", "shared_bottom", "omoe", "cgc", "ple", "cross_stitch", "aitm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -253,6 +255,7 @@ def test_every_public_class(named, tiny, tmp_path):
             same(getattr(each, method)(X), ask(X))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_wrappers_with_labels_of_every_kind(named, tmp_path, kind):
     X, y, _, _ = named

@@ -77,6 +77,7 @@ def models(X, tiny):
     }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("missing", [False, True], ids=["all", "some missing"])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_every_container_is_read_as_the_same_labels(container, missing, X, models):
@@ -119,6 +120,7 @@ def test_every_container_is_read_as_the_same_labels(container, missing, X, model
 FITTED_OFTEN = {"nullable", "categorical", "polars", "array of objects"}
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "container",
     [
@@ -175,6 +177,7 @@ def test_one_task_of_any_kind(y, kind, values):
     assert targets.values(0).tolist() == values
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("columns", "names"),
     [
@@ -282,6 +285,7 @@ class TestLabelsThatFitHasNotSeen:
         y = pd.DataFrame({"a": np.where(X[:, 0] > 0, "yes", "no"), "b": X[:, 1] > 0})
         return MultiTaskMMoEClassifier(**{**tiny, "max_iter": 1}).fit(X, y)
 
+    @pytest.mark.slow
     def test_they_are_wrong_and_never_cut_to_known_ones(self, fitted, X):
         predicted = fitted.predict(X)
         y = predicted.assign(a=predicted["a"] + "!")  # 'no!' in three letters is 'no!'
@@ -318,6 +322,7 @@ class TestLabelsThatFitHasNotSeen:
 
 
 class TestPredict:
+    @pytest.mark.slow
     def test_an_array_of_the_widest_type(self, X, tiny):
         tiny = {**tiny, "max_iter": 1}
         y = [[bool(x > 0), int(x > 1), "ab"[int(x > 0)]] for x in X[:, 0]]

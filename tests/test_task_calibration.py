@@ -231,6 +231,7 @@ def test_scorers_in_cross_validation(labels):
     assert (scores["test_old"] > 0).all()
 
 
+@pytest.mark.slow
 def test_the_name_while_training(labels_data, tiny):
     X, y = labels_data
     watched = TaskScores({"test": (X, y)}, metrics=BY_NAME, verbose=False)
@@ -271,6 +272,7 @@ def test_rows_that_lack_a_class_are_defined(model, labels):
     assert error == pytest.approx(probability.mean())
 
 
+@pytest.mark.slow
 def test_a_regression_has_no_calibration(mixed):
     with pytest.raises(ValueError, match=r"cannot score the task 'hours'.*regression"):
         multi_task_scorer(BY_NAME)(*mixed)

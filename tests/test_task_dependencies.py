@@ -50,6 +50,7 @@ def test_a_product_of_probabilities():
     assert logit[2, 4] == pytest.approx(40)
 
 
+@pytest.mark.slow
 def test_all_rows_are_trained_on(clicks, chained):
     """A model of the clicked rows alone is biased for the others; the chain is not."""
     X, y = clicks
@@ -79,6 +80,7 @@ def test_what_follows_from_no_click_need_not_be_told(clicks, chained):
     assert "purchase\nprobability times that of click" in texts
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("loss", [None, {"purchase": "focal"}])
 def test_losses_are_weighed_by_what_follows_too(tiny, clicks, loss):
     """Also where the losses of tasks are of one scale: with regressions beside them."""
@@ -97,6 +99,7 @@ def test_losses_are_weighed_by_what_follows_too(tiny, clicks, loss):
         assert other == pytest.approx(scales[0])
 
 
+@pytest.mark.slow
 def test_chains_of_three(tiny, labels_data):
     X, _ = labels_data
     view = X[:, 0] > -0.5

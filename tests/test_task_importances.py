@@ -160,6 +160,7 @@ def test_arrays_sparse_and_polars_give_the_same(three_values):
         assert result.importances_mean.index.to_list() == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_the_users_own_columns_through_a_search(mixed, table):
     # Rows are told by position.
     X, y = (frame.set_axis(frame.index[::-1]) for frame in table)
@@ -373,6 +374,7 @@ def test_categories_missing_values_and_other_holders(table):
     np.testing.assert_allclose(of_polars.averages["b"], display.averages["b"])
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("holder", ["arrow", "nullable", "polars", "object"])
 def test_whole_numbers_and_words_in_any_holder(table, holder):
     X, y = table

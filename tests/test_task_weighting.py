@@ -152,6 +152,7 @@ class TestGivenWeights:
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 class TestEveryWeighting:
+    @pytest.mark.slow_but_first
     def test_a_kept_trainer_gives_what_a_new_one_gives(self, frame, tiny, weighting):
         """With missing labels, row weights and the penalty."""
         from sklearn_mmoe.networks import clear_cache
@@ -168,6 +169,7 @@ class TestEveryWeighting:
         assert np.isfinite(list(reg.task_weights_.values())).all()
         assert np.isfinite(reg.predict(X)).all(axis=None)
 
+    @pytest.mark.slow_but_first
     def test_partial_fit_goes_on_also_after_pickling(self, frame, tiny, weighting):
         reg = MultiTaskMMoERegressor(**tiny, task_weighting=weighting)
         for _ in range(2):
@@ -180,6 +182,7 @@ class TestEveryWeighting:
         with pytest.raises(ValueError, match="'task_weighting' has changed"):
             reg.set_params(task_weighting="uniform").partial_fit(*frame)
 
+    @pytest.mark.slow_but_first
     def test_given_weights_multiply_it(self, frame, tiny, weighting):
         plain, weighed = (
             MultiTaskMMoERegressor(

@@ -80,6 +80,7 @@ EACH = {"rich": "roc_auc", "size": "neg_log_loss", "hours": "r2"}
 
 
 class TestNames:
+    @pytest.mark.slow
     def test_scores_do_not_depend_on_the_order_of_columns(
         self, mixed, classifier, regressor, data
     ):
@@ -137,6 +138,7 @@ class TestNames:
         for one, other in zip(*(p.predict_proba(X) for p in parts), strict=True):
             np.testing.assert_array_equal(one, other)
 
+    @pytest.mark.slow
     def test_another_set_of_names_is_refused(self, mixed, classifier, data, tiny):
         X, y = data
         other = y.rename(columns={"rich": "poor"})
@@ -263,6 +265,7 @@ class TestUndefined:
         score = task_scorer("neg_log_loss", task)(classifier, X, y)
         assert score == pytest.approx(expected)
 
+    @pytest.mark.slow
     def test_a_fold_does_not_take_other_folds_and_tasks_with_it(self, data, tiny):
         X, y = data
         y = y[["rich", "size"]].astype(object)
@@ -281,6 +284,7 @@ class TestUndefined:
         assert np.isfinite(scores["test_rich"]).all()
         assert np.isfinite(scores["test_mean"]).all()
 
+    @pytest.mark.slow
     def test_callback_and_early_stopping(self, data, tiny):
         X, y = data
         y = y[["rich", "size"]]
@@ -361,6 +365,7 @@ class TestOneClass:
         assert set(model.predict(X)) == {"only"}
         assert model.predict_proba(X).shape == (N, 1)
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
     def test_a_search_over_rare_labels(self, data, tiny):
         """One fold has all of them, so that the other two train on one class."""
@@ -505,6 +510,7 @@ class TestWeights:
             predictions.append(model.predict(X))
         pd.testing.assert_frame_equal(*predictions)
 
+    @pytest.mark.slow
     def test_fit_matches_weights_by_name(self, data, weights, tiny):
         X, y = data
         fits = [

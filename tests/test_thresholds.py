@@ -110,6 +110,7 @@ def test_one_task_is_as_scikit_learn_chooses(data):
 
 
 class TestChoice:
+    @pytest.mark.slow
     def test_thresholds_are_the_best_on_held_out_rows_that_have_the_label(self, data):
         X, y = data
         folds = KFold(3)
@@ -354,6 +355,7 @@ class TestUndecided:
 
 
 class TestConventions:
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore")
     def test_scikit_learns_own_checks(self):
         model = MultiTaskThresholdClassifier(
@@ -397,6 +399,7 @@ class TestConventions:
         assert not hasattr(model, "feature_names_in_")
         assert "DecisionTreeClassifier" in model._repr_html_()
 
+    @pytest.mark.slow
     def test_in_searches_and_around_them(self, data):
         X, y = binary(data)
         inner = GridSearchCV(
@@ -540,6 +543,7 @@ class TestOwnEstimators:
             gate_weights(model, X), gate_weights(fitted_classifier, X)
         )
 
+    @pytest.mark.slow
     def test_frames_with_missing_labels_and_a_pipeline(self, data, tiny):
         X, y = data
         pipeline = make_pipeline(StandardScaler(), MultiTaskMMoEClassifier(**tiny))
@@ -552,6 +556,7 @@ class TestOwnEstimators:
         assert 0 < model.best_thresholds_["buy"] < 0.5
         assert model.n_features_in_ == 4
 
+    @pytest.mark.slow
     def test_mixed(self, data, tiny):
         X, y = data
         y = y[["buy"]].assign(hours=X[:, 0] * 3)

@@ -48,6 +48,7 @@ def test_a_model_is_logged_and_loaded(client, labels_data, tiny):
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_every_epoch_is_logged(client, labels_data, tiny):
     X, y = labels_data
     y = pd.DataFrame(y, columns=["a (first)", "b"])
@@ -94,6 +95,7 @@ def test_without_mlflow(labels_data, tiny, monkeypatch):
         model.fit(*labels_data)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard(labels_data, tiny, tmp_path):
     import keras

@@ -247,6 +247,7 @@ class TestLearningRate:
         rates = recorder.learning_rates()
         np.testing.assert_allclose(rates, [0.1] * 3 + [0.01] * 3, rtol=1e-6)
 
+    @pytest.mark.slow
     def test_a_callback_may_change_a_constant_one_alone(self, numbered):
         import keras
 
@@ -406,6 +407,7 @@ class TestDropout:
             clf.fit(X, y)
         assert len(set(np.round(clf.loss_curve_, 6))) == 3
 
+    @pytest.mark.slow
     def test_it_goes_on_so_whoever_trained_in_between(self, labels_data):
         """Neither another fit of the structure nor a pickle moves it."""
         from sklearn_mmoe.networks import clear_cache
@@ -432,6 +434,7 @@ class TestDropout:
         states = [s.tolist() for s in clf._engine.state.random]
         assert len({first for first, _ in states}) == len(states) == 4
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("cv", [None, 2])
     def test_of_a_network_that_is_handed_out_too(self, labels_data, cv):
         """They are those of the network's seed, though its weights are not drawn."""
@@ -450,6 +453,7 @@ class TestDropout:
 
 
 class TestOptimizers:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("cv", [None, 2])
     def test_copies_of_weights_begin_where_these_do(self, labels_data, cv, monkeypatch):
         """At a warm start too: schedule-free optimizers remember such copies."""
@@ -708,6 +712,7 @@ class TestGoingOn:
         clf = copy.deepcopy(warm).set_params(warm_start=False, num_experts=3)
         assert clf.fit(*labels_data).n_parameters_ > warm.n_parameters_
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         ("name", "value"), [("optimizer", "sgd"), ("weight_decay", 0.5)]
     )
@@ -718,6 +723,7 @@ class TestGoingOn:
             clf.set_params(**{name: value}).partial_fit(X, y)
         clf.fit(X, y).partial_fit(X, y)
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         "optimizer",
         [
@@ -753,6 +759,7 @@ class TestGoingOn:
         x, weights = recorder.rows()
         assert set(x[weights.any(axis=1)]) == set(X[:100, 0].astype(np.float32))
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("loss", ["squared_error", "huber", "quantile", "poisson"])
     @pytest.mark.parametrize("n_first", [1, 50])
     def test_what_did_not_vary_at_first_is_learned_later(self, loss, n_first):
@@ -822,6 +829,7 @@ class TestDtype:
         outputs = clf._engine.predict(X.astype(dtype))
         assert {output.dtype for output in outputs} == {np.dtype(dtype)}
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("floatx", ["float64", "float16"])
     def test_global_settings_change_nothing(self, labels_data, floatx):
         import keras
@@ -842,6 +850,7 @@ class TestDtype:
             clear_cache()
         np.testing.assert_allclose(probabilities, expected, atol=1e-3)
 
+    @pytest.mark.slow
     def test_a_refit_in_another_dtype_reads_its_validation_rows_so(self, labels_data):
         X, y = labels_data
         clf = MultiTaskMMoEClassifier(**PLAIN, early_stopping=True).fit(X, y)

@@ -86,6 +86,7 @@ def test_one_row_and_none(cls, tiny, labels_data):
         model.predict(X[:0])
 
 
+@pytest.mark.slow
 def test_a_fit_of_one_row(tiny):
     model = MultiTaskMMoERegressor(**tiny).fit([[1.0, 2.0]], [[3.0, -4.0]])
     np.testing.assert_allclose(model.predict([[1.0, 2.0]]), [[3.0, -4.0]])
@@ -94,6 +95,7 @@ def test_a_fit_of_one_row(tiny):
     assert labels.predict([[0.0, 0.0]]).tolist() == ["a"]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_values_of_1e30(cls, tiny, labels_data):
     """They give finite numbers, or an error that says what to do."""

@@ -154,6 +154,7 @@ class TestOnce:
         assert len(texts) == 2
         assert "'number'" in texts[1]
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("action", ["always", "error", "ignore"])
     def test_filters_of_the_user_count(self, odd_table, python_filters, action):
         X, y = odd_table
@@ -170,6 +171,7 @@ class TestOnce:
         expected = {"always": 19, "error": 0, "ignore": 0}[action]
         assert len(python_filters) == expected
 
+    @pytest.mark.slow
     def test_a_cell_that_runs_again_tells_again(self, odd_table, python_filters):
         """IPython deletes the registry before it runs a cell."""
         variables = {

@@ -107,6 +107,7 @@ class TestThreads:
             output = np.hstack(fitted_classifier.predict_proba(X))
             np.testing.assert_array_equal(output, expected)
 
+    @pytest.mark.slow
     def test_fits_at_once_are_those_one_after_the_other(self, labels_data, tiny):
         X, y = labels_data
         models = [
@@ -212,6 +213,7 @@ class TestErrors:
             check_is_fitted(model)
         assert not [name for name in vars(model) if name.endswith("_")]
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("cls", [MultiTaskMMoERegressor, MultiTaskMMoEMixed])
     def test_so_it_is_for_the_other_estimators(self, values_data, tiny, cls):
         X, y = values_data
@@ -258,6 +260,7 @@ class TestErrors:
 
 
 class TestNumbers:
+    @pytest.mark.slow_but_first
     @pytest.mark.filterwarnings("ignore:overflow")
     @pytest.mark.parametrize("early_stopping", [False, True])
     @pytest.mark.parametrize(
@@ -326,6 +329,7 @@ class TestNumbers:
 
 
 class TestMemory:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("parameters", [{"cv": 2}, {}, {"early_stopping": True}])
     def test_a_network_is_built_once_for_training_and_evaluation(
         self, labels_data, tiny, monkeypatch, parameters
@@ -369,6 +373,7 @@ class TestMemory:
         pd.testing.assert_frame_equal(model.cv_losses_, expected.cv_losses_)
         clear_cache()
 
+    @pytest.mark.slow
     def test_one_structure_is_traced_once(self, labels_data, tiny, monkeypatch):
         from sklearn_mmoe._training.evaluation import Evaluator
         from sklearn_mmoe._training.trainer import Trainer
@@ -397,7 +402,8 @@ class TestMemory:
         MultiTaskMMoEClassifier(**tiny).fit(X, y)
         assert len(made) == 3
 
-    @pytest.mark.parametrize("cv", [None, 2])
+    @pytest.mark.slow_but_first
+    @pytest.mark.parametrize("cv", [2, None])
     @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
     def test_strengths_of_regularisation_share_one_trace(
         self, values_data, tiny, monkeypatch, optimizer, cv
@@ -526,6 +532,7 @@ class TestMemory:
         finally:
             cache.clear_cache()
 
+    @pytest.mark.slow
     def test_what_is_kept_changes_no_bit(self, labels_data, tiny):
         from sklearn_mmoe.networks import clear_cache
 
@@ -566,6 +573,7 @@ class TestMemory:
             clone(clf).fit(X[:, :n_features], y).predict(X[:, :n_features])
         assert n_graphs() <= before
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
     def test_variables_have_names_that_come_again(self, labels_data, tiny, optimizer):
         """TensorFlow keeps 40 KB for each name that a variable has ever had."""
