@@ -124,6 +124,7 @@ class TestFit:
         errors = [expected_calibration_error(truth, p) for p in (probability, before)]
         assert errors[0] < 0.6 * errors[1]
 
+    @pytest.mark.slow
     def test_the_logits_are_divided_and_the_labels_stay(self, overconfident, data):
         X = data[2]
         labels = overconfident.predict(X)
@@ -150,6 +151,7 @@ class TestFit:
         ).fit(X, y)
         assert half.temperatures_ != with_it.temperatures_
 
+    @pytest.mark.slow
     def test_given_rows(self, data):
         X, y, X_val, y_val = data
         clf = MultiTaskMMoEClassifier(**QUICK, calibration="temperature")

@@ -206,6 +206,7 @@ class TestWhatIsLearned:
         assert (of_tobit > 0.92).all()
         assert np.max(scores) < 0.75
 
+    @pytest.mark.slow
     def test_the_spread(self, fitted):
         """That of the noise, in standard deviations of all targets."""
         outputs = fitted._raw_predictions(np.zeros((2, 3)))
@@ -363,6 +364,7 @@ class TestFitted:
         assert predicted["low"].corr(predicted["plain"]) > 0.9
         assert predicted["high"].corr(pd.Series(truth[:, 1])) > 0.9
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("mixed", [2], indirect=True)
     def test_standard_deviations(self, mixed, X):
         model, _ = mixed

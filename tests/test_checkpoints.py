@@ -245,6 +245,7 @@ class TestGoingOn:
         assert epochs[0] == 4
         assert_same_fit(again, clone(model).fit(X, y))
 
+    @pytest.mark.slow
     def test_after_the_last_epoch(self, tiny, data, tmp_path, monkeypatch):
         """Also where training has ended early, and only its end was missing."""
         for what in ("plain", "stopping early"):

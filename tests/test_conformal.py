@@ -52,6 +52,7 @@ def shares(intervals, y):
 
 
 class TestCoverage:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("options", [{}, {"cv": 0.4, "refit": False}])
     @pytest.mark.parametrize("coverage", [0.5, 0.9])
     def test_on_the_mean_over_draws_it_is_what_was_asked(self, options, coverage):

@@ -182,6 +182,7 @@ class TestMembers:
             differ.append(np.abs(some[1] - none[1]).max())
         assert max(differ) > 1e-2
 
+    @pytest.mark.slow
     def test_do_not_see_their_fold(self, unshrunken):
         """What stands in a fold changes no bit of the members that left it out."""
         from dataclasses import replace
@@ -207,6 +208,7 @@ class TestMembers:
         np.testing.assert_allclose(weights.mean(axis=0), 1, rtol=1e-6)
         assert (weights[folds == 1][:, :, 1] == 0).all()
 
+    @pytest.mark.slow
     def test_have_gates_and_experts_of_one_large_mixture(self, chosen):
         X, _ = regression_data()
         gates = chosen._mixture(X, "gate_outputs")
@@ -570,6 +572,7 @@ class TestChoice:
 
 
 class TestFolds:
+    @pytest.mark.slow
     def test_have_like_labels_and_few_targets_are_in_all_of_them(self):
         from sklearn_mmoe._tasks.columns import split_columns
         from sklearn_mmoe._tasks.encode import encode_targets
@@ -762,6 +765,7 @@ class TestParameter:
         # Dealt out here, there are some in each fold.
         model.set_params(cv=2).fit(X, y, sample_weight=weight)
 
+    @pytest.mark.slow
     def test_tells_of_classes_in_one_fold(self):
         X, y = label_data()
         order = np.argsort(y[:, 1], kind="stable")
@@ -931,6 +935,7 @@ def test_a_lengthened_fit_goes_on_from_a_checkpoint(tmp_path):
     np.testing.assert_array_equal(again.predict(X), whole.predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_updates")
 def test_scikit_learns_progress_bar_takes_a_lengthened_fit(capsys):
     callback = pytest.importorskip("sklearn.callback")

@@ -23,6 +23,7 @@ from sklearn_mmoe.metrics import multi_task_scorer
 from sklearn_mmoe.preprocessing import make_tabular_preprocessor
 
 
+@pytest.mark.slow
 def test_two_binary_tasks(fitted_classifier, labels_data):
     X, _ = labels_data
     clf = fitted_classifier
@@ -65,6 +66,7 @@ def test_learns_both_tasks():
     assert clf.loss_curve_[-1] < clf.loss_curve_[0] / 2
 
 
+@pytest.mark.slow
 def test_mixed_kinds_of_labels(tiny):
     X, codes = make_related_tasks(
         n_samples=150,
@@ -121,6 +123,7 @@ def test_series_names_its_task(tiny, labels_data):
     assert set(clf.predict(X)) <= {"yes", "no"}
 
 
+@pytest.mark.slow
 def test_regressor_gives_back_the_units_of_y(tiny):
     X, y = make_related_tasks(n_samples=1000, n_features=6, n_sines=0, random_state=0)
     y = y * [1e6, 1e-3] + [5e6, 7.0]
@@ -136,6 +139,7 @@ def test_regressor_gives_back_the_units_of_y(tiny):
     assert reg.score(X, y) == pytest.approx(scores.mean())
 
 
+@pytest.mark.slow
 def test_regressor_with_one_and_with_constant_tasks(tiny, values_data):
     X, y = values_data
     assert MultiTaskMMoERegressor(**tiny).fit(X, y[:, 0]).predict(X).shape == (200,)
@@ -250,6 +254,7 @@ def _validation_loss(clf, X, y):
     return sum(-np.log(p[rows, y[:, k]]).mean() for k, p in enumerate(probabilities))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("learning_rate", [0.5, 1e-3])
 def test_early_stopping_ends_with_the_best_weights(
     tiny, labels_data, learning_rate, monkeypatch

@@ -703,6 +703,7 @@ class TestMalice:
         with pytest.raises(ValueError, match="the optimizer's state is not one of"):
             load(path)
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("name", ["dwa", "uniform", "evil", None, 3])
     def test_weights_between_tasks_of_another_kind(
         self, labels_data, tiny, tmp_path, name

@@ -214,6 +214,7 @@ def labels_of(axis):
     return [label.get_text() for label in axis.get_ticklabels()]
 
 
+@pytest.mark.slow
 def test_gate_weights_display_of_an_ensemble(ensemble, values_data):
     X, _ = values_data
     display = GateWeightsDisplay.from_estimator(ensemble, X, member="all")
@@ -474,6 +475,7 @@ def test_the_ring_is_at_an_equal_value_of_any_type(values, chosen, at):
     assert ring.get_xydata().tolist() == [[ticks[at], 0.3]]
 
 
+@pytest.mark.slow
 def test_grid_search_display(search):
     display = GridSearchDisplay.from_estimator(search, param="num_experts")
     assert [ax.get_title() for ax in display.axes_] == ["task_0", "task_1", "mean"]
@@ -556,6 +558,7 @@ def test_no_box_hides_the_head_of_an_arrow(n_tasks, num_experts):
         assert not any(box.padded(-0.01).contains(*before) for box in boxes)
 
 
+@pytest.mark.slow
 def test_network_display_shows_what_was_fitted(pipeline):
     shown = NetworkDisplay.from_estimator(pipeline).architecture["num_experts"]
     changed = pipeline[-1]

@@ -287,6 +287,7 @@ class TestPrediction:
         monkeypatch.setattr(kernel_ridge, "_ROWS_AT_ONCE", 7)
         np.testing.assert_allclose(regressor.predict(X), before, rtol=1e-6)
 
+    @pytest.mark.slow
     def test_a_probability_is_never_nothing(self, classifier):
         X, *_ = repeats()
         two, three = of(classifier).outputs(["binary", "multiclass"], X)

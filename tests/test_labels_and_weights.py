@@ -132,6 +132,7 @@ def test_a_row_without_any_label_is_left_out(tiny, labels_data, capsys):
     assert clf.t_ == 2 * 150
 
 
+@pytest.mark.slow
 def test_metrics_and_callbacks_skip_missing_labels(tiny, half_missing):
     X, y = half_missing
     scores = TaskScores({"train": (X, y)}, verbose=False)
@@ -412,6 +413,7 @@ class TestPartialFit:
         with pytest.raises(ValueError, match="at least two classes for each of the 1"):
             MultiTaskMMoEClassifier(**tiny).partial_fit(X, labels["x"], classes=[])
 
+    @pytest.mark.slow
     def test_one_task(self, tiny, labels_data):
         X, y = labels_data
         clf = MultiTaskMMoEClassifier(**tiny)

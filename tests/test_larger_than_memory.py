@@ -542,6 +542,7 @@ class TestPredict:
         np.testing.assert_allclose(probabilities[0], expected[0], atol=1e-6)
         assert [len(part) for part in fitted.predict_chunks(rows)] == [77] * 7 + [61]
 
+    @pytest.mark.slow
     def test_scorers_and_pickles(self, fitted, frame):
         rows = frame.drop(columns=TARGETS).assign(part=0)
         scorer = multi_task_scorer({"late": "roc_auc", "cost": "r2"})

@@ -273,6 +273,7 @@ class TestRegressions:
         )
         assert float(cost) * task.loss_scale == pytest.approx(1, rel=1e-3)
 
+    @pytest.mark.slow
     def test_missing_targets(self, X, skewed):
         y = skewed.copy()
         y[::3, 0] = np.nan
@@ -280,6 +281,7 @@ class TestRegressions:
         assert np.isfinite(reg.loss_curve_).all()
         assert np.isfinite(reg.predict(X)).all()
 
+    @pytest.mark.slow
     def test_constant_targets(self, X):
         y = np.column_stack([np.zeros(400), np.full(400, 3.0), np.full(400, 5.0)])
         losses = ["poisson", "quantile", "huber"]
@@ -287,6 +289,7 @@ class TestRegressions:
         np.testing.assert_allclose(reg.predict(X)[:, 0], 0)
         np.testing.assert_allclose(reg.predict(X)[:, 1:], y[:, 1:])
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(
         ("loss", "wrong", "told"),
         [("poisson", -1.0, "0 or more"), ("gamma", 0.0, "positive")],
@@ -446,6 +449,7 @@ class TestByTask:
         with pytest.raises(ValueError, match=r"\['n', 'plain'\] have no quantiles"):
             mixed.predict_interval(X)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("mixed", [2], indirect=True)
     def test_members_are_averaged_as_predictions(self, mixed, X):
         members = mixed._engine.predict_members(X.astype(np.float32))
@@ -522,6 +526,7 @@ def weighted_std(of_members, estimator):
 
 
 class TestStandardDeviations:
+    @pytest.mark.slow
     def test_of_values(self, X):
         y = np.column_stack([X[:, 0], 100 * X[:, 0] ** 2])
         quick = {**QUICK, "max_iter": 5}

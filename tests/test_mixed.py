@@ -68,6 +68,7 @@ def test_inference_rules(column, expected):
     assert infer_task_type(split_columns(column), 0) == expected
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "task_types",
     [{"size": "regression"}, ["regression", "classification", "regression"]],
@@ -168,6 +169,7 @@ def test_text_that_is_no_class_is_told(data, tiny):
     MultiTaskMMoEMixed(**tiny, task_types=types).fit(X, y)
 
 
+@pytest.mark.slow
 def test_classes_in_text_are_no_news(data, tiny):
     X, _ = data
     y = pd.DataFrame(
@@ -190,6 +192,7 @@ def test_a_task_without_a_target_is_no_doubtful_one(data, tiny):
         MultiTaskMMoEMixed(**tiny).fit(X, y)
 
 
+@pytest.mark.slow
 def test_a_category_dtype_says_that_it_is_a_classification(data, tiny):
     X, y = data
     numbers = np.arange(len(y)) % 30
@@ -221,6 +224,7 @@ def test_class_weights_for_all_leave_regressions_alone(data, tiny):
     assert model.fit(*data).task_types_[0] == "regression"
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("loss", [{}, {"rare": "focal"}])
 @pytest.mark.parametrize("class_weight", ["balanced", {"yes": 9}])
 def test_class_weights_are_those_of_their_rows(tiny, class_weight, loss):
@@ -282,6 +286,7 @@ def test_score_is_the_mean_over_tasks(fitted, data):
         assert score == pytest.approx(np.mean(scores))
 
 
+@pytest.mark.slow
 def test_losses_are_of_one_scale(data, tiny):
     """The loss of predicting each task's mean or shares of classes would be 1."""
     X, y = data
@@ -400,6 +405,7 @@ def test_one_task(data, tiny, task_type):
     assert model.predict(X).shape == (200,)
 
 
+@pytest.mark.slow
 def test_one_classification_alone_has_one_array_of_probabilities(labels_data, tiny):
     """As scikit-learn's checks, and its classifiers, have it."""
     X, y = labels_data

@@ -192,6 +192,7 @@ def test_raw_columns(from_raw_columns):
     np.testing.assert_array_equal(served["only"], np.ones((len(X), 1)))
 
 
+@pytest.mark.slow
 def test_raw_columns_where_there_is_no_tensorflow(from_raw_columns):
     path, pipeline, X = from_raw_columns
     inputs = of_types(open_session(path), in_seconds(X))
@@ -313,6 +314,7 @@ def test_columns_of_rare_categories(tmp_path):
     assert_predicts(serve(tmp_path / "columns.onnx", new), clf, new, preprocessor)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("labels", "inputs"),
     [([2021, 2022], ["2021", "2022"]), (None, ["x0", "x1"])],

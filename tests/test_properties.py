@@ -169,6 +169,7 @@ def check_outputs(model, X, n_tasks):
     assert np.isfinite(model.loss_curve_).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     values=st.lists(

@@ -139,6 +139,7 @@ np.save(folder + "/logits.npy", np.hstack(network(X.astype("float32"))))
     np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), logits)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("warm_start", [False, True])
 def test_a_pickle_holds_the_weights_and_no_training_state(
     tiny, labels_data, warm_start

@@ -156,6 +156,7 @@ class TestCandidates:
         # The strengths are chosen for each of them all the same.
         assert model.cv_weights_.shape == (2, 3)
 
+    @pytest.mark.slow
     def test_other_tasks_do_not_use_them(self, scarce):
         weights = scarce.cv_weights_
         assert weights.index.tolist() == ["many", "few"]
@@ -288,6 +289,7 @@ class TestRows:
         of_rows = data.training_weights(np.array([0, 50]))
         np.testing.assert_allclose(of_rows[0, 0] * 4, of_rows[1, 0])
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize(("n_few", "times"), [(60, 1), (50, 4), (150, None)])
     def test_are_repeated_until_they_are_a_fifth(self, n_few, times, trained_with):
         n_rows = 1000 if times == 4 else 300
@@ -648,6 +650,7 @@ def test_the_network_is_left_as_it_is_best_for_the_first_group():
     assert trainer.last.ravel().tolist() == [1.0] * 4
 
 
+@pytest.mark.slow
 def test_predictions_during_training_are_of_members_that_learn_the_task():
     seen = []
 

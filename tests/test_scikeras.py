@@ -24,6 +24,7 @@ def fit_plain_keras(X, y):
     model.fit(X, y, verbose=0, shuffle=False)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_beside_an_unseeded_keras_model(
     tiny, labels_data, ours_first, global_state_stays

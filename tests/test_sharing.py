@@ -469,6 +469,7 @@ def test_fits_and_learns(sharing, fitted, mixed_tasks):
     assert again.n_parameters_ == model.n_parameters_
 
 
+@pytest.mark.slow_but_first
 @every_way_fitted
 def test_inspection(sharing, fitted, mixed_tasks):
     X, _ = mixed_tasks
@@ -538,6 +539,7 @@ def test_one_task_alone(sharing):
         assert network(np.ones((3, 5), np.float32)).shape == (3, 2)
 
 
+@pytest.mark.slow
 def test_single_tasks_know_nothing_of_each_other(labels_data):
     X, y = labels_data
     other = y.copy()

@@ -97,6 +97,7 @@ def test_scores_and_gains(report, model, data):
     np.testing.assert_allclose(np.diag(report.gate_similarity), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_who_helps_whom(report, model, data):
     X, y = data
     beside, _ = by_hand(model, data, sharing="mmoe")

@@ -69,6 +69,7 @@ class TestFit:
         assert factors["told"] == 1
         assert max(factors["rare"], factors["chance"]) < 0.5
 
+    @pytest.mark.slow
     def test_is_not_much_worse_than_the_shares_of_classes(self, fitted):
         """On new rows, as it is without shrinking."""
         X, y = labels(2_000, seed=1)

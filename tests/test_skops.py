@@ -162,6 +162,7 @@ def test_a_search(pipeline, tmp_path):
     assert again.score(X, y) == search.score(X, y)
 
 
+@pytest.mark.slow
 def test_nothing_is_trusted_unasked(pipeline, tmp_path):
     skops.io.dump(pipeline[0], tmp_path / "model.skops")
     with pytest.raises(TypeError, match="Untrusted types"):

@@ -295,6 +295,7 @@ class TestLabelsThatFitHasNotSeen:
             "a": 0, "b": 1, "mean": 0.5,
         }  # fmt: skip
 
+    @pytest.mark.slow
     def test_they_have_no_probability(self, fitted, X):
         y = pd.DataFrame({"a": ["no", "never"] * (N // 2), "b": X[:, 1] > 0})
         with pytest.warns(UserWarning, match=r"'a'.*\['never'\], which fit has not"):

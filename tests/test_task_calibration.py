@@ -278,6 +278,7 @@ def test_a_regression_has_no_calibration(mixed):
         multi_task_scorer(BY_NAME)(*mixed)
 
 
+@pytest.mark.slow
 def test_display_of_an_estimator(mixed):
     model, X, y = mixed
     holes = y.astype(object)

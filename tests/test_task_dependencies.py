@@ -69,6 +69,7 @@ def test_all_rows_are_trained_on(clicks, chained):
         assert purchase[rows].mean() == pytest.approx(known, abs=0.05)
 
 
+@pytest.mark.slow
 def test_what_follows_from_no_click_need_not_be_told(clicks, chained):
     X, y = clicks
     clf, _ = chained

@@ -196,6 +196,7 @@ class TestEveryWeighting:
         ]
         np.testing.assert_allclose(ratios, [1.5, 0.5], rtol=0.2)
 
+    @pytest.mark.slow_but_first
     def test_a_warm_start_and_early_stopping(self, frame, tiny, weighting):
         X, y = frame
         reg = MultiTaskMMoERegressor(
@@ -257,6 +258,7 @@ class TestDynamicWeightAverage:
             expected = 2 * powers / powers.sum()
             np.testing.assert_allclose(weights[:, epoch], expected, rtol=1e-5)
 
+    @pytest.mark.slow
     def test_a_task_without_targets_in_a_call(self, frame, tiny):
         X, y = frame
         reg = MultiTaskMMoERegressor(**tiny, task_weighting="dwa")

@@ -172,6 +172,7 @@ class TestNames:
         ):
             mixed.score(X, y[["size", "hours"]])
 
+    @pytest.mark.slow
     def test_positions_where_one_side_has_no_names(self, mixed, data, tiny):
         X, y = data
         assert mixed.score(X, y.to_numpy(object)) == pytest.approx(mixed.score(X, y))
@@ -201,6 +202,7 @@ class TestUndefined:
         assert match in str(caught[0].message)
         return result
 
+    @pytest.mark.slow
     def test_a_task_without_targets(self, mixed, classifier, regressor, data):
         X, y = data
         without = y.assign(rich=None)
@@ -307,6 +309,7 @@ class TestUndefined:
         size = table.xs("size", level="task").tolist()
         assert model.validation_scores_ == pytest.approx(size)
 
+    @pytest.mark.slow
     def test_real_mistakes_are_errors(self, classifier, mixed, data):
         X, y = data
         labels = y[["rich", "size"]]
@@ -329,6 +332,7 @@ class TestUndefined:
 
 
 class TestOneClass:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("estimator", [MultiTaskMMoEClassifier, MultiTaskMMoEMixed])
     def test_it_is_predicted_and_changes_nothing_else(self, estimator, data, tiny):
         X, y = data
@@ -494,6 +498,7 @@ class TestWeights:
             assert one.name == other.name
             np.testing.assert_array_equal(one.weight, other.weight)
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("name", ["partial_fit", "fit"])
     def test_training_goes_on_with_columns_in_another_order(
         self, data, weights, tiny, name
@@ -668,6 +673,7 @@ class TestInScikitLearn:
         assert display.ax_.get_ylabel() == "Mean r2"
 
 
+@pytest.mark.slow
 def test_class_weights_of_validation_rows_are_those_of_training(data, tiny):
     """Rows that lack a class do not change what the others weigh."""
     X, y = data

@@ -78,6 +78,7 @@ def test_every_epoch_is_logged(client, labels_data, tiny):
     assert len(client.get_run(run.info.run_id).data.metrics) == 2 + 2 + 4
 
 
+@pytest.mark.slow
 def test_names_that_would_be_one_are_told_apart(client, values_data, tiny):
     X, y = values_data
     y = pd.DataFrame(y, columns=["a(", "a/"])

@@ -384,6 +384,7 @@ class TestAgainstKeras:
 
 
 class TestDropout:
+    @pytest.mark.slow
     def test_there_is_some(self, labels_data):
         """Before anything is learnt, dropout alone makes the loss another."""
         X, y = labels_data
@@ -625,6 +626,7 @@ class TestEarlyStopping:
         )
         assert not np.allclose(plain.validation_scores_, alone.validation_scores_)
 
+    @pytest.mark.slow
     def test_validation_weights_weigh(self, labels_data):
         """Rows of other weights than zero and one, in the loss too."""
         X, y = labels_data
@@ -773,6 +775,7 @@ class TestGoingOn:
         predicted = model.predict(X)[n_first:, 0]
         assert np.corrcoef(predicted, y[n_first:, 0])[0, 1] > 0.5
 
+    @pytest.mark.slow
     def test_its_loss_then_counts_as_that_of_others(self):
         """And what was predicted until then stays where it was."""
         X = np.random.default_rng(0).normal(size=(100, 3))
@@ -901,6 +904,7 @@ class TestValidationRows:
         rows = np.unique(x[weights.any(axis=1)]).astype(int)
         assert (y[rows] == 1).sum() == 10
 
+    @pytest.mark.slow
     def test_a_task_of_one_target_is_trained_on(self, values_data, recorder):
         X, y = values_data
         y = y.copy()
@@ -991,6 +995,7 @@ class TestWhileTraining:
         assert look.n_layers > 3
         assert look._model is None
 
+    @pytest.mark.slow
     def test_task_scores_let_go_after_an_error(self, labels_data):
         import keras
 
@@ -1009,6 +1014,7 @@ class TestWhileTraining:
 
 
 class TestOptimizerObjects:
+    @pytest.mark.slow
     def test_partial_fit_follows_their_learning_rate(self, labels_data):
         import keras
 
@@ -1031,6 +1037,7 @@ def test_one_update_learns(labels_data):
     assert not np.allclose(np.hstack(clf.fit(X, y).predict_proba(X)), before)
 
 
+@pytest.mark.slow
 def test_few_rows_make_a_small_batch(numbered, recorder):
     X, y = numbered
     parameters = {**PLAIN, "batch_size": "auto", "max_iter": 1}

@@ -59,6 +59,7 @@ def test_sixteen_threads_predict_while_another_estimator_is_fitted(
     np.testing.assert_array_equal(*[np.hstack(fit.predict_proba(X)) for fit in fits])
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_a_hundred_thousand_columns(tiny, kind):
     rng = np.random.default_rng(0)

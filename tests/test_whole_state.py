@@ -55,6 +55,7 @@ def interrupt(error, epoch=1):
 
 
 class TestThreads:
+    @pytest.mark.slow
     def test_a_fresh_pickle_is_read_by_many_at_once(
         self, fitted_classifier, labels_data
     ):
@@ -228,6 +229,7 @@ class TestErrors:
             model.fit(X[:, :3], y[:, 0])
         assert_same_state(model, before)
 
+    @pytest.mark.slow
     def test_partial_fit(self, labels_data, tiny):
         X, y = labels_data
         model = MultiTaskMMoEClassifier(**tiny).partial_fit(X, y)
@@ -294,6 +296,7 @@ class TestNumbers:
         with pytest.raises(ValueError, match="no longer"):
             model.fit(X * 1e3, y)
 
+    @pytest.mark.slow
     def test_nan_scores_are_no_improvement(self, labels_data, tiny):
         X, y = labels_data
         scores = iter([0.5, np.nan, 0.4, np.nan, 0.3, 0.9, 0.9, 0.9])
@@ -403,7 +406,7 @@ class TestMemory:
         assert len(made) == 3
 
     @pytest.mark.slow_but_first
-    @pytest.mark.parametrize("cv", [2, None])
+    @pytest.mark.parametrize("cv", [None, 2])
     @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
     def test_strengths_of_regularisation_share_one_trace(
         self, values_data, tiny, monkeypatch, optimizer, cv
