@@ -206,6 +206,7 @@ def test_unfitted(estimator, labels_data):
             model.predict_proba(labels_data[0])
 
 
+@pytest.mark.slow
 def test_score_with_other_tasks(fitted_classifier, labels_data):
     X, y = labels_data
     with pytest.raises(ValueError, match=r"y has 1 tasks, but .* fitted with 2"):

@@ -164,6 +164,7 @@ class TestFit:
         expected = fit_temperature(task, logits, codes, one)
         assert clf.temperatures_["noisy"] == pytest.approx(expected, rel=1e-3)
 
+    @pytest.mark.slow
     def test_missing_labels(self, data):
         """Those of a task say nothing of it, and others still do."""
         X, y, X_val, y_val = data
@@ -246,6 +247,7 @@ class TestFit:
 
 
 class TestKept:
+    @pytest.mark.slow
     def test_by_files_and_pickles(self, overconfident, data, tmp_path):
         X = data[2][:50]
         overconfident.save(tmp_path / "model.mmoe")

@@ -148,6 +148,7 @@ class TestLoss:
             expected = twice_log_loss(a, b)
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("kind", BOUNDS)
     def test_the_gradient_is_that_of_the_loss_times_the_variance(self, kind):
         bounds = BOUNDS[kind](3 * self.values)
@@ -214,6 +215,7 @@ class TestWhatIsLearned:
             assert np.ptp(output[:, 1]) == 0  # one for all rows
             assert np.exp(output[0, 1]) * task.scale == pytest.approx(noise, rel=0.2)
 
+    @pytest.mark.slow
     def test_intervals_with_both_bounds(self, X, truth):
         wide = np.floor(truth / [1, 100]) * [1, 100]
         y = pd.DataFrame(
@@ -260,6 +262,7 @@ class TestWhatIsLearned:
         alone = clone(reg).fit(X[:300], frame[:300]).predict(X)
         np.testing.assert_array_equal(with_all, alone)
 
+    @pytest.mark.slow
     def test_a_constant(self, X):
         y = between(np.full(900, 3.0), np.full(900, 3.0))
         reg = MultiTaskMMoERegressor(loss="tobit", **{**QUICK, "max_iter": 1})
@@ -280,6 +283,7 @@ def task_of(intervals):
 
 
 class TestWhatIsTaken:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("closed", ["left", "right", "neither"])
     def test_ends_do_not_matter(self, X, frame, fitted, closed):
         arrays = {k: frame[k].array for k in frame}
@@ -356,7 +360,7 @@ class TestWhatIsTaken:
 
 
 class TestFitted:
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     def test_predictions(self, mixed, X, truth):
         model, _ = mixed
         predicted = model.predict(X)
@@ -373,6 +377,7 @@ class TestFitted:
         expected = members[:, :, 0].std(axis=0) * model._tasks[1].scale
         np.testing.assert_allclose(std["high"], expected, rtol=1e-3)
 
+    @pytest.mark.slow_but_first
     def test_files_and_pickles(self, mixed, X, tmp_path):
         model, _ = mixed
         model.save(tmp_path / "model.mmoe")
@@ -467,6 +472,7 @@ class TestScores:
             fitted.score(X[:200], frame[:200])
         )
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("exponent", [-600, -50, 600])
     def test_of_any_unit(self, X, frame, exponent):
         X, frame = X[:200], frame[:200]

@@ -324,6 +324,7 @@ class TestGoingOn:
         model.partial_fit(*data(model)).partial_fit(*data(model))
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_the_folder_is_made_and_what_else_is_in_it_stays(
         self, tiny, data, tmp_path
     ):
@@ -344,7 +345,7 @@ class TestDamage:
     def checkpoints(self, folder):
         return sorted(folder.glob("*.checkpoint"))
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
     def test_of_a_torn_one_the_one_before_is_used(self, tiny, data, tmp_path, damage):
         model = models(tiny)["stopping"]

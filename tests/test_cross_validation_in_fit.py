@@ -334,7 +334,7 @@ class TestChoice:
         used = (chosen.feature_penalty_, chosen.weight_decay_, chosen.dropout_)
         assert column == (*used, "all")
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["values", "labels"])
     def test_weights_have_the_least_loss_of_unseen_rows(self, kind, unshrunken):
         """Recompute it from the kept members, whose one epoch is the chosen one."""
@@ -491,6 +491,7 @@ class TestChoice:
             for weight, then in zip(weights, seen[at], strict=True):
                 np.testing.assert_array_equal(weight[members], then[members])
 
+    @pytest.mark.slow
     def test_finds_that_noise_wants_much_and_a_clear_signal_little(self):
         options = {**SMALL, "max_iter": 30, "cv": 3}
         X, y = regression_data(90, noise=0.0)
@@ -642,6 +643,7 @@ class TestParameter:
         place = "sklearn_mmoe.estimators._training.auto_epochs"
         monkeypatch.setattr(place, lambda *_: 1)
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("quick")
     def test_auto_is_five_where_all_is_left_to_us(self):
         X, y = regression_data()
@@ -830,6 +832,7 @@ def test_training_is_lengthened_without_noise_and_not_with_it(capsys):
     assert noisy.n_iter_ == ROUNDS[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_updates")
 def test_training_is_not_lengthened_where_its_length_or_strength_is_given():
     X, y = regression_data(1500, 0.0)

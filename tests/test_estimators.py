@@ -46,6 +46,7 @@ def test_two_binary_tasks(fitted_classifier, labels_data):
     assert clf.n_features_in_ == 6
 
 
+@pytest.mark.slow
 def test_score_is_that_of_multioutput_classifier(fitted_classifier, labels_data):
     X, y = labels_data
     expected = (fitted_classifier.predict(X) == y).all(axis=1)
@@ -298,6 +299,7 @@ def test_early_stopping_regressor(tiny, values_data):
     assert len(reg.validation_scores_) == 2
 
 
+@pytest.mark.slow
 def test_early_stopping_with_labels_too_rare_to_stratify(tiny, labels_data):
     X, y = labels_data
     rare = y.copy()
@@ -544,7 +546,7 @@ def test_predictions_of_many_rows_are_those_of_few(fitted_classifier):
             np.testing.assert_allclose(whole[k], together, atol=1e-6)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [-700, -500, 500, 700])
 def test_targets_of_any_scale(values_data, tiny, exponent):
     """Also of one whose squares are beyond what a float holds."""

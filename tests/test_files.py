@@ -189,7 +189,7 @@ class TestRoundTrip:
             assert_same(model, through_file(model, tmp_path), X)
         assert fitted_mixed.best_epoch_ is not None
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("parameters", variants())
     def test_ensembles_and_every_way_to_share(
         self, labels_data, tiny, tmp_path, parameters
@@ -269,7 +269,7 @@ class TestRoundTrip:
             content = changed(path.read_bytes(), change)
             refuses(content, tmp_path / "other", "no estimator")
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:y has only one class")
     @pytest.mark.parametrize("what", list(tasks_of_every_kind(6)))
     def test_labels_of_every_kind(self, labels_data, tiny, tmp_path, what):
@@ -895,7 +895,7 @@ def files_of_releases():
     return sorted(RELEASES.glob("*/*.mmoe"))
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", files_of_releases(), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )

@@ -244,6 +244,7 @@ def test_gate_weights_display_shows_each_members_own_weights():
         assert shown == [f"{mean:.2f}" for mean in expected.ravel()]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("member", "shown"), [(None, 0), (0, 0), (3, 3)])
 def test_gate_weights_display_of_one_member(ensemble, values_data, member, shown):
     X, _ = values_data
@@ -432,6 +433,7 @@ class TestFromPredictions:
             Display.from_predictions([0, 1, 2, 1], np.ones(4))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("to_value", [tuple, list, np.array, lambda some: some[0]])
 def test_the_ring_is_at_the_chosen_candidates_own_score(to_value):
     search = GridSearchCV(LogisticRegression(), {}, refit="one")
@@ -486,6 +488,7 @@ def test_grid_search_display(search):
     assert display.chosen == search.best_params_["num_experts"]
 
 
+@pytest.mark.slow
 def test_the_legend_hides_no_error_bar(search):
     display = GridSearchDisplay.from_estimator(search, param="num_experts")
     display.figure_.canvas.draw()
@@ -514,7 +517,7 @@ def test_grid_search_display_names_what_is_wrong(search, fitted_regressor):
         GridSearchDisplay.from_estimator(unfitted)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -311,6 +311,7 @@ class TestPrediction:
 
 
 class TestWhatIsHandedOut:
+    @pytest.mark.slow
     def test_the_network_has_it(self, regressor, classifier):
         X, *_ = repeats(seed=3)
         for estimator in (regressor, classifier):
@@ -725,7 +726,7 @@ def test_one_tasks_weights_are_not_anothers(monkeypatch):
     np.testing.assert_allclose(seen[0].row_weights, 1)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
 def test_training_that_goes_on_drops_it(how):
     """It knows rows of before, and cannot learn."""
@@ -788,7 +789,7 @@ def test_many_folds_fit_nothing(monkeypatch):
     assert set(reg.kernel_ridge_weights_.values()) == {0}
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("features", ["interleaved", "rare", "grouped"])
 def test_folds_that_are_given_may_be_of_any_kind(features):
     X, y, _ = repeats()

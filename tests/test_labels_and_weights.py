@@ -68,7 +68,7 @@ def test_weights_of_classes_are_no_less_than_nothing(
     model.set_params(class_weight={"task_1": {0: 0}}).fit(X, y)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["nan", "<NA>", "NaT"])
 def test_missing_targets_that_became_text_are_told(tiny, labels_data, written):
     X, _ = labels_data
@@ -174,7 +174,7 @@ def test_a_task_missing_in_all_validation_rows(tiny, labels_data):
     assert -clf.best_validation_score_ == pytest.approx(loss, rel=1e-4)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [MultiTaskMMoEClassifier, MultiTaskMMoERegressor])
 def test_zero_weight_equals_absence_in_full_batches(tiny, labels_data, estimator):
     X, y = labels_data

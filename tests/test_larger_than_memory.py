@@ -124,7 +124,7 @@ def source(request, frame, folder):
 
 
 class TestFit:
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     def test_scores_as_in_memory(self, source, tiny, in_memory):
         model = out_of_core(tiny, max_iter=30).fit(source)
         test = make_frame(500, seed=1).assign(part=0)
@@ -557,6 +557,7 @@ class TestPredict:
         assert model.predict(numbered()).shape == model.predict(X).shape == (400, 2)
         assert not hasattr(model, "predict_proba")
 
+    @pytest.mark.slow
     def test_nothing(self, fitted):
         with pytest.raises(ValueError, match="no rows to predict"):
             fitted.predict([])

@@ -317,6 +317,7 @@ class TestRegressions:
 
 
 class TestQuantiles:
+    @pytest.mark.slow
     def test_they_hold_their_share_and_do_not_cross(self, X, noisy):
         reg, y = noisy
         quantiles = reg.predict_quantiles(X, QUANTILES)
@@ -441,7 +442,7 @@ class TestClassifications:
 
 
 class TestByTask:
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     def test_each_has_its_own(self, mixed, X, frame):
         kinds = ["quantile", "poisson", "ordinal", "binary_focal", "regression"]
         assert [task.kind for task in mixed._tasks] == kinds
@@ -464,6 +465,7 @@ class TestByTask:
             rtol=1e-4,
         )
 
+    @pytest.mark.slow_but_first
     def test_a_file_keeps_it(self, mixed, X, tmp_path):
         mixed.save(tmp_path / "model.mmoe")
         again = load(tmp_path / "model.mmoe")
@@ -541,6 +543,7 @@ class TestStandardDeviations:
         np.testing.assert_allclose(std, np.column_stack(expected), rtol=1e-3, atol=1e-6)
         assert (std.mean(axis=0) > [0.01, 1]).all()  # in the units of y
 
+    @pytest.mark.slow
     def test_of_classes(self, X):
         y = pd.DataFrame({"a": X[:, 0] > 0, "b": np.digitize(X[:, 1], [-1, 1])})
         quick = {**QUICK, "max_iter": 5}

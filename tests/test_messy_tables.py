@@ -808,7 +808,7 @@ def test_the_same_bits_from_every_container(container, frame):
         np.testing.assert_array_equal(fitted_on_it.toarray(), expected)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("sparse_output", [True, False])
 def test_frames_out(library, sparse_output, frame):

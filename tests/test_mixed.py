@@ -40,6 +40,7 @@ def fitted(data, tiny):
     return MultiTaskMMoEMixed(**tiny).fit(*data)
 
 
+@pytest.mark.slow
 def test_types_are_inferred(fitted):
     assert fitted.task_types_ == ["regression", "classification", "classification"]
     assert fitted.task_names_ == ["hours", "rich", "size"]
@@ -369,6 +370,7 @@ def test_in_a_search(data, tiny):
     assert task_scorer("roc_auc", "rich")(search, X, y) == pytest.approx(best)
 
 
+@pytest.mark.slow
 def test_missing_targets_and_scores(data, tiny):
     X, y = data
     y = y.astype(object)
@@ -383,6 +385,7 @@ def test_missing_targets_and_scores(data, tiny):
     assert np.isfinite(model.score(X, y))
 
 
+@pytest.mark.slow
 def test_copies_and_partial_fit(fitted, data, tiny):
     X, y = data
     for again in (
@@ -418,7 +421,7 @@ def test_one_classification_alone_has_one_array_of_probabilities(labels_data, ti
 class TestClassesOfPartialFit:
     CLASSES = [None, ["no", "yes"], [0, 1, 2, 7]]
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "classes", [CLASSES, {"rich": ["yes", "no"], "size": [7, 2, 1, 0]}]
     )

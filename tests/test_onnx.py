@@ -199,6 +199,7 @@ def test_raw_columns_where_there_is_no_tensorflow(from_raw_columns):
     assert_predicts(serve_elsewhere(path, inputs), pipeline[-1], X, pipeline[:-1])
 
 
+@pytest.mark.slow
 def test_inputs_are_the_raw_columns(from_raw_columns):
     path, pipeline, X = from_raw_columns
     session = open_session(path)
@@ -475,6 +476,7 @@ def test_rows_without_a_prediction_are_nan(
         assert np.isfinite(output[[0, 2]]).all()
 
 
+@pytest.mark.slow
 def test_tasks_need_names_of_their_own(tiny, labels_data, tmp_path):
     X, y = labels_data
     for name, why in (("X", "also that of an input"), ("", "empty")):

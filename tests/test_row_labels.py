@@ -87,7 +87,7 @@ def check(predict, X):
     pd.testing.assert_frame_equal(found.reset_index(drop=True), plain, check_exact=True)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_of_every_kind(table, pipeline, kind):
     X = table[0].set_axis(LABELS[kind])

@@ -206,7 +206,7 @@ def subclassed():
 
 
 class TestUsersBuilder:
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("builder", [plain_network, everything])
     def test_classifier(self, labels_data, tiny, builder):
         X, y = labels_data

@@ -146,7 +146,7 @@ class TestCandidates:
         labels = model.cv_losses_.columns.get_level_values("tasks")
         assert labels.tolist() == ["all"] * 3
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "given", [{"sharing": "single"}, {"task_weighting": "dwa"}], ids=str
     )
@@ -174,6 +174,7 @@ def unseen_outputs(model, X, folds):
     return [o[..., 0].reshape(-1, 2, len(X))[:, folds, rows] for o in outputs]
 
 
+@pytest.mark.slow
 def test_each_group_has_the_weights_of_least_loss(trained_with):
     """Recompute the scarce task's from the members that count for it."""
     X, y = two_tasks()

@@ -455,7 +455,7 @@ FAST = {
 }
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @every_way_fitted
 def test_fits_and_learns(sharing, fitted, mixed_tasks):
     X, y = mixed_tasks

@@ -107,6 +107,7 @@ def test_who_helps_whom(report, model, data):
     assert report.help.loc[("hours", "wage"), "gain"] == pytest.approx(gain, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_progress_and_text(report, capsys_of_module):
     assert "8 of 8 fits" in capsys_of_module.getvalue()
     assert "sharing='mmoe'" in report.recommendation
@@ -273,7 +274,7 @@ def test_types_of_tasks_are_those_of_a_fit_on_all_rows(data, tiny):
     assert reports[0].query("task == 'code'")["score"].between(0, 1).all()
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameter",
     [

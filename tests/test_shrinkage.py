@@ -78,6 +78,7 @@ class TestFit:
         least = log_loss(unknown, np.full(len(y), share))
         assert log_loss(unknown, fitted.predict_proba(X)[1][:, 1]) < 1.05 * least
 
+    @pytest.mark.slow
     def test_without_it_is(self, unshrunken):
         """Or the test before would say nothing."""
         X, y = labels(2_000, seed=1)

@@ -256,7 +256,7 @@ def test_every_public_class(named, tiny, tmp_path):
             same(getattr(each, method)(X), ask(X))
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_wrappers_with_labels_of_every_kind(named, tmp_path, kind):
     X, y, _, _ = named

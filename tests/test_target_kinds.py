@@ -77,7 +77,7 @@ def models(X, tiny):
     }
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [False, True], ids=["all", "some missing"])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_every_container_is_read_as_the_same_labels(container, missing, X, models):
@@ -143,6 +143,7 @@ def test_every_container_is_fitted_alike(container, X, tiny, models):
     assert scores.scores_["accuracy"].notna().all()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("rows", [list, tuple])
 def test_rows_of_mixed_kinds_keep_their_kinds(rows, X, tiny):
     """A number beside text in one row is a regression, not N classes of text."""
@@ -305,6 +306,7 @@ class TestLabelsThatFitHasNotSeen:
         with pytest.raises(ValueError, match=r"task 'a' has labels \['never'\]"):
             TaskScoresDisplay.from_estimator(fitted, X, y)
 
+    @pytest.mark.slow
     def test_text_is_no_number(self, fitted, X):
         y = pd.DataFrame({"a": ["no", "yes"] * (N // 2), "b": ["True"] * N})
         by_scorer = mean_task_scorer("roc_auc")

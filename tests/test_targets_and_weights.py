@@ -326,7 +326,7 @@ class TestWeights:
         np.testing.assert_allclose(factors[2], [1, 3])
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [{"cv": 3}, {"early_stopping": True}])
 def test_labels_without_weight_decide_nothing(tiny, parameters):
     """Not the folds either, nor the rows that are set aside."""

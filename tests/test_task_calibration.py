@@ -93,6 +93,7 @@ def test_by_hand():
     ) == pytest.approx(expected)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_the_bins_of_scikit_learn(drawn, strategy):
     probability, y = drawn[0][:500], drawn[1][:500] < 0.4

@@ -81,7 +81,7 @@ def test_what_follows_from_no_click_need_not_be_told(clicks, chained):
     assert "purchase\nprobability times that of click" in texts
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [None, {"purchase": "focal"}])
 def test_losses_are_weighed_by_what_follows_too(tiny, clicks, loss):
     """Also where the losses of tasks are of one scale: with regressions beside them."""
@@ -148,6 +148,7 @@ def test_what_is_refused(tiny, clicks):
         clf.set_params(task_dependencies=CHAIN).fit(X, three)
 
 
+@pytest.mark.slow
 def test_a_warm_start_keeps_its_dependencies(chained, clicks):
     X, y = clicks
     clf = pickle.loads(pickle.dumps(chained[0]))

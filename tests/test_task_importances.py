@@ -180,6 +180,7 @@ def test_the_users_own_columns_through_a_search(mixed, table):
     pd.testing.assert_frame_equal(again.importances_mean, means)
 
 
+@pytest.mark.slow
 def test_scoring_by_task(mixed, table):
     X, y = table
     result = task_importances(
@@ -406,6 +407,7 @@ def test_whole_numbers_and_words_in_any_holder(table, holder):
         assert one.index.to_list() == other.index.to_list()
 
 
+@pytest.mark.slow
 def test_axes_of_the_user(three_values):
     import matplotlib.pyplot as plt
 

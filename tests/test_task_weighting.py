@@ -103,6 +103,7 @@ class TestGivenWeights:
             np.testing.assert_allclose(-best, 2 * mse, rtol=1e-3)
         assert len(set(scores.values())) == 2
 
+    @pytest.mark.slow
     def test_observed_lets_every_target_count_the_same(
         self, frame, tiny, fitted_regressor
     ):
@@ -246,6 +247,7 @@ class TestUncertainty:
 
 
 class TestDynamicWeightAverage:
+    @pytest.mark.slow
     def test_weights_follow_from_the_losses_of_two_epochs(self, frame, tiny):
         reg = MultiTaskMMoERegressor(
             **{**tiny, "max_iter": 5}, task_weighting="dwa"
@@ -405,6 +407,7 @@ class TestPCGrad:
 
 
 class TestTrainingCurveDisplay:
+    @pytest.mark.slow
     def test_weights_are_drawn_where_they_are_found(self, frame, tiny):
         pytest.importorskip("matplotlib").use("Agg")
         from matplotlib import pyplot as plt

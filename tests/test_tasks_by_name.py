@@ -240,6 +240,7 @@ class TestUndefined:
         )
         assert np.isnan(mean)
 
+    @pytest.mark.slow
     def test_a_class_that_no_row_has(self, classifier, data):
         X, y = data
         rows = (y["size"] != 2).to_numpy()
@@ -332,7 +333,7 @@ class TestUndefined:
 
 
 class TestOneClass:
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("estimator", [MultiTaskMMoEClassifier, MultiTaskMMoEMixed])
     def test_it_is_predicted_and_changes_nothing_else(self, estimator, data, tiny):
         X, y = data
@@ -417,6 +418,7 @@ class TestWeights:
             rng.integers(0, 3, (N, 3)), columns=["hours", "size", "rich"]
         )
 
+    @pytest.mark.slow
     def test_a_column_for_each_task_by_name(self, mixed, data, weights):
         X, y = data
         scores = multi_task_scorer(EACH)(mixed, X, y, sample_weight=weights)
@@ -498,7 +500,7 @@ class TestWeights:
             assert one.name == other.name
             np.testing.assert_array_equal(one.weight, other.weight)
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["partial_fit", "fit"])
     def test_training_goes_on_with_columns_in_another_order(
         self, data, weights, tiny, name

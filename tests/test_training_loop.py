@@ -216,6 +216,7 @@ class TestLearningRate:
         ).fit(*numbered)
         np.testing.assert_allclose(recorder.learning_rates(), 0.02)
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("schedule", ["linear", "constant"])
     def test_the_optimizer_follows_it(self, numbered, schedule):
         """Also a trainer that another learning rate was used with before."""
@@ -357,6 +358,7 @@ class TestAgainstKeras:
         assert clf.loss_curve_[0] - tasks == pytest.approx(expected, rel=1e-4)
         assert sum(map(float, clf.network_.losses)) == pytest.approx(expected, rel=1e-4)
 
+    @pytest.mark.slow
     def test_the_penalty_counts_the_rows_trained_on(self, labels_data):
         X, y = labels_data
         clf = MultiTaskMMoEClassifier(
@@ -397,6 +399,7 @@ class TestDropout:
         assert losses[0][0] == pytest.approx(losses[0][1], rel=1e-6)
         assert abs(losses[1][0] - losses[1][1]) > 1e-5  # another in each epoch
 
+    @pytest.mark.slow
     def test_it_goes_on_where_it_stood(self, labels_data):
         """Of a warm start too, on the same rows in the same order."""
         X, y = labels_data
@@ -422,6 +425,7 @@ class TestDropout:
         clear_cache()
         assert copies[1].fit(X, y).loss_curve_ == expected
 
+    @pytest.mark.slow
     def test_layers_have_seeds_of_their_own(self, labels_data):
         X, y = labels_data
         clf = MultiTaskMMoEClassifier(
@@ -435,7 +439,7 @@ class TestDropout:
         states = [s.tolist() for s in clf._engine.state.random]
         assert len({first for first, _ in states}) == len(states) == 4
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("cv", [None, 2])
     def test_of_a_network_that_is_handed_out_too(self, labels_data, cv):
         """They are those of the network's seed, though its weights are not drawn."""
@@ -454,7 +458,7 @@ class TestDropout:
 
 
 class TestOptimizers:
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("cv", [None, 2])
     def test_copies_of_weights_begin_where_these_do(self, labels_data, cv, monkeypatch):
         """At a warm start too: schedule-free optimizers remember such copies."""
@@ -611,6 +615,7 @@ class TestEarlyStopping:
             trained.append(tuple(rows))
         assert trained[0] == trained[1] != trained[2]
 
+    @pytest.mark.slow
     def test_validation_weights_count(self, labels_data):
         X, y = labels_data
         wrong = np.r_[y[:100], 1 - y[100:]]
@@ -714,7 +719,7 @@ class TestGoingOn:
         clf = copy.deepcopy(warm).set_params(warm_start=False, num_experts=3)
         assert clf.fit(*labels_data).n_parameters_ > warm.n_parameters_
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "value"), [("optimizer", "sgd"), ("weight_decay", 0.5)]
     )
@@ -820,6 +825,7 @@ class TestMixedLosses:
 
 
 class TestDtype:
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_all_is_computed_in_it(self, recorder, labels_data, dtype):
         X, y = labels_data
@@ -832,7 +838,7 @@ class TestDtype:
         outputs = clf._engine.predict(X.astype(dtype))
         assert {output.dtype for output in outputs} == {np.dtype(dtype)}
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("floatx", ["float64", "float16"])
     def test_global_settings_change_nothing(self, labels_data, floatx):
         import keras
@@ -876,6 +882,7 @@ class TestValidationRows:
         with pytest.raises(ValueError, match=r"y_val|sample_weight"):
             reg.fit(X, y, **given)
 
+    @pytest.mark.slow
     def test_a_warm_start_keeps_its_split(self, labels_data, recorder):
         X, y = labels_data
         X = np.column_stack([np.arange(200.0), X])
@@ -918,6 +925,7 @@ class TestValidationRows:
             ).fit(X, y)
             assert recorder.rows()[1][:, 1].sum() > 0
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("form", ["coo", "csc", "bsr"])
     def test_sparse_rows_of_every_format_are_scored(self, values_data, form):
         X, y = values_data
@@ -928,6 +936,7 @@ class TestValidationRows:
         scores = reg.fit(sparse.csr_matrix(X).asformat(form), y).validation_scores_
         np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
+    @pytest.mark.slow
     def test_minus_infinity_is_no_improvement(self, labels_data):
         clf = MultiTaskMMoEClassifier(
             **{**PLAIN, "max_iter": 9},
@@ -1028,6 +1037,7 @@ class TestOptimizerObjects:
             clf.set_params(optimizer=keras.optimizers.SGD(0.1, 0.9)).partial_fit(X, y)
 
 
+@pytest.mark.slow
 def test_one_update_learns(labels_data):
     X, y = labels_data
     clf = MultiTaskMMoEClassifier(

@@ -59,7 +59,7 @@ def test_sixteen_threads_predict_while_another_estimator_is_fitted(
     np.testing.assert_array_equal(*[np.hstack(fit.predict_proba(X)) for fit in fits])
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_a_hundred_thousand_columns(tiny, kind):
     rng = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_a_fit_of_one_row(tiny):
     assert labels.predict([[0.0, 0.0]]).tolist() == ["a"]
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_values_of_1e30(cls, tiny, labels_data):
     """They give finite numbers, or an error that says what to do."""

@@ -154,7 +154,7 @@ class TestOnce:
         assert len(texts) == 2
         assert "'number'" in texts[1]
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("action", ["always", "error", "ignore"])
     def test_filters_of_the_user_count(self, odd_table, python_filters, action):
         X, y = odd_table

@@ -332,7 +332,7 @@ class TestNumbers:
 
 
 class TestMemory:
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("parameters", [{"cv": 2}, {}, {"early_stopping": True}])
     def test_a_network_is_built_once_for_training_and_evaluation(
         self, labels_data, tiny, monkeypatch, parameters
@@ -428,8 +428,7 @@ class TestMemory:
         )
         fits = [
             ({}, 200),
-            ({}, 157),
-            ({"feature_penalty": 0.3}, 200),
+            ({"feature_penalty": 0.3}, 157),
             ({"weight_decay": 0.9}, 200),
         ]
         shared = []
@@ -576,7 +575,7 @@ class TestMemory:
             clone(clf).fit(X[:, :n_features], y).predict(X[:, :n_features])
         assert n_graphs() <= before
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
     def test_variables_have_names_that_come_again(self, labels_data, tiny, optimizer):
         """TensorFlow keeps 40 KB for each name that a variable has ever had."""
@@ -597,6 +596,7 @@ class TestMemory:
         assert names[0] == names[1]
         assert len(set(names[0])) > 20
 
+    @pytest.mark.slow_but_first
     @pytest.mark.parametrize("kind", ["csr", "array"])
     def test_prediction_is_bound_by_bytes(self, tiny, monkeypatch, kind):
         from sklearn_mmoe._batches import arrays
@@ -621,6 +621,7 @@ class TestMemory:
         assert sizes == [70 * 50 * 4] * 4 + [20 * 50 * 4]
 
 
+@pytest.mark.slow
 def test_a_scorer_of_ours_sees_the_network_of_each_epoch(labels_data, tiny):
     X, y = labels_data
     clf = MultiTaskMMoEClassifier(
