@@ -6,7 +6,8 @@ removed. For each fault it runs the tests that tools/mutate.toml names for the m
 until one of them fails. What no test notices is printed as a diff.
 
 Results are appended to a file, and what stands there is not run again, so that a run
-may be interrupted. ``--survivors`` runs those again that survived.
+may be interrupted. Slow tests are left out. ``--survivors`` runs those again that
+survived; with ``--slow`` the slow tests may notice them too.
 """
 
 from __future__ import annotations
@@ -509,6 +510,7 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, help="seconds for the tests of one")
     parser.add_argument("--results", type=Path, default=ROOT / "build/mutate.jsonl")
     parser.add_argument("--survivors", action="store_true", help="run these again")
+    parser.add_argument("--slow", action="store_true", help="run slow tests too")
     parser.add_argument("--report", action="store_true", help="run none, only report")
     arguments = parser.parse_args()
 
@@ -530,8 +532,9 @@ def main() -> None:
         if mutant.key not in equivalents and results.outcome(mutant) in again
     ]
     if todo and not arguments.report:
+        every = ["-m", ""] if arguments.slow else []
         tests = {
-            module: arguments.tests or tests_of(module, settings)
+            module: [*(arguments.tests or tests_of(module, settings)), *every]
             for module in {mutant.module for mutant in todo}
         }
         random.Random(arguments.seed).shuffle(todo)  # early figures tell of all
