@@ -164,6 +164,7 @@ class TestEveryWeighting:
         reg = MultiTaskMMoERegressor(**tiny, task_weighting=weighting)
         clear_cache()
         new = reg.fit(X, y, weight).loss_curve_
+        clone(reg).set_params(random_state=5).fit(X, y, weight)
         kept = clone(reg).fit(X, y, weight)
         assert kept.loss_curve_ == new
         assert kept.task_weights_ == reg.task_weights_
@@ -360,6 +361,26 @@ def same_heads(meta):
 
 
 class TestPCGrad:
+    def test_the_order_of_tasks_is_that_of_the_seed(self, values_data, tiny):
+        """Whichever fit has made the traced network that this one uses."""
+        from sklearn_mmoe.networks import clear_cache
+
+        X, y = values_data
+        y = np.column_stack([y, -y[:, 0], y[:, 1] ** 2])
+        reg = MultiTaskMMoERegressor(**tiny, task_weighting="pcgrad")
+        clear_cache()
+        alone = clone(reg).set_params(random_state=1).fit(X, y)
+        clear_cache()
+        reg.fit(X, y)
+        after = clone(reg).set_params(random_state=1).fit(X, y)
+        warm = clone(alone).set_params(random_state=1, warm_start=True).fit(X, y)
+        np.testing.assert_array_equal(after.predict(X), alone.predict(X))
+        clear_cache()
+        alone.set_params(warm_start=True)
+        np.testing.assert_array_equal(
+            warm.fit(X, y).predict(X), alone.fit(X, y).predict(X)
+        )
+
     @pytest.mark.parametrize("n_tasks", [2, 3, 5])
     def test_the_projected_gradient(self, n_tasks):
         import tensorflow as tf

@@ -364,9 +364,9 @@ class Engine:
         if state is None:
             trainer.start(self.spec.seed)
         elif plan.continuing:
-            trainer.load(state)
+            trainer.load(state, self.spec.seed)
         else:
-            trainer.load(TrainingState(state.weights, state.random))
+            trainer.load(TrainingState(state.weights, state.random), self.spec.seed)
         if trainer.strengths is not None:
             penalty = self.spec.parameters["feature_penalty"]
             trainer.strengths.set(penalty, plan.weight_decay)

@@ -178,20 +178,26 @@ class Trainer:
         self._present = None
         if self._spec.builder is None:  # a user's builder has drawn its own
             initialize(self.model, seed)
-        self._load_optimizer(None, None)
+        self._load_optimizer(None, None, seed)
 
-    def load(self, state: TrainingState) -> None:
-        """Go on from a state; with a new optimizer and weighting if it holds none."""
+    def load(self, state: TrainingState, seed: int = 0) -> None:
+        """Go on from a state; with a new optimizer and weighting if it holds none.
+
+        The seed decides what a new weighting draws.
+        """
         # A call of partial_fit goes on from where the last one left this trainer.
         if self._present is not None and self._present() is state:
             return
         self._present = None
         _assign(self.model.weights, state.weights)
         _assign(self._random, state.random)
-        self._load_optimizer(state.optimizer, state.weighting)
+        self._load_optimizer(state.optimizer, state.weighting, seed)
 
     def _load_optimizer(
-        self, optimizer: list[np.ndarray] | None, weighting: list[np.ndarray] | None
+        self,
+        optimizer: list[np.ndarray] | None,
+        weighting: list[np.ndarray] | None,
+        seed: int,
     ) -> None:
         """Bring optimizer and weighting to a state, or to their start."""
         _assign(
@@ -204,7 +210,7 @@ class Trainer:
         for copy, weight in self._copies if optimizer is None else ():
             copy.assign(weight.value)
         if self.weighting is not None and weighting is None:
-            self.weighting.seed(self._spec.seed)
+            self.weighting.seed(seed)
 
     def state(self, with_optimizer: bool = False) -> TrainingState:
         """Copy the present state."""
