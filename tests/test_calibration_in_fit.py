@@ -260,6 +260,7 @@ class TestKept:
                 again.predict_proba(X), overconfident.predict_proba(X)
             )
 
+    @pytest.mark.slow
     def test_by_onnx(self, overconfident, data, tmp_path):
         onnxruntime = pytest.importorskip("onnxruntime")
         X = data[2][:50]

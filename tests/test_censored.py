@@ -250,6 +250,7 @@ class TestWhatIsLearned:
         narrow, known = task_of(between(y - half, y + half)), task_of(between(y, y))
         assert narrow.loss_scale == pytest.approx(known.loss_scale, rel=1e-2)
 
+    @pytest.mark.slow
     def test_weights_and_missing_targets(self, X, frame):
         """Rows of no weight and rows without a target are the same as none."""
         y = frame.copy()
@@ -298,6 +299,7 @@ class TestWhatIsTaken:
         other = again.fit(X[:300], frame[:300]).predict(X)
         np.testing.assert_array_equal(one, other)
 
+    @pytest.mark.slow
     def test_containers(self, X, frame):
         array = frame["low"].array
         reg = MultiTaskMMoERegressor(loss="tobit", **{**QUICK, "max_iter": 1})
@@ -377,7 +379,7 @@ class TestFitted:
         expected = members[:, :, 0].std(axis=0) * model._tasks[1].scale
         np.testing.assert_allclose(std["high"], expected, rtol=1e-3)
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     def test_files_and_pickles(self, mixed, X, tmp_path):
         model, _ = mixed
         model.save(tmp_path / "model.mmoe")
@@ -387,6 +389,7 @@ class TestFitted:
         ):
             pd.testing.assert_frame_equal(again.predict(X), model.predict(X))
 
+    @pytest.mark.slow_but_first
     def test_onnx(self, mixed, X, tmp_path):
         onnxruntime = pytest.importorskip("onnxruntime")
         model, _ = mixed

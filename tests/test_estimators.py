@@ -149,6 +149,7 @@ def test_regressor_with_one_and_with_constant_tasks(tiny, values_data):
     np.testing.assert_allclose(predicted[:, 1], 7.0, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_frame_array_and_csr_give_the_same(tiny, labels_data):
     X, y = labels_data
     X = np.where(np.abs(X) < 0.5, 0, X)

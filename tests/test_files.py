@@ -740,6 +740,7 @@ class TestMalice:
 
         refuses(changed(sealed, change_frame), tmp_path / "model", "no estimator")
 
+    @pytest.mark.slow
     def test_bad_files_do_not_load_tensorflow(self, sealed, tmp_path):
         def change(document):
             document["network"]["parameters"]["num_experts"] = 3

@@ -496,6 +496,7 @@ def test_the_legend_hides_no_error_bar(search):
         assert not ax.get_legend().get_window_extent().overlaps(ax.bbox)
 
 
+@pytest.mark.slow
 def test_grid_search_display_of_words(search):
     display = GridSearchDisplay.from_estimator(search, param="sharing", scores=["mean"])
     labels = [label.get_text() for label in display.ax_.get_xticklabels()]

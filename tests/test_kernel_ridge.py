@@ -348,6 +348,7 @@ class TestWhatIsHandedOut:
             load(tmp_path / "model.mmoe").predict(X), expected
         )
 
+    @pytest.mark.slow
     def test_a_saved_network_has_it(self, classifier, tmp_path):
         X, *_ = repeats(seed=3)
         X = X.astype(np.float32)
@@ -686,6 +687,7 @@ def test_missing_targets_are_those_of_the_ensemble():
     assert errors[known].std() < 0.5 * y["low"].std()
 
 
+@pytest.mark.slow
 def test_members_that_have_not_seen_a_fold_fill_in_for_it(monkeypatch):
     """Not those that have: their outputs would tell the fold's own targets."""
     X, y, kinds = repeats(300)

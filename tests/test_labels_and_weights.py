@@ -343,7 +343,7 @@ class TestPartialFit:
         assert losses[-1] < 0.8 * losses[0]
         assert clf.t_ == 10 * 200
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "between", ["another", "pickle", "a fit", "a failure", "a look", "clear_cache"]
     )
@@ -489,6 +489,7 @@ class TestEarlyStopping:
             scores(slice(150, 200), weight), scores(slice(150, 175), None), rtol=1e-5
         )
 
+    @pytest.mark.slow
     def test_bad_arguments(self, labels_data):
         X, y = labels_data
         stopping = MultiTaskMMoEClassifier(early_stopping=True)

@@ -232,11 +232,13 @@ class TestFit:
         assert any(name.endswith("c_rare") for name in names)
         assert not any(name.endswith("too rare") for name in names)
 
+    @pytest.mark.slow
     def test_settings_of_scikit_learn_reach_the_thread_that_reads(self, frame, tiny):
         with config_context(transform_output="pandas"):
             model = out_of_core(tiny, max_iter=1).fit([frame])
         assert model.estimator_[-1].feature_names_in_[0] == "piecewise__a_bin0"
 
+    @pytest.mark.slow
     def test_progress(self, folder, tiny, capsys):
         out_of_core(tiny, max_iter=2, verbose=1).fit(folder)
         printed = capsys.readouterr().out.splitlines()

@@ -250,6 +250,7 @@ class TestRegressions:
         assert errors.pop("squared_error") > 100
         assert max(errors.values()) < 2
 
+    @pytest.mark.slow
     def test_counts(self, X):
         rate = np.exp(0.8 * X[:, 0])
         y = np.random.default_rng(2).poisson(np.column_stack([rate, 50 * rate]))
@@ -465,13 +466,14 @@ class TestByTask:
             rtol=1e-4,
         )
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     def test_a_file_keeps_it(self, mixed, X, tmp_path):
         mixed.save(tmp_path / "model.mmoe")
         again = load(tmp_path / "model.mmoe")
         pd.testing.assert_frame_equal(again.predict(X), mixed.predict(X))
         assert again.loss == LOSSES
 
+    @pytest.mark.slow_but_first
     def test_onnx_says_the_same(self, mixed, X, tmp_path):
         onnxruntime = pytest.importorskip("onnxruntime")
         mixed.export_onnx(tmp_path / "model.onnx")

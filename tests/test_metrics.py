@@ -144,6 +144,7 @@ def test_regression(values_data):
     )
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", ["callable", "dict"])
 def test_multi_metric_search(named, kind):
     X, y = named

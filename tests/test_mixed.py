@@ -69,7 +69,7 @@ def test_inference_rules(column, expected):
     assert infer_task_type(split_columns(column), 0) == expected
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task_types",
     [{"size": "regression"}, ["regression", "classification", "regression"]],
@@ -80,6 +80,7 @@ def test_types_may_be_given(data, tiny, task_types):
     assert model.predict(data[0])["size"].dtype == np.float64
 
 
+@pytest.mark.slow
 def test_a_warm_start_keeps_the_types(fitted, data):
     X, y = data
     model = copy.deepcopy(fitted).set_params(warm_start=True)
@@ -225,7 +226,7 @@ def test_class_weights_for_all_leave_regressions_alone(data, tiny):
     assert model.fit(*data).task_types_[0] == "regression"
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [{}, {"rare": "focal"}])
 @pytest.mark.parametrize("class_weight", ["balanced", {"yes": 9}])
 def test_class_weights_are_those_of_their_rows(tiny, class_weight, loss):

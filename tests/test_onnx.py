@@ -217,6 +217,7 @@ def test_inputs_are_the_raw_columns(from_raw_columns):
     assert missing["code"] == missing["amount"] == ["NaN"]
 
 
+@pytest.mark.slow
 def test_metadata_say_what_the_outputs_are(from_raw_columns):
     path, _, _ = from_raw_columns
     meta = open_session(path).get_modelmeta()
@@ -451,7 +452,7 @@ def test_estimators_alone(
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_one_task_alone(dtype, labels_data, tiny, tmp_path):
     X, y = labels_data

@@ -55,6 +55,7 @@ def run(*arguments):
     return result.stdout.strip()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "statement",
     [

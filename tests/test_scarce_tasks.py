@@ -207,6 +207,7 @@ def test_each_group_has_the_weights_of_least_loss(trained_with):
     assert (shares[0] != shares[1]).any()  # or this would say little
 
 
+@pytest.mark.slow
 def test_each_group_has_its_own_best_epochs(monkeypatch):
     from sklearn_mmoe._training.out_of_fold import OutOfFold
 

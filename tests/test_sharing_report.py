@@ -142,6 +142,7 @@ def test_what_is_printed_of_undefined_scores():
     assert len(str(report).splitlines()) == 9
 
 
+@pytest.mark.slow
 def test_display(report):
     display = SharingReportDisplay.from_report(report)
     titles = [ax.get_title().split("\n")[0] for ax in display.axes_]

@@ -88,7 +88,7 @@ class TestFit:
         least = log_loss(unknown, np.full(len(y), share))
         assert log_loss(unknown, model.predict_proba(X)[1][:, 1]) > 1.1 * least
 
-    @pytest.mark.slow_but_first
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("sharing", "wide"),
         [

@@ -238,6 +238,7 @@ def test_bad_parameters(three_values, change, error, text):
         task_importances(*three_values, **change)
 
 
+@pytest.mark.slow
 def test_bad_tables(mixed, table):
     X, y = table
     with pytest.raises(ValueError, match=r"missing are \['size'\]"):

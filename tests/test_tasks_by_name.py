@@ -460,6 +460,7 @@ class TestWeights:
         ):
             mixed.score(X, y, weights.iloc[:, :2])
 
+    @pytest.mark.slow
     def test_a_column_for_each_of_y_in_another_order(
         self, mixed, classifier, data, weights
     ):

@@ -970,6 +970,7 @@ class TestWhileTraining:
         kept = gate_weights(clf, X)
         assert kept.shape[2] == 2
 
+    @pytest.mark.slow
     def test_batch_hooks_of_a_lambda_callback(self, labels_data):
         import keras
 
@@ -991,6 +992,7 @@ class TestWhileTraining:
         with pytest.raises(ValueError, match="learning_rate_schedule='constant'"):
             clf.fit(*labels_data)
 
+    @pytest.mark.slow
     def test_a_callback_may_look_at_its_model(self, labels_data):
         import keras
 
