@@ -363,10 +363,10 @@ class Engine:
         state = self.state
         if state is None:
             trainer.start(self.spec.seed)
-        elif plan.continuing:
-            trainer.load(state, self.spec.seed)
         else:
-            trainer.load(TrainingState(state.weights, state.random), self.spec.seed)
+            if not plan.continuing:
+                state = TrainingState(state.weights, state.random)
+            trainer.load(state, self.spec.seed)
         if trainer.strengths is not None:
             penalty = self.spec.parameters["feature_penalty"]
             trainer.strengths.set(penalty, plan.weight_decay)
